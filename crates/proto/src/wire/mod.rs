@@ -1,0 +1,1 @@
+//! Layouts of bytes, no state.

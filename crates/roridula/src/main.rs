@@ -1,0 +1,2 @@
+//! The honeypot.
+fn main() {}
