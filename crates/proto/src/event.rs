@@ -8,8 +8,18 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Names that belong to the envelope of a published event; no event field may use one.
-pub const ENVELOPE: &[&str] =
-    &["eventid", "seq", "time", "sensor", "connection", "src_ip", "src_port", "dst_ip", "dst_port", "message"];
+pub const ENVELOPE: &[&str] = &[
+    "eventid",
+    "seq",
+    "time",
+    "sensor",
+    "connection",
+    "src_ip",
+    "src_port",
+    "dst_ip",
+    "dst_port",
+    "message",
+];
 
 /// Text that an attacker wrote, decoded without loss of anything printable and bounded in length.
 ///
@@ -42,7 +52,9 @@ impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
             // Control characters drive terminals; bidirectional overrides lie to readers.
-            if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}') {
+            if c.is_control()
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}')
+            {
                 write!(f, "{}", c.escape_unicode())?;
             } else {
                 write!(f, "{c}")?;

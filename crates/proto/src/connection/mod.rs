@@ -22,7 +22,8 @@ impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for place in (0..13u32).rev() {
             let digit = self.0.checked_shr(place.saturating_mul(5)).unwrap_or(0) & 31;
-            let letter = usize::try_from(digit).ok().and_then(|at| BASE32.get(at)).map_or('0', |&b| char::from(b));
+            let letter =
+                usize::try_from(digit).ok().and_then(|at| BASE32.get(at)).map_or('0', |&b| char::from(b));
             write!(f, "{letter}")?;
         }
         Ok(())

@@ -1,0 +1,163 @@
+//! Whether bytes are a PE file, and how long it is.
+//!
+//! Layout by Microsoft's "PE Format" specification. A few bytes `MZ` prove nothing: the 64-bit stub alone has
+//! four of them. What counts is the whole way: DOS header → e_lfanew → signature → a machine that we know →
+//! the optional header that belongs to it → a section table that can be.
+
+use crate::bytes::{le_size, le_u16, le_u32, slice};
+
+/// For which machine the file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// 32-bit Intel (0x014c).
+    X86,
+    /// 64-bit AMD and Intel (0x8664).
+    X64,
+}
+
+/// A PE file's outline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pe {
+    /// Its machine.
+    pub machine: Machine,
+    /// How many sections.
+    pub sections: u16,
+    /// Where the last section's bytes end, in bytes from the start of the file: the file's size without what
+    /// may be appended to it. Not bounded by the slice: a truncated file ends before.
+    pub end: u64,
+}
+
+const E_LFANEW_AT: usize = 0x3c;
+const COFF_SIZE: usize = 20;
+const SECTION_SIZE: usize = 40;
+/// The loader refuses more (PE Format, "COFF File Header").
+const SECTIONS_MAX: u16 = 96;
+/// The loader wants the headers within the first page or so; no linker puts them further away.
+const E_LFANEW_MAX: usize = 0x1000;
+
+impl Pe {
+    /// Reads the headers at the start of `file`; `None` where they are not those of a PE file.
+    pub fn parse(file: &[u8]) -> Option<Self> {
+        if slice(file, 0..2)? != b"MZ" {
+            return None;
+        }
+        let signature_at = le_size(file, E_LFANEW_AT).filter(|&at| (4..=E_LFANEW_MAX).contains(&at))?;
+        let coff_at = signature_at.checked_add(4)?;
+        if slice(file, signature_at..coff_at)? != b"PE\0\0" {
+            return None;
+        }
+        let machine = match le_u16(file, coff_at)? {
+            0x014c => Machine::X86,
+            0x8664 => Machine::X64,
+            _ => return None,
+        };
+        let sections = le_u16(file, coff_at.checked_add(2)?).filter(|n| (1..=SECTIONS_MAX).contains(n))?;
+        let optional_size = usize::from(le_u16(file, coff_at.checked_add(16)?)?);
+        let optional_at = coff_at.checked_add(COFF_SIZE)?;
+        let magic = le_u16(file, optional_at)?;
+        // The fixed part of the optional header: 96 bytes in PE32, 112 in PE32+.
+        let fits = match machine {
+            Machine::X86 => magic == 0x010b && optional_size >= 96,
+            Machine::X64 => magic == 0x020b && optional_size >= 112,
+        };
+        if !fits {
+            return None;
+        }
+        let table_at = optional_at.checked_add(optional_size)?;
+        let end = sections_end(file, table_at, sections)?;
+        Some(Self { machine, sections, end })
+    }
+}
+
+/// Where the bytes of the last section end; `None` where the table cannot be one.
+fn sections_end(file: &[u8], table_at: usize, sections: u16) -> Option<u64> {
+    let table_size = usize::from(sections).checked_mul(SECTION_SIZE)?;
+    let table_end = table_at.checked_add(table_size)?;
+    let table = slice(file, table_at..table_end)?;
+    let headers_end = u64::try_from(table_end).ok()?;
+    let mut end = headers_end;
+    let mut address = 0;
+    for section in table.chunks_exact(SECTION_SIZE) {
+        let virtual_address = le_u32(section, 12)?;
+        let raw_size = u64::from(le_u32(section, 16)?);
+        let raw_at = u64::from(le_u32(section, 20)?);
+        // The loader demands ascending addresses, and a section cannot lie in the headers.
+        if virtual_address <= address || (raw_size > 0 && raw_at < headers_end) {
+            return None;
+        }
+        address = virtual_address;
+        end = end.max(raw_at.saturating_add(raw_size));
+    }
+    Some(end)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A PE file of `size` bytes with one section up to its end, filled from `seed`.
+    pub(crate) fn look_alike(machine: Machine, size: usize, seed: u8) -> Vec<u8> {
+        let mut file: Vec<u8> = (0..size).map(|i| (i as u8).wrapping_mul(31) ^ seed).collect();
+        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &[0; 0x200]);
+        put(0, b"MZ");
+        put(0x3c, &0x80u32.to_le_bytes());
+        put(0x80, b"PE\0\0");
+        let (id, magic, optional) = match machine {
+            Machine::X86 => (0x014cu16, 0x010bu16, 224u16),
+            Machine::X64 => (0x8664, 0x020b, 240),
+        };
+        put(0x84, &id.to_le_bytes());
+        put(0x86, &1u16.to_le_bytes());
+        put(0x94, &optional.to_le_bytes());
+        put(0x98, &magic.to_le_bytes());
+        let table = 0x98 + usize::from(optional);
+        put(table, b".text\0\0\0");
+        put(table + 12, &0x1000u32.to_le_bytes());
+        put(table + 16, &(size as u32 - 0x200).to_le_bytes());
+        put(table + 20, &0x200u32.to_le_bytes());
+        file
+    }
+
+    #[test]
+    fn a_pe_says_its_machine_and_its_end() {
+        for machine in [Machine::X86, Machine::X64] {
+            let file = look_alike(machine, 0x1400, 7);
+            assert_eq!(Pe::parse(&file), Some(Pe { machine, sections: 1, end: 0x1400 }));
+        }
+    }
+
+    #[test]
+    fn no_truncation_panics_and_no_header_cut_passes() {
+        let file = look_alike(Machine::X64, 0x600, 1);
+        let headers = 0x98 + 240 + 40;
+        for cut in 0..file.len() {
+            let parsed = Pe::parse(&file[..cut]);
+            assert_eq!(parsed.is_some(), cut >= headers, "cut at {cut:#x}");
+        }
+    }
+
+    #[test]
+    fn each_header_field_is_checked() {
+        let good = look_alike(Machine::X86, 0x600, 1);
+        let spoil: &[(usize, &[u8])] = &[
+            (0, b"ZM"),
+            (0x3c, &[0xff, 0xff, 0xff, 0xff]),
+            (0x3c, &[2, 0, 0, 0]),
+            (0x80, b"NE\0\0"),
+            (0x84, &[0xaa, 0x55]),
+            (0x86, &[0, 0]),
+            (0x86, &[97, 0]),
+            (0x94, &[8, 0]),
+            (0x98, &[0x0b, 0x02]),
+            (0x98 + 224 + 12, &[0, 0, 0, 0]),
+            (0x98 + 224 + 20, &[1, 0, 0, 0]),
+        ];
+        for (at, bytes) in spoil {
+            let mut file = good.clone();
+            file[*at..*at + bytes.len()].copy_from_slice(bytes);
+            assert_eq!(Pe::parse(&file), None, "{at:#x} = {bytes:?}");
+        }
+        assert!(Pe::parse(&good).is_some());
+    }
+}
