@@ -1,1 +1,36 @@
-//! Thin start.
+//! Ground state at rest: the journal, the samples, the transcripts.
+//!
+//! One [`Store`] writes, any number of [`Reader`]s (in this process or in others) look on. What is here is the
+//! only thing that must not be lost; an index, a report, an export can be made again from it.
+//!
+//! ```text
+//! DIR/journal.sqlite            events, connections, captures, transcripts (WAL: readers never wait)
+//! DIR/samples/ab/cd/<sha256>    one file a sample, mode 0400, exactly its bytes
+//! DIR/spool/                    uploads that are still arriving; empty of meaning after a clean stop
+//! DIR/crashes/                  transcripts of connections that hit a fault of ours
+//! DIR/secret                    this install's secret and birthday, mode 0600
+//! DIR/lock                      held by the one writer
+//! ```
+//!
+//! This crate touches files and never a socket, and it does not know what an SMB byte means.
+
+#![forbid(unsafe_code)]
+// This room owns files, the wall clock of its own rows, and one writer thread: the bans of clippy.toml are
+// for the pure crates.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod error;
+mod install;
+mod published;
+mod reader;
+mod samples;
+mod store;
+mod view;
+
+pub use error::StoreError;
+pub use install::Install;
+pub use published::{Attribution, Published, rfc3339};
+pub use reader::{EventFilter, Page, Reader, UploadPayloads};
+pub use samples::SampleId;
+pub use store::{Batch, Closing, Options, Store};
+pub use view::{CaptureView, ConnectionView, SampleView};

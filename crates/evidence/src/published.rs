@@ -1,0 +1,133 @@
+//! An event as it is published: with the envelope that says whose it is.
+
+use jiff::fmt::temporal::DateTimePrinter;
+use roridula_proto::connection::ConnectionId;
+use roridula_proto::event::Event;
+use roridula_proto::time::WallClock;
+use serde::{Serialize, Serializer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Who a connection is: bound at accept, never changed, written by nobody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Attribution {
+    /// The connection's name.
+    pub connection: ConnectionId,
+    /// When it was accepted.
+    pub at: WallClock,
+    /// The visitor.
+    pub source: SocketAddr,
+    /// The address of ours that it came to.
+    pub destination: SocketAddr,
+}
+
+/// A published event. As JSON it is one object: the envelope (`eventid`, `seq`, `time`, `sensor`,
+/// `connection`, `src_ip`, `src_port`, `dst_ip`, `dst_port`; `null` where there is none) and the event's fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Its place in the journal, from 1, without gaps.
+    pub seq: u64,
+    /// When it happened.
+    pub time: WallClock,
+    /// The sensor's name.
+    pub sensor: Arc<str>,
+    /// The connection, if it is about one.
+    pub connection: Option<ConnectionId>,
+    /// The visitor, if there is one.
+    pub source: Option<SocketAddr>,
+    /// The address of ours, if there is one.
+    pub destination: Option<SocketAddr>,
+    /// What happened.
+    pub event: Event,
+}
+
+impl Published {
+    /// The event as one JSON object without a line end.
+    pub fn to_json(&self) -> String {
+        // Plain data into a string: there is nothing that could fail but memory.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    eventid: &'static str,
+    seq: u64,
+    time: String,
+    sensor: &'a str,
+    connection: Option<String>,
+    src_ip: Option<String>,
+    src_port: Option<u16>,
+    dst_ip: Option<String>,
+    dst_port: Option<u16>,
+    #[serde(flatten)]
+    fields: Fields<'a>,
+}
+
+/// The event without its own `eventid`, which the envelope already has in front.
+struct Fields<'a>(&'a Event);
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::Error;
+        let mut value = serde_json::to_value(self.0).map_err(S::Error::custom)?;
+        if let Some(object) = value.as_object_mut() {
+            object.remove("eventid");
+        }
+        value.serialize(serializer)
+    }
+}
+
+impl Serialize for Published {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ip = |address: &SocketAddr| address.ip().to_canonical().to_string();
+        Envelope {
+            eventid: self.event.id(),
+            seq: self.seq,
+            time: rfc3339(self.time),
+            sensor: &self.sensor,
+            connection: self.connection.map(|id| id.to_string()),
+            src_ip: self.source.as_ref().map(ip),
+            src_port: self.source.map(|address| address.port()),
+            dst_ip: self.destination.as_ref().map(ip),
+            dst_port: self.destination.map(|address| address.port()),
+            fields: Fields(&self.event),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// A moment as RFC 3339 in UTC with microseconds: `2026-11-23T02:50:00.123456Z`.
+pub fn rfc3339(at: WallClock) -> String {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+    let micros = i64::try_from(at.0).unwrap_or(i64::MAX);
+    let stamp = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX);
+    PRINTER.timestamp_to_string(&stamp)
+}
+
+/// Serialises a moment as [`rfc3339`] does.
+pub(crate) fn serialize_time<S: Serializer>(at: &WallClock, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_envelope_comes_first_and_mapped_addresses_are_shown_as_v4() {
+        let published = Published {
+            seq: 7,
+            time: WallClock(1_700_000_000_000_001),
+            sensor: "porch".into(),
+            connection: Some(ConnectionId(33)),
+            source: Some("[::ffff:192.0.2.7]:1025".parse().unwrap()),
+            destination: Some("[2001:db8::1]:445".parse().unwrap()),
+            event: Event::SensorStopped { connections: 3 },
+        };
+        assert_eq!(
+            published.to_json(),
+            r#"{"eventid":"sensor.stopped","seq":7,"time":"2023-11-14T22:13:20.000001Z","sensor":"porch","connection":"0000000000011","src_ip":"192.0.2.7","src_port":1025,"dst_ip":"2001:db8::1","dst_port":445,"connections":3}"#
+        );
+    }
+}
