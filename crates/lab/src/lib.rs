@@ -1,1 +1,11 @@
-//! Thin start.
+//! The lab: whatever tests and measures the honeypot and is never shipped with it.
+//!
+//! [`attack`] is the inert attacker. It speaks the protocol with harmless look-alikes ([`samples`]), holds no
+//! exploit and no code, and refuses any target but this machine's loopback.
+
+#![forbid(unsafe_code)]
+// The lab is a room of its own: it needs sockets, files, clocks and threads to play the other side.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod attack;
+pub mod samples;

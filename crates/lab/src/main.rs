@@ -1,0 +1,36 @@
+//! `roridula-lab`, or `cargo lab`.
+
+#![forbid(unsafe_code)]
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Tests and measures Roridula. Everything it sends is inert, and it sends to loopback only.
+#[derive(Debug, Parser)]
+#[command(name = "roridula-lab", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play an attacker against a honeypot on this machine.
+    Attack(roridula_lab::attack::cli::Args),
+    /// Write a look-alike payload to a file.
+    Sample(roridula_lab::samples::cli::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Attack(args) => roridula_lab::attack::cli::run(&args),
+        Command::Sample(args) => roridula_lab::samples::cli::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("roridula-lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
