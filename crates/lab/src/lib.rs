@@ -9,3 +9,4 @@
 
 pub mod attack;
 pub mod samples;
+pub mod tidy;

@@ -30,6 +30,7 @@ impl Persona {
         max_buffer: 4356,
         security_mode: 0x03,
         capabilities: 0x0001_e3fc,
+        // Windows constant, [MS-NLMP] 2.2.2.10: 6.1.7601, revision 15.
         ntlm_version: [0x06, 0x01, 0xb1, 0x1d, 0, 0, 0, 0x0f],
         patched_peek_status: 0xc000_0008,
     };
@@ -42,6 +43,7 @@ impl Persona {
         max_buffer: 16_644,
         security_mode: 0x03,
         capabilities: 0x0001_f3fc,
+        // Windows constant, [MS-NLMP] 2.2.2.10: 6.1.7601, revision 15.
         ntlm_version: [0x06, 0x01, 0xb1, 0x1d, 0, 0, 0, 0x0f],
         patched_peek_status: 0xc000_0008,
     };

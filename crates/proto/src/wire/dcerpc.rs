@@ -35,7 +35,8 @@ const FRAGMENT: u16 = 4280;
 const CONTEXTS_MAX: u8 = 16;
 /// NDR 2.0, 8a885d04-1ceb-11c9-9fe8-08002b104860: DCE constant, [C706] appendix I.
 const NDR: [u8; 20] = [
-    0x04, 0x5d, 0x88, 0x8a, 0xeb, 0x1c, 0xc9, 0x11, 0x9f, 0xe8, 0x08, 0x00, 0x2b, 0x10, 0x48, 0x60, 2, 0, 0, 0,
+    0x04, 0x5d, 0x88, 0x8a, 0xeb, 0x1c, 0xc9, 0x11, 0x9f, 0xe8, 0x08, 0x00, 0x2b, 0x10, 0x48, 0x60, 2, 0, 0,
+    0,
 ];
 /// nca_s_fault_access_denied.
 const ACCESS_DENIED: u32 = 0x0000_0005;
@@ -104,7 +105,8 @@ mod tests {
 
     #[test]
     fn a_bind_is_accepted_and_a_request_refused() {
-        let mut bind = vec![5, 0, 11, 3, 0x10, 0, 0, 0, 72, 0, 0, 0, 9, 0, 0, 0, 0xb8, 0x10, 0xb8, 0x10, 0, 0, 0, 0];
+        let mut bind =
+            vec![5, 0, 11, 3, 0x10, 0, 0, 0, 72, 0, 0, 0, 9, 0, 0, 0, 0xb8, 0x10, 0xb8, 0x10, 0, 0, 0, 0];
         bind.push(1);
         let pdu = parse(&bind).unwrap();
         assert_eq!(pdu, Pdu::Bind { alter: false, call: 9, contexts: 1 });

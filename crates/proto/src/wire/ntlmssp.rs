@@ -57,12 +57,14 @@ pub fn parse(bytes: &[u8], text_max: usize) -> Result<Message<'_>, Malformed> {
                 Ok(reader.window(size(offset), usize::from(len)))
             };
             let (lm_response, nt_response) = (field("LmChallengeResponse")?, field("NtChallengeResponse")?);
-            let (domain, account, workstation) = (field("DomainName")?, field("UserName")?, field("Workstation")?);
+            let (domain, account, workstation) =
+                (field("DomainName")?, field("UserName")?, field("Workstation")?);
             // The session key and the flags may be cut off; old clients leave them out and speak OEM.
             let _ = field("EncryptedRandomSessionKey");
             let unicode = reader.u32_le("NegotiateFlags").is_ok_and(|flags| flags & NEGOTIATE_UNICODE != 0);
-            let text =
-                |bytes| if unicode { Text::from_utf16(bytes, text_max) } else { Text::from_oem(bytes, text_max) };
+            let text = |bytes| {
+                if unicode { Text::from_utf16(bytes, text_max) } else { Text::from_oem(bytes, text_max) }
+            };
             Ok(Message::Authenticate(Authenticate {
                 lm_response,
                 nt_response,

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_header_reads_back() {
-        let header = Header { command: 0x32, status: 7, mid: 65, uid: 0x800, security: [3; 8], ..Header::default() };
+        let header =
+            Header { command: 0x32, status: 7, mid: 65, uid: 0x800, security: [3; 8], ..Header::default() };
         let mut bytes = Vec::new();
         header.write(&mut Writer::new(&mut bytes));
         assert_eq!(bytes.len(), LEN);

@@ -54,7 +54,13 @@ pub const NO_ANDX: u8 = 0xff;
 pub const fn is_andx(command: u8) -> bool {
     matches!(
         command,
-        0x24 | 0x2d | READ_ANDX | WRITE_ANDX | SESSION_SETUP_ANDX | LOGOFF_ANDX | TREE_CONNECT_ANDX | NT_CREATE_ANDX
+        0x24 | 0x2d
+            | READ_ANDX
+            | WRITE_ANDX
+            | SESSION_SETUP_ANDX
+            | LOGOFF_ANDX
+            | TREE_CONNECT_ANDX
+            | NT_CREATE_ANDX
     )
 }
 

@@ -43,7 +43,9 @@ pub fn dialects<'a>(block: &Block<'a>) -> impl Iterator<Item = &'a [u8]> + use<'
 /// The dialect that Windows selects: the latest one that it knows, and its index.
 pub fn select(block: &Block<'_>) -> Option<(u16, Dialect)> {
     let known = (0..=u16::MAX).zip(dialects(block)).filter_map(|(index, name)| Some((rank(name)?, index)));
-    known.max_by_key(|&((rank, _), index)| (rank, std::cmp::Reverse(index))).map(|((_, dialect), index)| (index, dialect))
+    known
+        .max_by_key(|&((rank, _), index)| (rank, std::cmp::Reverse(index)))
+        .map(|((_, dialect), index)| (index, dialect))
 }
 
 /// What the server says of itself in the reply.
@@ -84,7 +86,13 @@ pub fn write_none(writer: &mut Writer<'_>) {
 }
 
 /// Writes words and bytes of the reply that selects dialect number `index`.
-pub fn write_reply(writer: &mut Writer<'_>, index: u16, dialect: Dialect, extended: bool, server: &Server<'_>) {
+pub fn write_reply(
+    writer: &mut Writer<'_>,
+    index: u16,
+    dialect: Dialect,
+    extended: bool,
+    server: &Server<'_>,
+) {
     match dialect {
         Dialect::Core => {
             writer.u8(1).u16(index).u16(0);
@@ -134,11 +142,17 @@ fn dos_date_time(file_time: u64, minutes_west: i16) -> (u16, u16) {
     let leap = day_of_era.div_euclid(1460);
     let century = day_of_era.div_euclid(36_524);
     let last = day_of_era.div_euclid(146_096);
-    let year_of_era = day_of_era.saturating_sub(leap).saturating_add(century).saturating_sub(last).div_euclid(365);
-    let before = year_of_era.saturating_mul(365).saturating_add(year_of_era.div_euclid(4)).saturating_sub(year_of_era.div_euclid(100));
+    let year_of_era =
+        day_of_era.saturating_sub(leap).saturating_add(century).saturating_sub(last).div_euclid(365);
+    let before = year_of_era
+        .saturating_mul(365)
+        .saturating_add(year_of_era.div_euclid(4))
+        .saturating_sub(year_of_era.div_euclid(100));
     let day_of_year = day_of_era.saturating_sub(before);
     let month_index = day_of_year.saturating_mul(5).saturating_add(2).div_euclid(153);
-    let day = day_of_year.saturating_sub(month_index.saturating_mul(153).saturating_add(2).div_euclid(5)).saturating_add(1);
+    let day = day_of_year
+        .saturating_sub(month_index.saturating_mul(153).saturating_add(2).div_euclid(5))
+        .saturating_add(1);
     let month = if month_index < 10 { month_index.saturating_add(3) } else { month_index.saturating_sub(9) };
     let year = year_of_era.saturating_add(era.saturating_mul(400)).saturating_add(i64::from(month <= 2));
     let pack = |high: i64, mid: i64, low: i64| {
@@ -146,7 +160,10 @@ fn dos_date_time(file_time: u64, minutes_west: i16) -> (u16, u16) {
         u16::try_from(packed).unwrap_or(0)
     };
     let date = u16::try_from(
-        year.saturating_sub(1980).saturating_mul(512).saturating_add(month.saturating_mul(32)).saturating_add(day),
+        year.saturating_sub(1980)
+            .saturating_mul(512)
+            .saturating_add(month.saturating_mul(32))
+            .saturating_add(day),
     );
     let (hour, rest) = (second.div_euclid(3600), second.rem_euclid(3600));
     (date.unwrap_or(0), pack(hour, rest.div_euclid(60), rest.rem_euclid(60).div_euclid(2)))
@@ -165,7 +182,10 @@ mod tests {
 
     #[test]
     fn the_latest_dialect_wins() {
-        assert_eq!(selected(&["LANMAN1.0", "LM1.2X002", "NT LANMAN 1.0", "NT LM 0.12"]), Some((3, Dialect::NtLm012)));
+        assert_eq!(
+            selected(&["LANMAN1.0", "LM1.2X002", "NT LANMAN 1.0", "NT LM 0.12"]),
+            Some((3, Dialect::NtLm012))
+        );
         assert_eq!(selected(&["NT LM 0.12", "SMB 2.002"]), Some((0, Dialect::NtLm012)));
         assert_eq!(selected(&["PC NETWORK PROGRAM 1.0", "LANMAN2.1"]), Some((1, Dialect::LanManager)));
         assert_eq!(selected(&["SMB 2.???"]), None);

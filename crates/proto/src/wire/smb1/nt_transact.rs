@@ -40,5 +40,10 @@ pub fn parse_secondary<'a>(message: &'a [u8], block: &Block<'a>) -> Result<Secon
         (word("ParameterCount")?, word("ParameterOffset")?, word("ParameterDisplacement")?);
     let parameters = Piece::cut(message, count, offset, displacement);
     let (count, offset, displacement) = (word("DataCount")?, word("DataOffset")?, word("DataDisplacement")?);
-    Ok(Secondary { total_parameters, total_data, parameters, data: Piece::cut(message, count, offset, displacement) })
+    Ok(Secondary {
+        total_parameters,
+        total_data,
+        parameters,
+        data: Piece::cut(message, count, offset, displacement),
+    })
 }

@@ -77,6 +77,11 @@ pub fn write_write_reply(writer: &mut Writer<'_>, count: u32) -> usize {
     let andx_at = writer.len();
     let [low0, low1, high0, high1] = count.to_le_bytes();
     writer.u8(super::NO_ANDX).u8(0).u16(0);
-    writer.u16(u16::from_le_bytes([low0, low1])).u16(0xffff).u16(u16::from_le_bytes([high0, high1])).u16(0).u16(0);
+    writer
+        .u16(u16::from_le_bytes([low0, low1]))
+        .u16(0xffff)
+        .u16(u16::from_le_bytes([high0, high1]))
+        .u16(0)
+        .u16(0);
     andx_at
 }

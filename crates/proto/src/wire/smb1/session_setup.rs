@@ -79,7 +79,12 @@ impl<'a> Request<'a> {
         let unicode = strings.raw(usize::from(unicode_len));
         let (account, domain) = (strings.text(), strings.text());
         let (native_os, native_lan_manager) = (strings.text(), strings.text());
-        Self { logon: Logon::Legacy { oem, unicode, account, domain }, capabilities, native_os, native_lan_manager }
+        Self {
+            logon: Logon::Legacy { oem, unicode, account, domain },
+            capabilities,
+            native_os,
+            native_lan_manager,
+        }
     }
 }
 
@@ -114,7 +119,12 @@ fn put_strings(writer: &mut Writer<'_>, unicode: bool, strings: &[&str]) {
 /// the writer must have begun at the message's start, so that UTF-16 aligns as in Windows' replies.
 /// `blob`: the security blob of extended security (4 words), else the legacy form (3 words).
 /// Returns where AndXCommand stands, to be patched when a chain goes on.
-pub fn write_reply(writer: &mut Writer<'_>, unicode: bool, blob: Option<&[u8]>, server: &Server<'_>) -> usize {
+pub fn write_reply(
+    writer: &mut Writer<'_>,
+    unicode: bool,
+    blob: Option<&[u8]>,
+    server: &Server<'_>,
+) -> usize {
     writer.u8(if blob.is_some() { 4 } else { 3 });
     let andx_at = writer.len();
     writer.u8(super::NO_ANDX).u8(0).u16(0).u16(0);

@@ -116,8 +116,14 @@ impl<'a> Secondary<'a> {
         let (count, offset, displacement) =
             (word("ParameterCount")?, word("ParameterOffset")?, word("ParameterDisplacement")?);
         let parameters = Piece::cut(message, count, offset, displacement);
-        let (count, offset, displacement) = (word("DataCount")?, word("DataOffset")?, word("DataDisplacement")?);
-        Ok(Self { total_parameters, total_data, parameters, data: Piece::cut(message, count, offset, displacement) })
+        let (count, offset, displacement) =
+            (word("DataCount")?, word("DataOffset")?, word("DataDisplacement")?);
+        Ok(Self {
+            total_parameters,
+            total_data,
+            parameters,
+            data: Piece::cut(message, count, offset, displacement),
+        })
     }
 }
 
@@ -135,7 +141,8 @@ pub fn write_reply(writer: &mut Writer<'_>, parameters: &[u8], data: &[u8]) {
     let count = writer.len().saturating_sub(count_at).saturating_sub(2);
     writer.patch(count_at, &len16(count).to_le_bytes());
     let fields =
-        [parameters.len(), data.len(), 0, parameters.len(), parameters_at, 0, data.len(), data_at, 0, 0].map(len16);
+        [parameters.len(), data.len(), 0, parameters.len(), parameters_at, 0, data.len(), data_at, 0, 0]
+            .map(len16);
     for (field, place) in fields.iter().zip(0usize..) {
         let at = words_at.saturating_add(1).saturating_add(place.saturating_mul(2));
         writer.patch(at, &field.to_le_bytes());
@@ -152,6 +159,9 @@ mod tests {
         let mut writer = Writer::continuing(&mut out, 0);
         write_reply(&mut writer, &[7; 30], &[]);
         assert_eq!(out.len(), 88);
-        assert_eq!(&out[32..55], &[10, 30, 0, 0, 0, 0, 0, 30, 0, 56, 0, 0, 0, 0, 0, 88, 0, 0, 0, 0, 0, 33, 0]);
+        assert_eq!(
+            &out[32..55],
+            &[10, 30, 0, 0, 0, 0, 0, 30, 0, 56, 0, 0, 0, 0, 0, 88, 0, 0, 0, 0, 0, 33, 0]
+        );
     }
 }
