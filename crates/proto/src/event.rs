@@ -133,18 +133,6 @@ words! {
 }
 
 words! {
-    /// Whether the whole connection is in its transcript.
-    TranscriptState {
-        /// Every byte.
-        Complete = "complete",
-        /// Up to `limits.transcript_bytes_max`.
-        Truncated = "truncated",
-        /// None was kept.
-        None = "none",
-    }
-}
-
-words! {
     /// What the implant said.
     Answer {
         /// As an implanted host.
@@ -215,8 +203,6 @@ words! {
         DoublePulsarRaw = "doublepulsar-raw",
         /// Bytes sent a second time for a place that already held others.
         DoublePulsarConflict = "doublepulsar-conflict",
-        /// Written to a pipe or a file.
-        Write = "write",
     }
 }
 
@@ -357,8 +343,6 @@ events! {
         bytes_out: u64,
         /// Events left out over `limits.events_max`.
         events_dropped: u64,
-        /// Whether its transcript is whole.
-        transcript: TranscriptState,
     }
     /// A NetBIOS session was requested (port 139).
     "netbios.session" NetBiosSession {
@@ -445,6 +429,8 @@ events! {
         path: Text,
         /// The service asked for.
         service: Text,
+        /// What stood in the frame behind the message's declared end: WannaCry leaves a piece of its template.
+        trailing: Text,
         /// The TID given.
         tid: u16,
         /// The status that it was answered with.

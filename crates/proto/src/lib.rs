@@ -37,6 +37,7 @@
 pub mod client;
 pub mod connection;
 pub mod event;
+pub mod exploit;
 pub mod identity;
 pub mod limits;
 pub mod persona;

@@ -1,320 +1,205 @@
-//! One TCP connection: bytes and time in, bytes and events out.
+//! One TCP connection: bytes and time in, bytes and events out. State, no layouts.
 
-use crate::event::{ByteRange, CloseReason, Event, KeySource, Origin, Transport, UploadState};
-use crate::identity::Identity;
-use crate::limits::Limits;
-use crate::persona::Persona;
-use crate::time::{Timestamp, WallClock};
-use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::ops::Range;
-use std::str::FromStr;
+mod context;
+mod id;
+mod implant;
+mod interface;
+mod logon;
+mod pipe;
+mod ranges;
+mod reassembly;
+mod share;
+mod smb1;
+mod tables;
+mod transactions;
+mod upload;
+
+pub use id::{BadConnectionId, ConnectionId};
+pub use interface::*;
+
+use crate::event::{CloseReason, Event, Text, Transport};
+use crate::time::Timestamp;
+use crate::wire::nbss::{self, Deframed, Deframer};
+use crate::wire::ntlmssp::hex;
+use context::{Context, Tally};
+use smb1::Smb1;
 use std::sync::Arc;
 
-/// A connection's name: sortable by time, unique within a sensor. Its text is 13 characters of Crockford's
-/// base 32, so that it can be typed and used as a file name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
-
-const BASE32: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for place in (0..13u32).rev() {
-            let digit = self.0.checked_shr(place.saturating_mul(5)).unwrap_or(0) & 31;
-            let letter =
-                usize::try_from(digit).ok().and_then(|at| BASE32.get(at)).map_or('0', |&b| char::from(b));
-            write!(f, "{letter}")?;
-        }
-        Ok(())
-    }
-}
-
-/// The text is no connection id.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no connection id: 13 characters of 0-9 and a-z without i, l, o, u")]
-pub struct BadConnectionId(pub String);
-
-impl FromStr for ConnectionId {
-    type Err = BadConnectionId;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bad = || BadConnectionId(text.chars().take(40).collect());
-        if text.len() != 13 {
-            return Err(bad());
-        }
-        let mut id = 0u64;
-        for byte in text.bytes() {
-            let digit = BASE32.iter().position(|&letter| letter == byte).ok_or_else(bad)?;
-            id = id.checked_mul(32).ok_or_else(bad)? | u64::try_from(digit).unwrap_or(0);
-        }
-        Ok(Self(id))
-    }
-}
-
-/// `implant.policy`: who is answered as if DoublePulsar were here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Policy {
-    /// Everybody.
-    #[default]
-    Present,
-    /// Nobody.
-    Absent,
-    /// A source whose exploit has run to its end.
-    AfterExploit,
-}
-
-/// `implant.arch`: the machine that the implant says it runs on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arch {
-    /// 32 bit.
-    X86,
-    /// 64 bit.
-    #[default]
-    X64,
-}
-
-/// `ms17_010`: how the check for MS17-010 is answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ms17010 {
-    /// As a machine without the patch.
-    #[default]
-    Unpatched,
-    /// As a machine with it.
-    Patched,
-}
-
-/// The emulated DoublePulsar's settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Implant {
-    /// Who is answered.
-    pub policy: Policy,
-    /// Which machine it says it runs on.
-    pub arch: Arch,
-    /// A fixed key seed, to reproduce a recorded attack; else the install's own, new after each upload.
-    pub key_seed: Option<u32>,
-}
-
-/// Everything that all connections of one sensor have in common and that never changes while it runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decoy {
-    /// This install's own values.
-    pub identity: Identity,
-    /// The Windows that we play.
-    pub persona: Persona,
-    /// The bounds.
-    pub limits: Limits,
-    /// The emulated implant.
-    pub implant: Implant,
-    /// Patched or not.
-    pub ms17_010: Ms17010,
-}
-
-/// What connections share, as far as one of them may know it. An input, so that replay stays exact.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SharedState {
-    /// How many uploads have been finished on this install: the implant's seed derives from it.
-    pub generation: u64,
-    /// Whether this connection's source has killed the implant and the time is not over.
-    pub dormant: bool,
-    /// Whether this connection's source has exploited us and the time is not over.
-    pub exploited: bool,
-}
-
-/// What a connection changes for others. An output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SharedChange {
-    /// An upload was finished: the implant re-rolls its seed (`generation` + 1).
-    UploadFinished,
-    /// This source killed the implant: dormant for it from now on.
-    Killed,
-}
-
-/// How the peer ended the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It closed its side.
-    Closed,
-    /// It reset the connection.
-    Reset,
-    /// The honeypot is stopping.
-    Shutdown,
-}
-
-/// One thing that happens to a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input<'a> {
-    /// Bytes came.
-    Bytes(&'a [u8]),
-    /// The shared state is now this; given before the first bytes and whenever it has changed.
-    Shared(SharedState),
-    /// Time has passed: given at [`Connection::deadline`].
-    Tick,
-    /// The connection is over; nothing follows.
-    Ended(Ending),
-}
-
-/// A stream of payload bytes, or its end. Uploads are numbered from 1 within their connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CaptureOp {
-    /// An upload begins.
-    Begin {
-        /// Its number.
-        upload: u32,
-        /// By which road it comes.
-        origin: Origin,
-    },
-    /// Bytes for a place that is still free. `bytes` points into [`Output::payload`].
-    Write {
-        /// The upload's number.
-        upload: u32,
-        /// Where in the upload.
-        offset: u64,
-        /// Which bytes of [`Output::payload`].
-        bytes: Range<usize>,
-    },
-    /// Bytes for a place that is taken. The holder compares: equal ones are a repeat, others are kept as a
-    /// sample of their own ([`Origin::DoublePulsarConflict`]).
-    Again {
-        /// The upload's number.
-        upload: u32,
-        /// Where in the upload.
-        offset: u64,
-        /// Which bytes of [`Output::payload`].
-        bytes: Range<usize>,
-    },
-    /// The upload is over.
-    End {
-        /// The upload's number.
-        upload: u32,
-        /// What there is of it.
-        state: UploadState,
-        /// The size announced last.
-        total: Option<u64>,
-        /// The bytes present, in order, disjoint, merged.
-        ranges: Vec<ByteRange>,
-    },
-}
-
-/// Where in the inbound stream an upload's chunk stood, so that a transcript can refer to the sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PayloadSpan {
-    /// The upload's number.
-    pub upload: u32,
-    /// Position of the chunk's first byte in all bytes received, from 0.
-    pub stream_at: u64,
-    /// Its length.
-    pub len: u32,
-    /// Where it goes in the upload.
-    pub offset: u64,
-    /// The key that it was XORed with.
-    pub key: u32,
-    /// Position of the 12 parameter bytes, where they are exactly {total, len, offset} under that key.
-    pub params_at: Option<u64>,
-    /// The total that they announce.
-    pub total: u32,
-}
-
-/// What a connection wants done, in this order: send, then everything else. Owned by the caller and reused;
-/// [`Output::clear`] keeps the buffers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Output {
-    /// Bytes for the peer.
-    pub send: Vec<u8>,
-    /// Where in `send` each reply ends: one write each, never split, never two in one.
-    pub writes: Vec<usize>,
-    /// Facts to publish.
-    pub events: Vec<(Timestamp, Event)>,
-    /// Payload to keep.
-    pub capture: Vec<CaptureOp>,
-    /// The decoded bytes that `capture` points into.
-    pub payload: Vec<u8>,
-    /// Where those bytes stood in the inbound stream.
-    pub spans: Vec<PayloadSpan>,
-    /// What changes for other connections.
-    pub changes: Vec<SharedChange>,
-    /// Set when the connection is to be closed after sending.
-    pub close: Option<CloseReason>,
-}
-
-impl Output {
-    /// Empties all, keeping the memory.
-    pub fn clear(&mut self) {
-        self.send.clear();
-        self.writes.clear();
-        self.events.clear();
-        self.capture.clear();
-        self.payload.clear();
-        self.spans.clear();
-        self.changes.clear();
-        self.close = None;
-    }
-
-    /// The replies, each to be sent in one write.
-    pub fn replies(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.writes.iter().copied());
-        starts.zip(self.writes.iter().copied()).filter_map(|(start, end)| self.send.get(start..end))
-    }
-}
-
-/// What is known of a connection when it is accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opening {
-    /// Its name.
-    pub id: ConnectionId,
-    /// When.
-    pub at: WallClock,
-    /// How SMB is carried on the port.
-    pub transport: Transport,
-}
-
-/// How far an upload is, for a live display.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The upload's number.
-    pub upload: u32,
-    /// Bytes here.
-    pub received: u64,
-    /// Bytes announced.
-    pub total: Option<u64>,
-    /// Where its key came from.
-    pub key_source: KeySource,
-}
+/// Bytes of an unknown frame that its event shows.
+const HEAD_MAX: usize = 32;
 
 /// One TCP connection's state.
 #[derive(Debug)]
 pub struct Connection {
     decoy: Arc<Decoy>,
     opening: Opening,
+    shared: SharedState,
+    deframer: Deframer,
+    /// Made at the first message: most connections of a scan bring none.
+    smb1: Option<Box<Smb1>>,
+    tally: Tally,
+    last_byte_at: Timestamp,
+    opened: bool,
+    over: bool,
 }
 
 impl Connection {
     /// A connection that was just accepted. Tells `connection.opened` at its first input.
     pub fn new(decoy: Arc<Decoy>, opening: Opening) -> Self {
-        Self { decoy, opening }
+        let deframer = Deframer::new(opening.transport, decoy.limits.frame_bytes_max);
+        Self {
+            decoy,
+            opening,
+            shared: SharedState::default(),
+            deframer,
+            smb1: None,
+            tally: Tally::default(),
+            last_byte_at: Timestamp::default(),
+            opened: false,
+            over: false,
+        }
     }
 
     /// Takes one input at `now` (never earlier than the one before) and adds what follows to `output`.
-    /// After [`Input::Ended`], or once `output.close` was set, further inputs do nothing.
+    /// After [`Input::Ended`], or once `output.close` was set, further inputs do nothing; a connection that
+    /// asked to be closed has told its end.
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>, output: &mut Output) {
-        let _ = (now, input, output, &self.decoy, &self.opening);
+        if self.over {
+            return;
+        }
+        if !self.opened {
+            self.opened = true;
+            let transport = self.opening.transport;
+            self.step(now, output).0.tell_always(Event::ConnectionOpened { transport });
+        }
+        let sent_before = output.send.len();
+        match input {
+            Input::Bytes(bytes) => self.bytes(now, bytes, output),
+            Input::Shared(shared) => self.shared = shared,
+            Input::Tick if now >= self.deadline() => {
+                let idle = now < Timestamp::default().plus_secs(self.decoy.limits.lifetime_secs);
+                output.close.get_or_insert(if idle { CloseReason::Idle } else { CloseReason::Lifetime });
+            }
+            Input::Tick => {}
+            Input::Ended(ending) => {
+                output.close.get_or_insert(match ending {
+                    Ending::Closed => CloseReason::PeerClosed,
+                    Ending::Reset => CloseReason::PeerReset,
+                    Ending::Shutdown => CloseReason::Shutdown,
+                });
+            }
+        }
+        let sent = output.send.len().saturating_sub(sent_before);
+        self.tally.bytes_out = self.tally.bytes_out.saturating_add(u64::try_from(sent).unwrap_or(0));
+        if output.close.is_none()
+            && self.memory_used()
+                > usize::try_from(self.decoy.limits.connection_bytes_max).unwrap_or(usize::MAX)
+        {
+            let max = u64::from(self.decoy.limits.connection_bytes_max);
+            self.step(now, output).0.limit("connection_bytes_max", max);
+            output.close = Some(CloseReason::Limit);
+        }
+        if let Some(reason) = output.close {
+            self.end(now, reason, output);
+        }
     }
 
     /// When [`Input::Tick`] is due if nothing comes before.
     pub fn deadline(&self) -> Timestamp {
-        Timestamp::default().plus_secs(self.decoy.limits.idle_secs)
+        let limits = &self.decoy.limits;
+        self.last_byte_at
+            .plus_secs(limits.idle_secs)
+            .min(Timestamp::default().plus_secs(limits.lifetime_secs))
     }
 
     /// Bytes that this connection owns; never more than `limits.connection_bytes_max`.
     pub fn memory_used(&self) -> usize {
-        0
+        let smb1 = self.smb1.as_ref().map_or(0, |smb1| size_of::<Smb1>().saturating_add(smb1.memory_used()));
+        size_of::<Self>().saturating_add(self.deframer.memory_used()).saturating_add(smb1)
     }
 
     /// How far the present upload is, if there is one.
     pub fn progress(&self) -> Option<Progress> {
-        None
+        self.smb1.as_ref().and_then(|smb1| smb1.transactions.implant.progress())
+    }
+
+    /// What a handler is given, and the two parts of the state that it works on.
+    fn step<'a>(
+        &'a mut self,
+        now: Timestamp,
+        output: &'a mut Output,
+    ) -> (Context<'a>, &'a mut Deframer, &'a mut Option<Box<Smb1>>) {
+        let Self { decoy, opening, shared, deframer, smb1, tally, .. } = self;
+        (Context { decoy, opening: *opening, now, shared, tally, output }, deframer, smb1)
+    }
+
+    fn bytes(&mut self, now: Timestamp, mut bytes: &[u8], output: &mut Output) {
+        self.last_byte_at = now;
+        self.tally.bytes_in =
+            self.tally.bytes_in.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let (mut ctx, deframer, smb1) = self.step(now, output);
+        while ctx.output.close.is_none() {
+            match deframer.next(&mut bytes) {
+                Deframed::Incomplete => break,
+                Deframed::TooLong { claimed } => {
+                    // What Windows does with a frame that it cannot hold; the bytes are in the transcript.
+                    ctx.limit("frame_bytes_max", u64::from(claimed));
+                    ctx.close(CloseReason::Refused);
+                }
+                Deframed::Frame { kind: nbss::SESSION_MESSAGE, body, stream_at } => {
+                    let smb1 = smb1.get_or_insert_with(|| Box::new(Smb1::new(&ctx.decoy.limits)));
+                    smb1.message(&mut ctx, body, stream_at.saturating_add(4));
+                }
+                Deframed::Frame { kind, body, .. } => session_service(&mut ctx, kind, body),
+            }
+        }
+    }
+
+    /// Keeps what is still open, tells what is still untold.
+    fn end(&mut self, now: Timestamp, reason: CloseReason, output: &mut Output) {
+        self.over = true;
+        let (mut ctx, deframer, smb1) = self.step(now, output);
+        if let Some((kind, claimed, body, stream_at)) = deframer.unfinished() {
+            let arrived = u32::try_from(body.len()).unwrap_or(u32::MAX);
+            ctx.tell(Event::FrameUnfinished { claimed, arrived });
+            if let (nbss::SESSION_MESSAGE, Some(smb1)) = (kind, smb1.as_mut()) {
+                smb1.cut_off(&mut ctx, body, stream_at.saturating_add(4));
+            }
+        }
+        if let Some(smb1) = smb1 {
+            smb1.transactions.end(&mut ctx);
+        }
+        let (bytes_in, bytes_out) = (ctx.tally.bytes_in, ctx.tally.bytes_out);
+        let events_dropped = ctx.tally.events_dropped;
+        ctx.tell_always(Event::ConnectionClosed {
+            reason,
+            duration_us: now.0,
+            bytes_in,
+            bytes_out,
+            events_dropped,
+        });
+        self.smb1 = None;
+    }
+}
+
+/// NetBIOS frames that carry no SMB.
+fn session_service(ctx: &mut Context<'_>, kind: u8, body: &[u8]) {
+    match kind {
+        nbss::KEEP_ALIVE => {}
+        nbss::SESSION_REQUEST if ctx.opening.transport == Transport::NetBios => {
+            let name = |at: usize| {
+                let encoded = body.get(at..).unwrap_or_default();
+                Text(nbss::decode_name(encoded).unwrap_or_default())
+            };
+            // Each name is a length byte, 32 bytes and the empty scope's zero.
+            ctx.tell(Event::NetBiosSession { called: name(0), calling: name(34) });
+            ctx.output.send.extend_from_slice(&[nbss::POSITIVE_RESPONSE, 0, 0, 0]);
+            ctx.output.writes.push(ctx.output.send.len());
+        }
+        _ => {
+            let head = body.get(..HEAD_MAX).unwrap_or(body);
+            ctx.tell(Event::FrameUnknown { kind, head: hex(head) });
+            ctx.close(CloseReason::Refused);
+        }
     }
 }

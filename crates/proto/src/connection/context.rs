@@ -1,0 +1,78 @@
+//! What every handler is given: who we are, what time it is, where output goes.
+
+use super::{Arch, Decoy, Opening, Output, SharedState};
+use crate::event::{CloseReason, Event};
+use crate::time::{Timestamp, WallClock};
+
+/// What a connection counts.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Bytes received.
+    pub(crate) bytes_in: u64,
+    /// Bytes sent.
+    pub(crate) bytes_out: u64,
+    /// Events told.
+    pub(crate) events: u32,
+    /// Events left out.
+    pub(crate) events_dropped: u64,
+}
+
+/// One step of a connection.
+pub(crate) struct Context<'a> {
+    pub(crate) decoy: &'a Decoy,
+    pub(crate) opening: Opening,
+    pub(crate) now: Timestamp,
+    pub(crate) shared: &'a mut SharedState,
+    pub(crate) tally: &'a mut Tally,
+    pub(crate) output: &'a mut Output,
+}
+
+impl Context<'_> {
+    /// Tells an event, within `limits.events_max`.
+    pub(crate) fn tell(&mut self, event: Event) {
+        if self.tally.events >= self.decoy.limits.events_max {
+            self.tally.events_dropped = self.tally.events_dropped.saturating_add(1);
+            return;
+        }
+        self.tally.events = self.tally.events.saturating_add(1);
+        self.output.events.push((self.now, event));
+    }
+
+    /// Tells an event that must not be left out: what was captured, and that the connection is over.
+    pub(crate) fn tell_always(&mut self, event: Event) {
+        self.output.events.push((self.now, event));
+    }
+
+    /// Tells that a bound was met.
+    pub(crate) fn limit(&mut self, name: &str, value: u64) {
+        self.tell(Event::LimitReached { limit: name.to_owned(), value });
+    }
+
+    /// Asks for the connection to be closed.
+    pub(crate) fn close(&mut self, reason: CloseReason) {
+        self.output.close.get_or_insert(reason);
+    }
+
+    /// The time of day.
+    pub(crate) fn wall_clock(&self) -> WallClock {
+        self.opening.at.at(self.now)
+    }
+
+    /// The longest text that an event shows, in bytes.
+    pub(crate) fn text_max(&self) -> usize {
+        usize::try_from(self.decoy.limits.text_bytes_max).unwrap_or(usize::MAX)
+    }
+
+    /// The implant's key seed in its present life.
+    pub(crate) fn seed(&self, generation: u64) -> u32 {
+        self.decoy.implant.key_seed.unwrap_or_else(|| self.decoy.identity.implant_seed(generation))
+    }
+
+    /// How the implant names its machine.
+    pub(crate) fn arch(&self) -> &'static str {
+        match self.decoy.implant.arch {
+            Arch::X86 => "x86",
+            Arch::X64 => "x64",
+        }
+    }
+}
