@@ -133,6 +133,18 @@ words! {
 }
 
 words! {
+    /// Whether the whole connection is in its transcript.
+    TranscriptState {
+        /// Every byte.
+        Complete = "complete",
+        /// Up to `limits.transcript_bytes_max`.
+        Truncated = "truncated",
+        /// None was kept.
+        None = "none",
+    }
+}
+
+words! {
     /// What the implant said.
     Answer {
         /// As an implanted host.
