@@ -9,4 +9,6 @@
 
 pub mod attack;
 pub mod samples;
+pub mod scenarios;
+pub mod theatre;
 pub mod tidy;

@@ -49,8 +49,9 @@ pub fn nameless_constants(source: &Source) -> Vec<Complaint> {
         let explains = |line: &str| line.contains("Windows constant") || line.contains("Never on the wire");
         let explained = lines[from..=at].iter().any(|(_, line)| explains(line));
         if longest > NAMELESS_BYTES_MAX && !explained {
-            let what =
-                format!("a literal of {longest} bytes needs a comment `Windows constant, …` with its source");
+            let what = format!(
+                "{longest} literal bytes need `Windows constant, …` or `Never on the wire` above them"
+            );
             complaints.push(Complaint { path: source.path.clone(), line: *number, what });
         }
     }
