@@ -70,13 +70,13 @@ pub enum StoreError {
 
 impl StoreError {
     /// For `map_err`: an I/O error while `doing` something with `path`.
-    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }
     }
 
     /// For `map_err`: an error of the database at `path`.
-    pub(crate) fn journal(path: &Path) -> impl Fn(rusqlite::Error) -> Self {
+    pub(crate) fn journal(path: &Path) -> impl Fn(rusqlite::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Journal { path: path.clone(), source }
     }

@@ -19,18 +19,28 @@
 // for the pure crates.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod body;
 mod error;
 mod install;
+mod pack;
 mod published;
+mod ranges;
 mod reader;
+mod recover;
 mod samples;
+mod schema;
+mod spool;
 mod store;
+mod transcripts;
 mod view;
+mod writer;
+mod writing;
 
 pub use error::StoreError;
 pub use install::Install;
 pub use published::{Attribution, Published, rfc3339};
 pub use reader::{EventFilter, Page, Reader, UploadPayloads};
 pub use samples::SampleId;
-pub use store::{Batch, Closing, Options, Store};
+pub use spool::Slot;
+pub use store::{Batch, Capture, Closing, Options, Recovered, SourceState, Store};
 pub use view::{CaptureView, ConnectionView, SampleView};
