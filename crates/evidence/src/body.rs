@@ -75,7 +75,7 @@ pub(crate) fn put_numbers(body: &Value, names: &str, mut args: &[u8]) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use roridula_proto::event::{Answer, CloseReason, KeySource, Reason, TranscriptState};
+    use roridula_proto::event::{Answer, CloseReason, KeySource, Reason};
 
     fn there_and_back(event: &Event) -> String {
         let mut rest = event.clone();
@@ -94,7 +94,6 @@ mod tests {
             bytes_in,
             bytes_out: 93,
             events_dropped: 0,
-            transcript: TranscriptState::Complete,
         };
         assert_eq!(there_and_back(&closed(123_456_789, 5_376_144)), there_and_back(&closed(1, 0)));
         let started = |key| Event::UploadStarted {

@@ -85,8 +85,7 @@ pub(crate) fn take_ranges(bytes: Option<&[u8]>, size: u64) -> Vec<ByteRange> {
 }
 
 const STATES: [UploadState; 3] = [UploadState::Complete, UploadState::Partial, UploadState::Oversize];
-const ORIGINS: [Origin; 4] =
-    [Origin::DoublePulsar, Origin::DoublePulsarRaw, Origin::DoublePulsarConflict, Origin::Write];
+const ORIGINS: [Origin; 3] = [Origin::DoublePulsar, Origin::DoublePulsarRaw, Origin::DoublePulsarConflict];
 
 /// A state's number in the journal; numbers are never given again.
 pub(crate) fn put_state(state: UploadState) -> i64 {
@@ -105,7 +104,7 @@ pub(crate) fn put_origin(origin: Origin) -> i64 {
 
 /// What [`put_origin`] made.
 pub(crate) fn take_origin(number: i64) -> Origin {
-    usize::try_from(number).ok().and_then(|at| ORIGINS.get(at)).copied().unwrap_or(Origin::Write)
+    usize::try_from(number).ok().and_then(|at| ORIGINS.get(at)).copied().unwrap_or(Origin::DoublePulsar)
 }
 
 #[cfg(test)]

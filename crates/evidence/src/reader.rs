@@ -312,7 +312,7 @@ impl Reader {
     }
 
     fn connection_row(&self, n: i64) -> Result<Option<ConnectionView>, StoreError> {
-        let sql = "SELECT k.id, k.at, k.source, p.address, g.closed,
+        let sql = "SELECT k.id, k.at, k.source, p.address, g.closed, g.whole,
             ifnull(g.events, (SELECT count(*) FROM event e WHERE e.seq >= k.first AND e.conn = k.n))
             FROM connection k JOIN endpoint p ON p.n = k.endpoint LEFT JOIN ending g ON g.conn = k.n WHERE k.n = ?";
         let mut statement = self.db.prepare_cached(sql).map_err(self.fail())?;
@@ -326,22 +326,24 @@ impl Reader {
                 duration_us: None,
                 bytes_in: 0,
                 bytes_out: 0,
-                transcript: TranscriptState::None,
-                events: to_u64(row.get(5)?),
+                transcript: match row.get(5)? {
+                    None => TranscriptState::None,
+                    Some(false) => TranscriptState::Truncated,
+                    Some(true) => TranscriptState::Complete,
+                },
+                events: to_u64(row.get(6)?),
                 samples: Vec::new(),
             };
             Ok((view, row.get::<_, Option<i64>>(4)?))
         });
         let Some((mut view, closed)) = row.optional().map_err(self.fail())? else { return Ok(None) };
         if let Some(closed) = closed
-            && let Some(Event::ConnectionClosed {
-                reason, duration_us, bytes_in, bytes_out, transcript, ..
-            }) = self.event_at(to_u64(closed))?
+            && let Some(Event::ConnectionClosed { reason, duration_us, bytes_in, bytes_out, .. }) =
+                self.event_at(to_u64(closed))?
         {
             view.reason = Some(reason);
             view.duration_us = Some(duration_us);
             (view.bytes_in, view.bytes_out) = (bytes_in, bytes_out);
-            view.transcript = transcript;
         }
         // Captures lie within the connection's events, which saves an index on their connection.
         let sql = "SELECT s.sha256 FROM connection k LEFT JOIN ending g ON g.conn = k.n

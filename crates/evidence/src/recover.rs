@@ -6,7 +6,7 @@ use crate::spool::{Note, each_piece, place};
 use crate::store::{Batch, Capture, Closing, Recovered, hash_rest};
 use crate::writer::{CaptureItem, Item, Writer, unended};
 use crate::{StoreError, ranges, reader, schema};
-use roridula_proto::event::{CloseReason, Event, TranscriptState, UploadState};
+use roridula_proto::event::{CloseReason, Event, UploadState};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -159,7 +159,6 @@ fn end_connections(dir: &Path, writer: &mut Writer) -> Result<u64, StoreError> {
                 bytes_in: 0,
                 bytes_out: 0,
                 events_dropped: 0,
-                transcript: TranscriptState::None,
             };
             let batch = Batch {
                 attribution: left.attribution,

@@ -22,9 +22,10 @@ CREATE TABLE endpoint (n INTEGER PRIMARY KEY, address BLOB NOT NULL UNIQUE);
 -- at: microseconds since 1970. source: as endpoint.address. first: its first event.
 CREATE TABLE connection (n INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE, at INTEGER NOT NULL,
   source BLOB NOT NULL, endpoint INTEGER NOT NULL, first INTEGER NOT NULL);
--- closed: its connection.closed. last: its last event. transcript: zstd, with dictionary `dictionary` (0: none).
+-- closed: its connection.closed. last: its last event. transcript: zstd, with dictionary `dictionary` (0: none);
+-- whole: whether all of the connection is in it.
 CREATE TABLE ending (conn INTEGER PRIMARY KEY, closed INTEGER NOT NULL, last INTEGER NOT NULL,
-  events INTEGER NOT NULL, dictionary INTEGER, transcript BLOB);
+  events INTEGER NOT NULL, whole INTEGER, dictionary INTEGER, transcript BLOB);
 -- text: the event as JSON; numbers: the names of the fields whose values are in event.args, in order.
 CREATE TABLE body (n INTEGER PRIMARY KEY, hash INTEGER NOT NULL, text TEXT NOT NULL, numbers TEXT);
 CREATE INDEX body_hash ON body (hash);

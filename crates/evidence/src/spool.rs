@@ -363,7 +363,7 @@ mod tests {
     fn the_note_follows_every_write_and_trim_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::new(dir.path().to_owned(), 7);
-        let mut slot = spool.take(&whose(), 1, Origin::Write).unwrap();
+        let mut slot = spool.take(&whose(), 1, Origin::DoublePulsarRaw).unwrap();
         slot.write(4096, &[1; 10]).unwrap();
         slot.write(0, &[2; 10]).unwrap();
         let text = fs::read_to_string(dir.path().join("7.note")).unwrap();

@@ -54,6 +54,8 @@ pub struct Batch {
 pub struct Closing {
     /// Its transcript's text, if one was kept.
     pub transcript: Option<String>,
+    /// Whether all of the connection is in it.
+    pub whole: bool,
 }
 
 /// A payload that is all here, with the name of its bytes.

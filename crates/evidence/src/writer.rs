@@ -192,17 +192,16 @@ impl Rows {
                 closed = Some(open.last);
             }
         }
-        if batch.closing.is_none() {
-            return self.remember(db, whose.connection, open);
-        }
+        let Some(closing) = &batch.closing else { return self.remember(db, whose.connection, open) };
         self.open.remove(&whose.connection);
-        let sql = "INSERT OR REPLACE INTO ending VALUES (?, ?, ?, ?, ?, ?)";
+        let sql = "INSERT OR REPLACE INTO ending VALUES (?, ?, ?, ?, ?, ?, ?)";
         db.prepare_cached(sql)?
             .execute(params![
                 open.n,
                 closed.unwrap_or(open.last) as i64,
                 open.last as i64,
                 open.events as i64,
+                transcript.map(|_| closing.whole),
                 transcript.map(|packed| packed.dictionary),
                 transcript.map(|packed| packed.bytes.as_slice()),
             ])

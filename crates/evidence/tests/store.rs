@@ -35,9 +35,8 @@ fn closed(store: &Store, whose: Attribution, transcript: Option<&str>) {
         bytes_in: 10,
         bytes_out: 20,
         events_dropped: 0,
-        transcript: TranscriptState::Complete,
     };
-    let closing = Some(Closing { transcript: transcript.map(str::to_owned) });
+    let closing = Some(Closing { transcript: transcript.map(str::to_owned), whole: true });
     let at = WallClock(whose.at.0 + 1500);
     store.append_blocking(Batch { attribution: whose, events: vec![(at, event)], closing });
 }
@@ -99,7 +98,7 @@ fn a_visit_is_read_back_whole_while_the_store_is_open() {
     let view = reader.connection(whose.connection).unwrap().unwrap();
     assert_eq!(view.reason, Some(CloseReason::PeerClosed));
     assert_eq!((view.duration_us, view.bytes_in, view.events), (Some(1500), 10, 3));
-    assert_eq!(view.samples, [name(b"payload")]);
+    assert_eq!((view.samples, view.transcript), (vec![name(b"payload")], TranscriptState::Complete));
     assert_eq!(
         reader.transcript(whose.connection).unwrap().unwrap(),
         "roridula-transcript 1\nconnection x\n"
@@ -414,7 +413,13 @@ fn attribution_cannot_be_forged_by_what_is_told() {
     let whose = accept(&store, "[::ffff:203.0.113.5]:7");
     opened(&store, whose);
     let text = r#"","src_ip":"1.1.1.1","sensor":"x"#;
-    let event = Event::Smb1Tree { path: text.into(), service: "?????".into(), tid: 1, status: 0 };
+    let event = Event::Smb1Tree {
+        path: text.into(),
+        service: "?????".into(),
+        trailing: "".into(),
+        tid: 1,
+        status: 0,
+    };
     store.append_blocking(Batch { attribution: whose, events: vec![(whose.at, event)], closing: None });
     store.flush();
     let page = Reader::open(dir.path()).unwrap().events(1, &EventFilter::default(), 1).unwrap();
