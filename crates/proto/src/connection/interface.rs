@@ -191,6 +191,8 @@ pub struct Output {
     pub payload: Vec<u8>,
     /// Where those bytes stood in the inbound stream.
     pub spans: Vec<PayloadSpan>,
+    /// How far the inbound stream has been dealt with: what is behind this position is an unfinished frame.
+    pub consumed: u64,
     /// What changes for other connections.
     pub changes: Vec<SharedChange>,
     /// Set when the connection is to be closed after sending.
@@ -198,7 +200,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Empties all, keeping the memory.
+    /// Empties all, keeping the memory; `consumed` stays, it counts the whole stream.
     pub fn clear(&mut self) {
         self.send.clear();
         self.writes.clear();

@@ -139,6 +139,7 @@ impl Connection {
             self.tally.bytes_in.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let (mut ctx, deframer, smb1) = self.step(now, output);
         while ctx.output.close.is_none() {
+            ctx.output.consumed = deframer.consumed();
             match deframer.next(&mut bytes) {
                 Deframed::Incomplete => break,
                 Deframed::TooLong { claimed } => {

@@ -105,6 +105,11 @@ impl Deframer {
         Some((kind, u32::from_be_bytes([0, high, mid, low]) & self.length_mask, body, self.consumed))
     }
 
+    /// Bytes of the stream that whole frames have used up.
+    pub fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
     /// Bytes owned.
     pub fn memory_used(&self) -> usize {
         self.held.capacity()
