@@ -4,6 +4,8 @@
 //! An event carries no attribution of its own: sensor, connection and addresses are bound at accept,
 //! outside, and no field here may have the name of one of those ([`ENVELOPE`]).
 
+pub use crate::wire::nbss::Transport;
+pub use crate::wire::unicode::Text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -21,49 +23,6 @@ pub const ENVELOPE: &[&str] = &[
     "message",
 ];
 
-/// Text that an attacker wrote, decoded without loss of anything printable and bounded in length.
-///
-/// It stays raw in memory and in JSON (whose encoder escapes control characters); [`fmt::Display`] is the one
-/// place that escapes it for a terminal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Text(pub String);
-
-impl Text {
-    /// The text of single-byte (OEM) characters: each byte becomes the character of the same number.
-    pub fn from_oem(bytes: &[u8], bytes_max: usize) -> Self {
-        Self(bytes.iter().take(bytes_max).map(|&b| char::from(b)).collect())
-    }
-
-    /// The text of UTF-16LE units; an unpaired surrogate becomes U+FFFD, an odd last byte is left out.
-    pub fn from_utf16(bytes: &[u8], bytes_max: usize) -> Self {
-        let units = bytes.as_chunks::<2>().0.iter().take(bytes_max).map(|&pair| u16::from_le_bytes(pair));
-        Self(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
-    }
-}
-
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Display for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            // Control characters drive terminals; bidirectional overrides lie to readers.
-            if c.is_control()
-                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}')
-            {
-                write!(f, "{}", c.escape_unicode())?;
-            } else {
-                write!(f, "{c}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// A type that may stand in an event's field: its name in `docs/events.md`.
 pub trait FieldKind {
     /// How the documentation names the JSON value.
@@ -78,7 +37,7 @@ field_kinds! {
     bool => "boolean", u8 => "integer", u16 => "integer", u32 => "integer", u64 => "integer",
     String => "string", Text => "string", Option<u16> => "integer or null", Option<u32> => "integer or null",
     Option<u64> => "integer or null", Option<String> => "string or null", Vec<Text> => "array of strings",
-    Vec<String> => "array of strings", Vec<ByteRange> => "array of [start, end]", Vec<Layer> => "array of layers",
+    Transport => "`direct-tcp` `netbios`", Vec<String> => "array of strings", Vec<ByteRange> => "array of [start, end]", Vec<Layer> => "array of layers",
 }
 
 /// A field or an event's value that has a fixed list of words.
@@ -96,16 +55,6 @@ macro_rules! words {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.as_str()) }
         }
     };
-}
-
-words! {
-    /// How SMB is carried.
-    Transport {
-        /// Port 445: a 24-bit length and the message.
-        DirectTcp = "direct-tcp",
-        /// Port 139: NetBIOS session service, a session request first.
-        NetBios = "netbios",
-    }
 }
 
 words! {
@@ -623,12 +572,5 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), CATALOGUE.len());
-    }
-
-    #[test]
-    fn attacker_text_cannot_drive_a_terminal() {
-        let text = Text::from_oem(b"a\x1b[2J\r\n\\\\h\\IPC$", 64);
-        assert_eq!(text.to_string(), r"a\u{1b}[2J\u{d}\u{a}\\h\IPC$");
-        assert_eq!(Text::from_utf16(b"a\0\x00\xd8b\0x", 64).0, "a\u{fffd}b");
     }
 }

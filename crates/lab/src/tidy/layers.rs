@@ -6,7 +6,7 @@ use super::{Complaint, Source};
 const PROTO: &[(&str, &[&str])] = &[
     ("client", &[]),
     ("connection", &["event", "exploit", "identity", "limits", "persona", "time", "wire"]),
-    ("event", &[]),
+    ("event", &["wire"]),
     ("exploit", &["event", "time", "wire"]),
     (
         "fuzzing",
@@ -16,8 +16,8 @@ const PROTO: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("persona", &["time", "wire"]),
     ("time", &[]),
-    ("transcript", &["connection", "event", "identity", "limits", "persona", "time"]),
-    ("wire", &["event", "time"]),
+    ("transcript", &["connection", "event", "identity", "limits", "persona", "time", "wire"]),
+    ("wire", &[]),
 ];
 
 /// Crates of ours and what each may depend on; the lab may use all and nobody may use the lab.

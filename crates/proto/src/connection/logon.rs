@@ -140,7 +140,7 @@ fn extended(ctx: &Context<'_>, blob: &[u8]) -> (Claim, Answered) {
                 challenge: ctx.decoy.identity.challenge(ctx.opening.id.0),
                 computer: &ctx.decoy.identity.computer,
                 version: ctx.decoy.persona.ntlm_version,
-                now: filetime::from_wall_clock(ctx.wall_clock()),
+                now: filetime::from_unix_micros(ctx.wall_clock().0),
             };
             let token = challenge.to_bytes();
             let blob =

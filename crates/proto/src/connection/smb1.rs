@@ -274,7 +274,7 @@ impl Smb1 {
             security_mode: ctx.decoy.persona.security_mode,
             max_buffer: ctx.decoy.persona.max_buffer,
             capabilities: ctx.decoy.persona.capabilities,
-            system_time: filetime::from_wall_clock(ctx.wall_clock()),
+            system_time: filetime::from_unix_micros(ctx.wall_clock().0),
             time_zone: identity.time_zone,
             challenge: identity.challenge(ctx.opening.id.0),
             guid: identity.guid,

@@ -1,5 +1,6 @@
 //! TRANSACTION, TRANSACTION2, NT_TRANSACT and their SECONDARY requests: what each is answered with.
 
+use super::Ms17010;
 use super::context::Context;
 use super::implant::{self, Implant, Response};
 use super::pipe;
@@ -260,7 +261,9 @@ fn transaction(ctx: &mut Context<'_>, opens: &Table<Open>, frame: &Frame<'_>, wh
             Answer::Full { command: TRANSACTION, status: Status::SUCCESS, parameters, data: Vec::new() }
         }
         (Some(trans::PEEK_NMPIPE), None) => {
-            let (event, status) = ms17_010::probe(ctx.decoy.ms17_010, &ctx.decoy.persona, frame.header);
+            let patched =
+                (ctx.decoy.ms17_010 == Ms17010::Patched).then_some(ctx.decoy.persona.patched_peek_status);
+            let (event, status) = ms17_010::probe(patched.map(Status), frame.header);
             ctx.tell(event);
             plain(TRANSACTION, status)
         }

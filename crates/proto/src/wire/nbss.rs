@@ -3,7 +3,35 @@
 //! "Incomplete" exists only here. What is parsed later is whole, so that a short field there is a lie.
 
 use super::reader::size;
-use crate::event::Transport;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How SMB is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// Port 445: a 24-bit length and the message.
+    DirectTcp,
+    /// Port 139: NetBIOS session service, a session request first.
+    #[serde(rename = "netbios")]
+    NetBios,
+}
+
+impl Transport {
+    /// The word as it is published.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DirectTcp => "direct-tcp",
+            Self::NetBios => "netbios",
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// The header's four bytes.
 pub const HEADER: usize = 4;

@@ -2,8 +2,8 @@
 
 use super::Malformed;
 use super::reader::{Reader, size};
+use super::unicode::Text;
 use super::writer::{Writer, len16, len32};
-use crate::event::Text;
 
 /// The mark of every NTLMSSP message.
 pub const SIGNATURE: &[u8; 8] = b"NTLMSSP\0";

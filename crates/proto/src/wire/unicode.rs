@@ -1,7 +1,51 @@
 //! Strings of SMB1: OEM or UTF-16LE by SMB_FLAGS2_UNICODE, the latter aligned to the message's even bytes.
 
 use super::reader::Reader;
-use crate::event::Text;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Text that an attacker wrote, decoded without loss of anything printable and bounded in length.
+///
+/// It stays raw in memory and in JSON (whose encoder escapes control characters); [`fmt::Display`] is the one
+/// place that escapes it for a terminal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Text(pub String);
+
+impl Text {
+    /// The text of single-byte (OEM) characters: each byte becomes the character of the same number.
+    pub fn from_oem(bytes: &[u8], bytes_max: usize) -> Self {
+        Self(bytes.iter().take(bytes_max).map(|&b| char::from(b)).collect())
+    }
+
+    /// The text of UTF-16LE units; an unpaired surrogate becomes U+FFFD, an odd last byte is left out.
+    pub fn from_utf16(bytes: &[u8], bytes_max: usize) -> Self {
+        let units = bytes.as_chunks::<2>().0.iter().take(bytes_max).map(|&pair| u16::from_le_bytes(pair));
+        Self(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            // Control characters drive terminals; bidirectional overrides lie to readers.
+            if c.is_control()
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}')
+            {
+                write!(f, "{}", c.escape_unicode())?;
+            } else {
+                write!(f, "{c}")?;
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Reads SMB strings from the byte block of a message.
 #[derive(Debug)]
@@ -52,5 +96,12 @@ mod tests {
         assert_eq!(strings.text().0, "a");
         assert_eq!(strings.oem().0, "IPC");
         assert_eq!(strings.text().0, "");
+    }
+
+    #[test]
+    fn attacker_text_cannot_drive_a_terminal() {
+        let text = Text::from_oem(b"a\x1b[2J\r\n\\\\h\\IPC$", 64);
+        assert_eq!(text.to_string(), r"a\u{1b}[2J\u{d}\u{a}\\h\IPC$");
+        assert_eq!(Text::from_utf16(b"a\0\x00\xd8b\0x", 64).0, "a\u{fffd}b");
     }
 }

@@ -1,10 +1,9 @@
 //! SMB_COM_NT_CREATE_ANDX and SMB_COM_CLOSE ([MS-CIFS] 2.2.4.64, .5; [MS-SMB] 2.2.4.9).
 
 use super::Block;
-use crate::event::Text;
 use crate::wire::Malformed;
 use crate::wire::reader::Reader;
-use crate::wire::unicode::Strings;
+use crate::wire::unicode::{Strings, Text};
 use crate::wire::writer::Writer;
 
 /// NT_CREATE_REQUEST_EXTENDED_RESPONSE.

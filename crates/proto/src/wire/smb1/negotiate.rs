@@ -172,7 +172,6 @@ fn dos_date_time(file_time: u64, minutes_west: i16) -> (u16, u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::WallClock;
     use crate::wire::filetime;
 
     fn selected(names: &[&str]) -> Option<(u16, Dialect)> {
@@ -195,7 +194,7 @@ mod tests {
     #[test]
     fn dos_dates_are_right() {
         // 2017-05-12 15:24:06 UTC, seen two hours east.
-        let at = filetime::from_wall_clock(WallClock(1_494_602_646_000_000));
+        let at = filetime::from_unix_micros(1_494_602_646_000_000);
         let (date, time) = dos_date_time(at, -120);
         assert_eq!((date >> 9, (date >> 5) & 15, date & 31), (37, 5, 12));
         assert_eq!((time >> 11, (time >> 5) & 63, (time & 31) * 2), (17, 24, 6));

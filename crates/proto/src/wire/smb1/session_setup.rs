@@ -1,10 +1,9 @@
 //! SMB_COM_SESSION_SETUP_ANDX ([MS-CIFS] 2.2.4.53, [MS-SMB] 2.2.4.6).
 
 use super::Block;
-use crate::event::Text;
 use crate::wire::Malformed;
 use crate::wire::reader::Reader;
-use crate::wire::unicode::Strings;
+use crate::wire::unicode::{Strings, Text};
 use crate::wire::writer::{Writer, len16};
 
 /// CAP_STATUS32: the client reads NTSTATUS.

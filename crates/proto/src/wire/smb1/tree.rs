@@ -1,10 +1,9 @@
 //! SMB_COM_TREE_CONNECT_ANDX ([MS-CIFS] 2.2.4.55, [MS-SMB] 2.2.4.7).
 
 use super::Block;
-use crate::event::Text;
 use crate::wire::Malformed;
 use crate::wire::reader::Reader;
-use crate::wire::unicode::Strings;
+use crate::wire::unicode::{Strings, Text};
 use crate::wire::writer::{Writer, len16};
 
 /// TREE_CONNECT_ANDX_EXTENDED_RESPONSE.
