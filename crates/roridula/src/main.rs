@@ -1,2 +1,6 @@
-//! The honeypot.
-fn main() {}
+//! The honeypot's binary.
+mod settings;
+fn main() {
+    println!("{:?}", settings::Sources::default().load());
+    print!("{}", settings::DEFAULT_TOML);
+}
