@@ -20,16 +20,23 @@ pub struct Install {
 }
 
 impl Install {
+    /// Reads `dir/secret`, for one who replays what this install answered; makes nothing.
+    pub fn load(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join("secret");
+        let text = fs::read_to_string(&path).map_err(StoreError::io("read", &path))?;
+        Self::parse(&text).ok_or_else(|| StoreError::Damaged {
+            path: path.clone(),
+            what: "not 64 hexadecimal digits and a time; remove it to become another machine".to_owned(),
+        })
+    }
+
     /// Reads `dir/secret`, or makes it. The text is `<64 hexadecimal digits> <microseconds since 1970>`.
     pub(crate) fn load_or_make(dir: &Path) -> Result<Self, StoreError> {
-        let path = dir.join("secret");
-        match fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text).ok_or_else(|| StoreError::Damaged {
-                path: path.clone(),
-                what: "not 64 hexadecimal digits and a time; remove it to become another machine".to_owned(),
-            }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::make(dir, &path),
-            Err(error) => Err(StoreError::io("read", &path)(error)),
+        match Self::load(dir) {
+            Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Self::make(dir, &dir.join("secret"))
+            }
+            other => other,
         }
     }
 
