@@ -23,7 +23,9 @@ pub enum Weight {
 /// How much attention `event` deserves.
 pub fn weight(event: &Event) -> Weight {
     match event {
-        Event::CaptureFailed { .. } | Event::ConnectionRefused { .. } | Event::LimitReached { .. } => Weight::Trouble,
+        Event::CaptureFailed { .. } | Event::ConnectionRefused { .. } | Event::LimitReached { .. } => {
+            Weight::Trouble
+        }
         Event::SampleCaptured { .. } | Event::SampleTriaged { .. } => Weight::Catch,
         Event::Ms17010Probe { .. }
         | Event::ImplantPing { .. }
@@ -61,7 +63,12 @@ fn connection_line(event: &Event) -> Option<String> {
         Event::ConnectionOpened { transport } => format!("connected ({transport})"),
         Event::ConnectionRefused { limit, count } => format!("turned away {count} times: {limit}"),
         Event::ConnectionClosed { reason, duration_us, bytes_in, bytes_out, events_dropped, transcript } => {
-            let mut text = format!("closed ({reason}) after {}, in {}, out {}", span(*duration_us), size(*bytes_in), size(*bytes_out));
+            let mut text = format!(
+                "closed ({reason}) after {}, in {}, out {}",
+                span(*duration_us),
+                size(*bytes_in),
+                size(*bytes_out)
+            );
             if *events_dropped > 0 {
                 let _ = write!(text, ", {events_dropped} events left out");
             }
@@ -95,7 +102,9 @@ fn smb_line(event: &Event) -> Option<String> {
         }
         Event::Smb1Session { method, account, domain, workstation, native_os, status, .. } => {
             let mut text = format!("logon {method}");
-            for (name, value) in [("as", account), ("of", domain), ("from", workstation), ("running", native_os)] {
+            for (name, value) in
+                [("as", account), ("of", domain), ("from", workstation), ("running", native_os)]
+            {
                 if !value.0.is_empty() {
                     let _ = write!(text, " {name} {value}");
                 }
@@ -135,7 +144,8 @@ fn attack_line(event: &Event) -> Option<String> {
             format!("upload {upload}: {what} at {offset} ({value})")
         }
         Event::UploadFinished { upload, state, total, received, chunks, repeats, .. } => {
-            let of = total.filter(|total| total != received).map_or(String::new(), |total| format!(" of {total}"));
+            let of =
+                total.filter(|total| total != received).map_or(String::new(), |total| format!(" of {total}"));
             let again = if *repeats > 0 { format!(", {repeats} repeated") } else { String::new() };
             format!("upload {upload} {state}: {received}{of} bytes in {chunks} chunks{again}")
         }
@@ -244,7 +254,13 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([size(0), size(1023), size(1024), size(5_272_328)], ["0 B", "1023 B", "1.0 KiB", "5.0 MiB"]);
-        assert_eq!([span(5), span(12_345), span(4_210_000), span(185_000_000)], ["5 µs", "12.3 ms", "4.2 s", "3 min 5 s"]);
+        assert_eq!(
+            [size(0), size(1023), size(1024), size(5_272_328)],
+            ["0 B", "1023 B", "1.0 KiB", "5.0 MiB"]
+        );
+        assert_eq!(
+            [span(5), span(12_345), span(4_210_000), span(185_000_000)],
+            ["5 µs", "12.3 ms", "4.2 s", "3 min 5 s"]
+        );
     }
 }

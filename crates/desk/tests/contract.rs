@@ -11,7 +11,10 @@ fn expect(name: &str, text: &str) {
         std::fs::write(&path, text).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == text, "docs/{name} is not what the catalogue says: run with UPDATE_EXPECT=1 and read the diff");
+    assert!(
+        found == text,
+        "docs/{name} is not what the catalogue says: run with UPDATE_EXPECT=1 and read the diff"
+    );
 }
 
 #[test]

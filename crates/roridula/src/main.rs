@@ -1,6 +1,17 @@
-//! The honeypot's binary.
+//! The honeypot's binary: wires the rooms together and contains the logic of none.
+
+#![forbid(unsafe_code)]
+// The binary owns the process: files, signals, threads, the clock. The bans of clippy.toml are for the pure crates.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod cli;
+mod decoy;
+mod live;
+mod sandbox;
 mod settings;
-fn main() {
-    println!("{:?}", settings::Sources::default().load());
-    print!("{}", settings::DEFAULT_TOML);
+mod supervise;
+mod worker;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
 }

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 pub fn check(line: &Value) -> Result<(), String> {
     let object = line.as_object().ok_or("no JSON object")?;
     let id = object.get("eventid").and_then(Value::as_str).ok_or("no `eventid`")?;
-    let spec = CATALOGUE.iter().find(|spec| spec.id == id).ok_or_else(|| format!("unknown eventid `{id}`"))?;
+    let spec =
+        CATALOGUE.iter().find(|spec| spec.id == id).ok_or_else(|| format!("unknown eventid `{id}`"))?;
     for field in ENVELOPE {
         fits(object, field.name, field.kind).map_err(|what| format!("{id}: {what}"))?;
     }
@@ -46,7 +47,9 @@ fn of_kind(value: &Value, kind: &str) -> bool {
         "array of [start, end]" => items(&is_range),
         "array of layers" => items(&is_layer),
         // A list of words, each in backticks.
-        words => value.as_str().is_some_and(|word| words.split_whitespace().any(|known| known == format!("`{word}`"))),
+        words => value
+            .as_str()
+            .is_some_and(|word| words.split_whitespace().any(|known| known == format!("`{word}`"))),
     }
 }
 
@@ -64,7 +67,10 @@ fn is_layer(value: &Value) -> bool {
 fn is_utc(time: &str) -> bool {
     let shape = "dddd-dd-ddTdd:dd:dd.ddddddZ";
     time.len() == shape.len()
-        && time.chars().zip(shape.chars()).all(|(c, form)| if form == 'd' { c.is_ascii_digit() } else { c == form })
+        && time
+            .chars()
+            .zip(shape.chars())
+            .all(|(c, form)| if form == 'd' { c.is_ascii_digit() } else { c == form })
 }
 
 #[cfg(test)]

@@ -28,7 +28,8 @@ The same as a JSON Schema: [events.schema.json](events.schema.json).
 pub fn markdown() -> String {
     let mut page = INTRO.to_owned();
     // Writing to a String cannot fail.
-    let _ = write!(page, "\n## The envelope\n\nIn every event.\n\n| field | type | meaning |\n|---|---|---|\n");
+    let _ =
+        write!(page, "\n## The envelope\n\nIn every event.\n\n| field | type | meaning |\n|---|---|---|\n");
     for field in ENVELOPE {
         let _ = writeln!(page, "| `{}` | {} | {} |", field.name, field.kind, field.about);
     }

@@ -128,7 +128,9 @@ impl Sink for JsonLines {
         let mut tail = Vec::new();
         file.read_to_end(&mut tail).ok()?;
         // Only a line that has its end is whole.
-        let whole = tail.strip_suffix(b"\n").or_else(|| tail.iter().rposition(|&byte| byte == b'\n').map(|at| &tail[..at]))?;
+        let whole = tail
+            .strip_suffix(b"\n")
+            .or_else(|| tail.iter().rposition(|&byte| byte == b'\n').map(|at| &tail[..at]))?;
         let last = whole.rsplit(|&byte| byte == b'\n').next()?;
         serde_json::from_slice::<serde_json::Value>(last).ok()?.get("seq")?.as_u64()
     }

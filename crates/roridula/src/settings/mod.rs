@@ -98,27 +98,30 @@ impl Default for ImplantSettings {
 pub(crate) struct GateSettings {
     /// Connections open at once.
     pub(crate) connections_max: u32,
-    /// Connections open at once from one address.
-    pub(crate) per_address_max: u32,
-    /// Connections open at once from one network.
-    pub(crate) per_network_max: u32,
-    /// New connections a second from one address.
-    pub(crate) rate_per_second: u32,
-    /// New connections at once before the rate counts.
-    pub(crate) rate_burst: u32,
+    /// Of these, from one address.
+    pub(crate) connections_per_source_max: u32,
+    /// Of these, from one network.
+    pub(crate) connections_per_network_max: u32,
+    /// New connections a minute from one address.
+    pub(crate) connections_per_minute_max: u32,
     /// Bytes that all connections together may own.
     pub(crate) memory_bytes_max: u64,
+    /// Time that one write to a visitor may take.
+    pub(crate) write_secs_max: u64,
+    /// Sources whose state is remembered.
+    pub(crate) sources_max: u32,
 }
 
 impl Default for GateSettings {
     fn default() -> Self {
         Self {
             connections_max: 16_384,
-            per_address_max: 256,
-            per_network_max: 2048,
-            rate_per_second: 100,
-            rate_burst: 512,
+            connections_per_source_max: 1024,
+            connections_per_network_max: 4096,
+            connections_per_minute_max: 30_000,
             memory_bytes_max: 512 * 1024 * 1024,
+            write_secs_max: 10,
+            sources_max: 65_536,
         }
     }
 }
@@ -127,13 +130,17 @@ impl Default for GateSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CaptureSettings {
+    /// Threads that hash and write payloads.
+    pub(crate) threads: u32,
     /// Free disk space that uploads leave alone.
-    pub(crate) free_bytes_min: u64,
+    pub(crate) reserve_bytes: u64,
+    /// Whether transcripts are kept.
+    pub(crate) transcripts: bool,
 }
 
 impl Default for CaptureSettings {
     fn default() -> Self {
-        Self { free_bytes_min: 256 * 1024 * 1024 }
+        Self { threads: 2, reserve_bytes: 64 * 1024 * 1024, transcripts: true }
     }
 }
 
@@ -251,12 +258,14 @@ impl Settings {
             ("limits.idle_secs", limits.idle_secs, 1, YEAR),
             ("limits.lifetime_secs", limits.lifetime_secs, 1, YEAR),
             ("gate.connections_max", gate.connections_max.into(), 1, 1_000_000),
-            ("gate.per_address_max", gate.per_address_max.into(), 1, 1_000_000),
-            ("gate.per_network_max", gate.per_network_max.into(), 1, 1_000_000),
-            ("gate.rate_per_second", gate.rate_per_second.into(), 1, 1_000_000),
-            ("gate.rate_burst", gate.rate_burst.into(), 1, 1_000_000),
-            ("gate.memory_bytes_max", gate.memory_bytes_max, MIB, u64::MAX),
-            ("capture.free_bytes_min", self.capture.free_bytes_min, 0, u64::MAX),
+            ("gate.connections_per_source_max", gate.connections_per_source_max.into(), 1, 1_000_000),
+            ("gate.connections_per_network_max", gate.connections_per_network_max.into(), 1, 1_000_000),
+            ("gate.connections_per_minute_max", gate.connections_per_minute_max.into(), 1, most),
+            ("gate.memory_bytes_max", gate.memory_bytes_max, MIB, 1024 * 1024 * MIB),
+            ("gate.write_secs_max", gate.write_secs_max, 1, 3600),
+            ("gate.sources_max", gate.sources_max.into(), 1, 10_000_000),
+            ("capture.threads", self.capture.threads.into(), 1, 64),
+            ("capture.reserve_bytes", self.capture.reserve_bytes, 0, 1 << 50),
             ("json_log.keep", self.json_log.keep.into(), 0, 10_000),
             ("triage.timeout_secs", self.triage.timeout_secs, 1, 3600),
             ("triage.memory_bytes_max", self.triage.memory_bytes_max, 128 * MIB, 64 * 1024 * MIB),

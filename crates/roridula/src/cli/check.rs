@@ -1,0 +1,54 @@
+//! `roridula check`
+
+use super::{Failure, SettingsArgs, out};
+use crate::sandbox;
+use crate::settings::Settings;
+use std::io::Write;
+use std::path::Path;
+
+/// Loads the settings and says what `run` would do with them.
+pub(crate) fn check(args: &SettingsArgs, data: &Path) -> Result<(), Failure> {
+    let settings = args.load()?;
+    let mut wrong = Vec::new();
+    let mut out = out::stdout();
+    writeln!(out, "settings   in order")?;
+    plan(&mut out, &settings)?;
+    for &address in &settings.listen {
+        // Bound and let go at once: nobody is answered.
+        match roridula_sensor::bind(address) {
+            Ok(_) => writeln!(out, "listen     {address}")?,
+            Err(error) => {
+                writeln!(out, "listen     {address}: not possible")?;
+                wrong.push(super::run::bind_help(&error));
+            }
+        }
+    }
+    match sandbox::plan(data, settings.run_as.as_deref()) {
+        Ok(plan) => writeln!(out, "user       {plan}")?,
+        Err(Failure(what)) => wrong.push(what),
+    }
+    writeln!(out, "data       {}{}", data.display(), if data.exists() { "" } else { " (will be made)" })?;
+    out.flush()?;
+    if wrong.is_empty() { Ok(()) } else { Err(Failure(wrong.join("\n"))) }
+}
+
+fn plan(out: &mut impl Write, settings: &Settings) -> std::io::Result<()> {
+    let implant = &settings.implant;
+    writeln!(out, "sensor     {}", settings.sensor)?;
+    writeln!(out, "persona    {}, MS17-010 {}", settings.persona, word(&settings.ms17_010))?;
+    let seed =
+        implant.key_seed.map_or("own, new after each upload".to_owned(), |seed| format!("{seed:#010x}"));
+    writeln!(out, "implant    {}, {}, key seed {seed}", word(&implant.policy), word(&implant.arch))?;
+    match &settings.json_log.path {
+        Some(path) => writeln!(out, "json log   {}", path.display()),
+        None => writeln!(out, "json log   none"),
+    }
+}
+
+/// A setting's word as it is written in the file.
+pub(crate) fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,288 @@
+//! `roridula replay`
+
+use super::{Failure, connections, out, reader};
+use clap::Args;
+use roridula_desk::story;
+use roridula_evidence::{Install, Reader};
+use roridula_proto::connection::{CaptureOp, Decoy, Implant, Ms17010, Output};
+use roridula_proto::event::{ByteRange, Event, Origin, UploadState};
+use roridula_proto::identity::{Identity, Secret};
+use roridula_proto::limits::Limits;
+use roridula_proto::persona::Persona;
+use roridula_proto::time::{Timestamp, WallClock};
+use roridula_proto::transcript::{Payloads, Transcript, replay};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Run recorded connections through this build
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A connection is a pure function of what came in, so a recorded one can be run again: through a newer
+build with better eyes, or on another machine. Nothing is sent anywhere and the journal is not changed.
+
+Examples:
+  roridula replay 0fz3k2m9q7t1c                 one of this journal's connections
+  roridula connections show 7t1c --transcript > visit.txt
+  roridula replay visit.txt --json              a file, from wherever
+
+The SHA-256 over all reply bytes tells whether two builds answer alike. Values of an install (names,
+challenge) come from this data directory where the connection is in its journal, else from a fixed set.")]
+pub(crate) struct ReplayArgs {
+    /// Transcript files, or names of connections in the journal
+    #[arg(required = true, value_name = "FILE|CONNECTION")]
+    what: Vec<String>,
+    /// One JSON object a transcript, one a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Replays each.
+pub(crate) fn run(args: &ReplayArgs, data: &Path) -> Result<(), Failure> {
+    let mut out = out::stdout();
+    let journal = Reader::open(data).ok();
+    for what in &args.what {
+        let source = Source::find(what, journal.as_ref(), data)?;
+        let replayed = source.replay()?;
+        if args.json {
+            serde_json::to_writer(&mut out, &replayed).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        } else {
+            print(&mut out, &replayed)?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// A transcript, with what its replay needs besides.
+struct Source {
+    name: String,
+    transcript: Transcript,
+    payloads: Box<dyn Payloads>,
+    decoy: Arc<Decoy>,
+}
+
+/// For a transcript from elsewhere: it must carry its payload itself.
+struct NoPayloads;
+
+impl Payloads for NoPayloads {
+    fn read(&self, _upload: u32, _offset: u64, _len: u32) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+impl Source {
+    fn find(what: &str, journal: Option<&Reader>, data: &Path) -> Result<Self, Failure> {
+        let text = if Path::new(what).is_file() {
+            std::fs::read_to_string(what).map_err(|error| Failure::new(format!("{what}: {error}")))?
+        } else {
+            let reader = reader(data)?;
+            let id = connections::find(&reader, what).map_err(|_| {
+                Failure::new(format!("`{what}` is neither a file nor a connection in {}", data.display()))
+            })?;
+            reader.transcript(id)?.ok_or_else(|| Failure::new(format!("no transcript of {id} was kept")))?
+        };
+        let transcript =
+            Transcript::parse(&text).map_err(|error| Failure::new(format!("{what}: {error}")))?;
+        let id = transcript.connection();
+        let known = journal.filter(|reader| matches!(reader.connection(id), Ok(Some(_))));
+        let (install, payloads): (_, Box<dyn Payloads>) = match known {
+            Some(reader) => (Install::load(data)?, Box::new(reader.payloads(id)?)),
+            None => (Install { secret: Secret([0; 32]), installed_at: WallClock(0) }, Box::new(NoPayloads)),
+        };
+        let decoy = Decoy {
+            identity: Identity::derive(install.secret, install.installed_at),
+            persona: Persona::WINDOWS_7_SP1,
+            limits: Limits::default(),
+            implant: Implant::default(),
+            ms17_010: Ms17010::default(),
+        };
+        Ok(Self { name: what.to_owned(), transcript, payloads, decoy: Arc::new(decoy) })
+    }
+
+    fn replay(&self) -> Result<Replayed, Failure> {
+        let mut run = Run::default();
+        replay(&self.transcript, &self.decoy, &*self.payloads, &mut |_, _, output| run.step(output))
+            .map_err(|error| {
+                let hint = "; a transcript refers to its payload: replay it where the sample is (--data)";
+                let hint = if error.what.contains("payload") { hint } else { "" };
+                Failure::new(format!("{}: {error}{hint}", self.name))
+            })?;
+        Ok(Replayed {
+            name: self.name.clone(),
+            connection: self.transcript.connection().to_string(),
+            complete: self.transcript.is_complete(),
+            replies: run.replies,
+            reply_bytes: run.reply_bytes,
+            replies_sha256: out::hex(&run.hash.finalize()),
+            events: run.events,
+            uploads: run.uploads,
+        })
+    }
+}
+
+/// What today's build made of a transcript.
+#[derive(Serialize)]
+struct Replayed {
+    name: String,
+    connection: String,
+    complete: bool,
+    replies: u64,
+    reply_bytes: u64,
+    replies_sha256: String,
+    events: Vec<Told>,
+    uploads: Vec<Upload>,
+}
+
+#[derive(Serialize)]
+struct Told {
+    time_us: u64,
+    #[serde(flatten)]
+    event: Event,
+}
+
+#[derive(Serialize)]
+struct Upload {
+    upload: u32,
+    origin: Origin,
+    state: UploadState,
+    size: u64,
+    total: Option<u64>,
+    ranges: Vec<ByteRange>,
+    sha256: String,
+}
+
+#[derive(Default)]
+struct Run {
+    replies: u64,
+    reply_bytes: u64,
+    hash: Sha256,
+    events: Vec<Told>,
+    open: BTreeMap<u32, Holding>,
+    uploads: Vec<Upload>,
+}
+
+/// An upload that arrives again.
+struct Holding {
+    origin: Origin,
+    bytes: Vec<u8>,
+    conflict: Vec<u8>,
+    conflict_ranges: Vec<ByteRange>,
+}
+
+impl Run {
+    fn step(&mut self, output: &Output) {
+        for reply in output.replies() {
+            self.replies += 1;
+            self.reply_bytes += reply.len() as u64;
+            self.hash.update(reply);
+        }
+        let told = |(at, event): &(Timestamp, Event)| Told { time_us: at.0, event: event.clone() };
+        self.events.extend(output.events.iter().map(told));
+        for op in &output.capture {
+            self.capture(op, &output.payload);
+        }
+    }
+
+    fn capture(&mut self, op: &CaptureOp, payload: &[u8]) {
+        match op {
+            CaptureOp::Begin { upload, origin } => {
+                let holding = Holding {
+                    origin: *origin,
+                    bytes: Vec::new(),
+                    conflict: Vec::new(),
+                    conflict_ranges: Vec::new(),
+                };
+                self.open.insert(*upload, holding);
+            }
+            CaptureOp::Write { upload, offset, bytes } => {
+                if let Some(holding) = self.open.get_mut(upload) {
+                    holding.write(*offset, payload.get(bytes.clone()).unwrap_or_default());
+                }
+            }
+            CaptureOp::Again { upload, offset, bytes } => {
+                if let Some(holding) = self.open.get_mut(upload) {
+                    holding.again(*offset, payload.get(bytes.clone()).unwrap_or_default());
+                }
+            }
+            CaptureOp::End { upload, state, total, ranges } => {
+                if let Some(holding) = self.open.remove(upload) {
+                    self.end(*upload, *state, *total, ranges, holding);
+                }
+            }
+        }
+    }
+
+    fn end(
+        &mut self,
+        upload: u32,
+        state: UploadState,
+        total: Option<u64>,
+        ranges: &[ByteRange],
+        holding: Holding,
+    ) {
+        let mut hash = Sha256::new();
+        for range in ranges {
+            let place = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+            hash.update(place.and_then(|(start, end)| holding.bytes.get(start..end)).unwrap_or_default());
+        }
+        let size = ranges.iter().map(|range| range.len()).sum();
+        let origin = holding.origin;
+        let sha256 = out::hex(&hash.finalize());
+        self.uploads.push(Upload { upload, origin, state, size, total, ranges: ranges.to_vec(), sha256 });
+        if !holding.conflict.is_empty() {
+            self.uploads.push(Upload {
+                upload,
+                origin: Origin::DoublePulsarConflict,
+                state: UploadState::Partial,
+                size: holding.conflict.len() as u64,
+                total,
+                ranges: holding.conflict_ranges,
+                sha256: out::hex(&Sha256::digest(&holding.conflict)),
+            });
+        }
+    }
+}
+
+impl Holding {
+    fn write(&mut self, offset: u64, bytes: &[u8]) {
+        // The connection writes within limits.upload_bytes_max only.
+        let Ok(start) = usize::try_from(offset) else { return };
+        let end = start.saturating_add(bytes.len());
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        self.bytes[start..end].copy_from_slice(bytes);
+    }
+
+    fn again(&mut self, offset: u64, bytes: &[u8]) {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let held = self.bytes.get(start..start.saturating_add(bytes.len()));
+        if held != Some(bytes) {
+            self.conflict.extend_from_slice(bytes);
+            self.conflict_ranges.push(ByteRange { start: offset, end: offset + bytes.len() as u64 });
+        }
+    }
+}
+
+fn print(out: &mut impl Write, replayed: &Replayed) -> std::io::Result<()> {
+    let paint = out::Paint::detect();
+    let whole = if replayed.complete { "" } else { " (its transcript is truncated)" };
+    writeln!(out, "{}: connection {}{whole}", replayed.name, replayed.connection)?;
+    for told in &replayed.events {
+        let head = paint.dim(&format!("{:>10}", format!("+{}", story::span(told.time_us))));
+        writeln!(out, "{head}  {}", paint.weight(story::weight(&told.event), &story::line(&told.event)))?;
+    }
+    for upload in &replayed.uploads {
+        let Upload { upload: number, origin, state, size, sha256, .. } = upload;
+        writeln!(out, "upload {number}    {sha256} {size} bytes, {state}, {origin}")?;
+    }
+    writeln!(
+        out,
+        "replies     {}, {} bytes, SHA-256 {}\n",
+        replayed.replies, replayed.reply_bytes, replayed.replies_sha256
+    )
+}

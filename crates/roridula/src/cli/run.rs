@@ -1,0 +1,315 @@
+//! `roridula run`
+
+use super::{Failure, SettingsArgs, check, out};
+use crate::sandbox::{self, Plan};
+use crate::settings::Settings;
+use crate::supervise::{self, TriageHandle};
+use crate::{decoy, live};
+use clap::Args;
+use roridula_desk::sink::{Cursor, JsonLines, Lines, Pump, PumpHandle, Rotation, Sink, SinkError};
+use roridula_evidence::{Options, Published, Reader, Store};
+use roridula_proto::event::Event;
+use roridula_sensor::{BindError, Bound, Sensor};
+use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Listen for visitors and catch what they bring
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sudo roridula run                              ports 445 and 139, then another user without rights
+  roridula run --listen 127.0.0.1:4445           a first try without root
+  roridula run --set implant.arch=x86            worms send their 32-bit payload
+  roridula run --config /etc/roridula.toml --json | jq .
+
+It runs until Ctrl-C or SIGTERM and leaves everything on disk. SIGHUP opens the JSON log anew.
+Meanwhile, from another terminal: roridula events --follow, roridula samples list.")]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Print events as JSON lines instead of the live view
+    #[arg(long)]
+    json: bool,
+    /// Show every event in the live view, not only each stage
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Runs until it is told to stop.
+pub(crate) fn run(args: &RunArgs, data: &Path) -> Result<(), Failure> {
+    let settings = args.settings.load()?;
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_max_level(tracing::Level::INFO)
+        .init();
+    let bound = bind_all(&settings.listen)?;
+    // From here on nothing needs root; no thread runs yet, so that all of them will be the new user's.
+    let plan = sandbox::plan(data, settings.run_as.as_deref())?;
+    sandbox::settle(data, &plan)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(args, &settings, data, &plan, bound));
+    runtime.shutdown_background();
+    served
+}
+
+fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<Bound>, Failure> {
+    let bound = addresses.iter().map(|&address| roridula_sensor::bind(address)).collect::<Result<_, _>>();
+    bound.map_err(|error| Failure(bind_help(&error)))
+}
+
+/// What to do when a port cannot be had.
+pub(super) fn bind_help(error: &BindError) -> String {
+    let address = error.address;
+    let port = address.port();
+    match error.source.kind() {
+        ErrorKind::PermissionDenied => {
+            let program =
+                std::env::current_exe().map_or("roridula".to_owned(), |path| path.display().to_string());
+            format!(
+                "no right to listen on {address}: ports below 1024 need one. Any of these helps:\n  \
+                 a first try, no right needed   roridula run --listen 127.0.0.1:4445   (make run LISTEN=127.0.0.1:4445)\n  \
+                 as root, which it gives up     sudo {program} run\n  \
+                 as a service                   deploy/roridula.service, see docs/operate.md\n  \
+                 a right for this file          sudo setcap cap_net_bind_service=+ep {program}\n  \
+                 a redirect                     sudo iptables -t nat -A PREROUTING -p tcp --dport {port} -j REDIRECT --to-ports 4445\n  \
+                 {:30} and roridula run --listen 0.0.0.0:4445",
+                ""
+            )
+        }
+        ErrorKind::AddrInUse => format!(
+            "{address} is in use already, by Samba or another honeypot perhaps.\n  \
+             who it is                      ss -ltnp 'sport = :{port}'\n  \
+             Samba                          systemctl disable --now smbd nmbd\n  \
+             or another address             roridula run --listen 127.0.0.1:4445"
+        ),
+        ErrorKind::AddrNotAvailable => {
+            format!("{address}: this machine has no such address; `ip address` shows those that it has")
+        }
+        _ => error.to_string(),
+    }
+}
+
+async fn serve(
+    args: &RunArgs,
+    settings: &Settings,
+    data: &Path,
+    plan: &Plan,
+    bound: Vec<Bound>,
+) -> Result<(), Failure> {
+    let mut signals = Signals::install()?;
+    let store = Store::open(data, &settings.sensor, Options::default())?;
+    let reader = Reader::open(data)?;
+    let before = reader.last_seq()?;
+    let events = store.subscribe();
+    let mut tellers = Tellers::start(args, settings, data, before, &store)?;
+    let decoy = Arc::new(decoy::decoy(settings, store.install()));
+    let sensor = Sensor::start(bound, decoy, store.clone(), decoy::sensor_options(settings))?;
+    if args.json {
+        if let Plan::StayRoot(why) = plan {
+            tracing::warn!("staying root: {why}");
+        }
+    } else {
+        banner(settings, data, plan, &sensor)?;
+        tokio::spawn(live::show(events, sensor.subscribe_progress(), args.verbose));
+    }
+    signals.until_stop(&tellers).await;
+    let say = |text: &str| {
+        // Nobody may be left to read it; the work goes on.
+        let _ = if args.json {
+            writeln!(std::io::stderr(), "{text}")
+        } else {
+            writeln!(std::io::stdout(), "{text}")
+        };
+    };
+    say("stopping: closing connections and writing everything out (Ctrl-C again gives up waiting)");
+    tellers.stop_triage();
+    let served = tokio::select! {
+        served = sensor.shutdown() => served,
+        () = signals.second() => {
+            return Err(Failure::new("stopped at once; uploads that were arriving are recovered at the next start"));
+        }
+    };
+    let flushed = store.flush();
+    tellers.stop();
+    flushed?;
+    say(&format!(
+        "stopped: {} connections served, {} turned away; everything is in {}",
+        served.connections,
+        served.refused,
+        data.display()
+    ));
+    if served.faults > 0 {
+        say(&format!("{} connections hit a fault of ours: see {}/crashes", served.faults, data.display()));
+    }
+    Ok(())
+}
+
+/// Says where it listens, what it plays, where things go, what to do next.
+fn banner(settings: &Settings, data: &Path, plan: &Plan, sensor: &Sensor) -> Result<(), Failure> {
+    let mut out = out::stdout();
+    let listen: Vec<_> = sensor.local_addrs().iter().map(SocketAddr::to_string).collect();
+    let implant = &settings.implant;
+    writeln!(out, "Roridula {} listens on {}", env!("CARGO_PKG_VERSION"), listen.join(" and "))?;
+    writeln!(
+        out,
+        "  plays    {}, MS17-010 {}, DoublePulsar {} ({})",
+        settings.persona,
+        check::word(&settings.ms17_010),
+        check::word(&implant.policy),
+        check::word(&implant.arch)
+    )?;
+    writeln!(out, "  keeps    everything in {}", data.display())?;
+    match plan {
+        Plan::StayRoot(why) => writeln!(out, "  WARNING  still root: {why}")?,
+        Plan::Become { name, .. } => writeln!(out, "  runs as  {name}")?,
+        Plan::Myself => {}
+    }
+    let option = format!("--data {}", data.display());
+    writeln!(out, "  next     roridula samples list {option}      what was caught")?;
+    writeln!(out, "           roridula events --follow {option}   the same view from elsewhere")?;
+    writeln!(out, "Ctrl-C stops it. Times are UTC.\n")?;
+    Ok(out.flush()?)
+}
+
+/// Who is told while it runs: the sinks and triage, woken when the journal has grown.
+struct Tellers {
+    stdout: Option<PumpHandle>,
+    file: Option<PumpHandle>,
+    triage: Option<TriageHandle>,
+    reopen: Arc<AtomicBool>,
+}
+
+impl Tellers {
+    fn start(
+        args: &RunArgs,
+        settings: &Settings,
+        data: &Path,
+        before: u64,
+        store: &Store,
+    ) -> Result<Self, Failure> {
+        let reopen = Arc::new(AtomicBool::new(false));
+        let pump = |sink: Box<dyn Sink>, cursor: Cursor| {
+            let pump =
+                Pump::new(Reader::open(data)?, sink, cursor).map_err(|error| Failure(error.to_string()))?;
+            Ok::<_, Failure>(pump.spawn(complain))
+        };
+        let stdout = match args.json {
+            true => Some(pump(Box::new(Lines::new("stdout", std::io::stdout())), Cursor::in_memory(before))?),
+            false => None,
+        };
+        let log = &settings.json_log;
+        let file = match &log.path {
+            Some(path) => {
+                let rotation = Rotation { bytes_max: log.rotate_bytes, keep: log.keep };
+                let sink = JsonLines::new(path, rotation, reopen.clone());
+                let cursor = Cursor::open(data, sink.name()).map_err(|error| Failure(error.to_string()))?;
+                Some(pump(Box::new(sink), cursor)?)
+            }
+            None => None,
+        };
+        let triage = match settings.triage.enabled {
+            true => Some(supervise::start(store.clone(), Reader::open(data)?, settings.triage.clone())),
+            false => None,
+        };
+        let tellers = Self { stdout, file, triage, reopen };
+        let sinks =
+            [tellers.stdout.as_ref(), tellers.file.as_ref()].into_iter().flatten().map(PumpHandle::waker);
+        tokio::spawn(wake(
+            store.subscribe(),
+            sinks.collect(),
+            tellers.triage.as_ref().map(TriageHandle::waker),
+        ));
+        Ok(tellers)
+    }
+
+    /// Whether events go to a pipe whose reader has gone.
+    fn nobody_listens(&self) -> bool {
+        self.stdout.as_ref().is_some_and(PumpHandle::is_gone)
+    }
+
+    fn stop_triage(&mut self) {
+        if let Some(triage) = self.triage.take() {
+            triage.stop();
+        }
+    }
+
+    /// Delivers what is left.
+    fn stop(mut self) {
+        self.stop_triage();
+        for pump in [self.stdout.take(), self.file.take()].into_iter().flatten() {
+            pump.stop();
+        }
+    }
+}
+
+fn complain(name: &str, error: &SinkError, first: bool) {
+    if first {
+        tracing::error!("sink {name}: {error}; tried again until it works, nothing is lost");
+    }
+}
+
+/// Wakes the sinks for every event and triage for every new sample.
+async fn wake(mut events: Receiver<Arc<Published>>, sinks: Vec<Thread>, triage: Option<Thread>) {
+    loop {
+        let captured = match events.recv().await {
+            Ok(event) => matches!(event.event, Event::SampleCaptured { .. }),
+            Err(RecvError::Lagged(_)) => true,
+            Err(RecvError::Closed) => return,
+        };
+        sinks.iter().for_each(Thread::unpark);
+        if captured {
+            triage.iter().for_each(Thread::unpark);
+        }
+    }
+}
+
+/// The signals that mean something.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Self, Failure> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when it is time to stop.
+    async fn until_stop(&mut self, tellers: &Tellers) {
+        let mut look = tokio::time::interval(std::time::Duration::from_secs(1));
+        let mut warned = false;
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => tellers.reopen.store(true, Ordering::Relaxed),
+                // A reader that died is no reason to stop catching.
+                _ = look.tick(), if !warned => if tellers.nobody_listens() {
+                    tracing::warn!("nobody reads standard output any more; going on without it");
+                    warned = true;
+                },
+            }
+        }
+    }
+
+    /// Returns when the user insists.
+    async fn second(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The live view: one readable line a stage, for each visitor.
+
+use crate::cli::out::{self, Paint};
+use roridula_desk::story::{self, Weight};
+use roridula_evidence::Published;
+use roridula_proto::connection::ConnectionId;
+use roridula_proto::event::Event;
+use roridula_proto::time::WallClock;
+use roridula_sensor::UploadProgress;
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+/// At most one line of progress for one upload in this time.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// Uploads whose last line is remembered.
+const UPLOADS_MAX: usize = 4096;
+
+/// Prints events and progress until both have ended or standard output is gone.
+pub(crate) async fn show(
+    mut events: Receiver<Arc<Published>>,
+    mut progress: Receiver<UploadProgress>,
+    verbose: bool,
+) {
+    let mut view = View { paint: Paint::detect(), verbose, shown: HashMap::new() };
+    let mut uploading = true;
+    loop {
+        let line = tokio::select! {
+            event = events.recv() => match event {
+                Ok(event) => view.event(&event),
+                Err(RecvError::Lagged(missed)) => Some(format!("… {missed} events not shown; all are in the journal")),
+                Err(RecvError::Closed) => return,
+            },
+            step = progress.recv(), if uploading => match step {
+                Ok(step) => view.progress(&step),
+                Err(RecvError::Lagged(_)) => None,
+                Err(RecvError::Closed) => { uploading = false; None }
+            },
+        };
+        if let Some(line) = line
+            && writeln!(std::io::stdout().lock(), "{line}").is_err()
+        {
+            return;
+        }
+    }
+}
+
+struct View {
+    paint: Paint,
+    verbose: bool,
+    shown: HashMap<(ConnectionId, u32), Instant>,
+}
+
+impl View {
+    fn event(&mut self, event: &Published) -> Option<String> {
+        if let (Event::UploadFinished { upload, .. }, Some(connection)) = (&event.event, event.connection) {
+            self.shown.remove(&(connection, *upload));
+        }
+        // The binary prints its own words at start and stop.
+        let own = matches!(event.event, Event::SensorStarted { .. } | Event::SensorStopped { .. });
+        let wanted = self.verbose || story::weight(&event.event) > Weight::Detail;
+        (wanted && !own).then(|| out::event_line(self.paint, event))
+    }
+
+    fn progress(&mut self, step: &UploadProgress) -> Option<String> {
+        let key = (step.attribution.connection, step.progress.upload);
+        let now = Instant::now();
+        if self.shown.get(&key).is_some_and(|&last| now.duration_since(last) < PROGRESS_EVERY) {
+            return None;
+        }
+        if self.shown.len() >= UPLOADS_MAX {
+            self.shown.clear();
+        }
+        self.shown.insert(key, now);
+        let got = step.progress.received;
+        let text = match step.progress.total {
+            Some(total) if total > 0 => {
+                let percent = u128::from(got.min(total)) * 100 / u128::from(total);
+                format!("upload {} {percent} % ({} of {})", key.1, story::size(got), story::size(total))
+            }
+            _ => format!("upload {} {}", key.1, story::size(got)),
+        };
+        let source = step.attribution.source;
+        let source = std::net::SocketAddr::new(source.ip().to_canonical(), source.port()).to_string();
+        Some(out::told(self.paint, wall_clock(), &source, &out::short(key.0), Weight::Attack, &text))
+    }
+}
+
+fn wall_clock() -> WallClock {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallClock(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,243 @@
+//! Rights: who the honeypot becomes once its ports are bound, and what a triage worker may not do.
+
+use crate::cli::Failure;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{Gid, Uid, User, setgid, setgroups, setuid};
+use std::fmt;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
+use std::path::{Path, PathBuf};
+
+/// What a data directory of ours holds; nothing else in it is ever given to another user.
+const OURS: &[&str] = &[
+    "journal.sqlite",
+    "journal.sqlite-wal",
+    "journal.sqlite-shm",
+    "samples",
+    "spool",
+    "crashes",
+    "secret",
+    "lock",
+    "desk",
+];
+
+/// Who the honeypot will be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// Whoever started it: not root, nothing to give up.
+    Myself,
+    /// Root becomes this user.
+    Become {
+        /// Its name.
+        name: String,
+        /// Its id.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
+    /// Root stays root, without capabilities; why.
+    StayRoot(String),
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Myself => write!(f, "stays uid {}", Uid::effective()),
+            Self::Become { name, uid, .. } => {
+                write!(f, "becomes {name} (uid {uid}) once the ports are bound")
+            }
+            Self::StayRoot(why) => write!(f, "STAYS ROOT: {why}"),
+        }
+    }
+}
+
+/// Who the honeypot would become for this data directory. An explicit `run_as` that cannot be had is an error,
+/// the default one is not.
+pub(crate) fn plan(data: &Path, run_as: Option<&str>) -> Result<Plan, Failure> {
+    if !Uid::effective().is_root() {
+        return match run_as {
+            Some(name) if current_name().as_deref() != Some(name) => Err(Failure::new(format!(
+                "run_as = \"{name}\" needs a start as root (this is uid {})",
+                Uid::effective()
+            ))),
+            _ => Ok(Plan::Myself),
+        };
+    }
+    let user = match run_as {
+        Some(name) => named(name).ok_or_else(|| {
+            Failure::new(format!("run_as = \"{name}\": no such user; make it with `useradd --system {name}`"))
+        })?,
+        None => match named("roridula").or_else(|| named("nobody")) {
+            Some(user) => user,
+            None => return Ok(Plan::StayRoot("there is neither a user `roridula` nor `nobody`".to_owned())),
+        },
+    };
+    if user.uid.is_root() {
+        return Ok(Plan::StayRoot("run_as says so".to_owned()));
+    }
+    let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+    match barrier(data, uid, gid) {
+        None => Ok(Plan::Become { name: user.name, uid, gid }),
+        Some(at) => {
+            let what = format!(
+                "{} may not enter {}; give --data a place that it can reach, as /var/lib/roridula",
+                user.name,
+                at.display()
+            );
+            if run_as.is_some() { Err(Failure(format!("run_as: {what}"))) } else { Ok(Plan::StayRoot(what)) }
+        }
+    }
+}
+
+fn named(name: &str) -> Option<User> {
+    User::from_name(name).ok().flatten()
+}
+
+fn current_name() -> Option<String> {
+    User::from_uid(Uid::effective()).ok().flatten().map(|user| user.name)
+}
+
+/// The first directory above `data` that the user may not pass.
+fn barrier(data: &Path, uid: u32, gid: u32) -> Option<PathBuf> {
+    let absolute = std::path::absolute(data).ok()?;
+    let above: Vec<_> = absolute.ancestors().skip(1).collect();
+    let shut = |dir: &&&Path| {
+        fs::metadata(dir).is_ok_and(|meta| {
+            let bit = match (meta.uid() == uid, meta.gid() == gid) {
+                (true, _) => 0o100,
+                (_, true) => 0o010,
+                _ => 0o001,
+            };
+            meta.mode() & bit == 0
+        })
+    };
+    above.iter().rev().find(shut).map(|dir| dir.to_path_buf())
+}
+
+/// Makes the data directory, gives it to the planned user and becomes that user for good. To be called before any
+/// thread is started and after the ports are bound.
+pub(crate) fn settle(data: &Path, plan: &Plan) -> Result<(), Failure> {
+    let at = |error: std::io::Error| Failure::new(format!("data directory {}: {error}", data.display()));
+    if !data.exists() {
+        DirBuilder::new().recursive(true).mode(0o750).create(data).map_err(at)?;
+    }
+    match plan {
+        Plan::Myself => {}
+        Plan::Become { uid, gid, .. } => {
+            hand_over(data, *uid, *gid)?;
+            let (uid, gid) = (Uid::from_raw(*uid), Gid::from_raw(*gid));
+            let changed = setgroups(&[gid]).and_then(|()| setgid(gid)).and_then(|()| setuid(uid));
+            changed.map_err(|error| Failure::new(format!("cannot become uid {uid}: {error}")))?;
+        }
+        Plan::StayRoot(_) => {
+            let owned = fs::metadata(data).map_err(at)?.uid() == 0;
+            drop_capabilities(owned)?;
+        }
+    }
+    nix::sys::prctl::set_no_new_privs().map_err(|error| Failure::new(format!("no_new_privs: {error}")))
+}
+
+/// Gives the data directory, and in it what is ours, to the user.
+fn hand_over(data: &Path, uid: u32, gid: u32) -> Result<(), Failure> {
+    let at = |path: &Path, error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+    let entries: Vec<_> = fs::read_dir(data).map_err(|error| at(data, error))?.flatten().collect();
+    let ours = |name: &std::ffi::OsStr| OURS.iter().any(|known| name == *known);
+    if !entries.is_empty() && !entries.iter().any(|entry| ours(&entry.file_name())) {
+        let what = "holds other files; give --data a directory of its own";
+        return Err(Failure::new(format!("{} {what}", data.display())));
+    }
+    let mut left: Vec<PathBuf> =
+        entries.iter().filter(|entry| ours(&entry.file_name())).map(|entry| entry.path()).collect();
+    left.push(data.to_owned());
+    while let Some(path) = left.pop() {
+        let meta = fs::symlink_metadata(&path).map_err(|error| at(&path, error))?;
+        if (meta.uid(), meta.gid()) != (uid, gid) {
+            lchown(&path, Some(uid), Some(gid)).map_err(|error| at(&path, error))?;
+        }
+        if meta.is_dir() && path != data {
+            left.extend(
+                fs::read_dir(&path).map_err(|error| at(&path, error))?.flatten().map(|entry| entry.path()),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Root without capabilities is an ordinary user who happens to own root's files. Where the data directory
+/// belongs to another user, the right to write there must stay.
+fn drop_capabilities(data_is_roots: bool) -> Result<(), Failure> {
+    use caps::{CapSet, Capability, CapsHashSet};
+    let mut keep = CapsHashSet::new();
+    if !data_is_roots {
+        keep.insert(Capability::CAP_DAC_OVERRIDE);
+    }
+    // The bounding set first: emptying it needs a capability that goes next.
+    let dropped = caps::clear(None, CapSet::Bounding)
+        .and_then(|()| caps::clear(None, CapSet::Inheritable))
+        .and_then(|()| caps::set(None, CapSet::Effective, &keep))
+        .and_then(|()| caps::set(None, CapSet::Permitted, &keep));
+    dropped.map_err(|error| Failure::new(format!("cannot drop capabilities: {error}")))
+}
+
+/// Shuts a triage worker in: so much memory and CPU time, no new file or process, no network, nothing written.
+/// Best effort where the kernel lacks Landlock; the rest is demanded.
+pub(crate) fn confine_worker(memory_bytes: u64, cpu_secs: u64) -> Result<(), nix::errno::Errno> {
+    nix::sys::prctl::set_no_new_privs()?;
+    landlock_nothing();
+    setrlimit(Resource::RLIMIT_AS, memory_bytes, memory_bytes)?;
+    setrlimit(Resource::RLIMIT_CPU, cpu_secs, cpu_secs)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_NPROC, 0, 0)?;
+    setrlimit(Resource::RLIMIT_NOFILE, 0, 0)
+}
+
+/// Forbids every file and every TCP port that this kernel's Landlock knows.
+fn landlock_nothing() {
+    use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr};
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(ABI::V4))
+        .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(ABI::V4)))
+        .and_then(|ruleset| ruleset.create())
+        .and_then(|ruleset| ruleset.restrict_self());
+    // An old kernel: the resource limits below hold all the same.
+    let _ = ruleset;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_shut_directory_on_the_way_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let shut = dir.path().join("shut");
+        fs::create_dir(&shut).unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&shut, fs::Permissions::from_mode(0o700)).unwrap();
+        // Nobody's ids: neither owner nor group of anything here.
+        let (uid, gid) = (4_000_000_000, 4_000_000_000);
+        assert_eq!(barrier(&shut.join("data"), uid, gid), Some(shut.clone()));
+        fs::set_permissions(&shut, fs::Permissions::from_mode(0o711)).unwrap();
+        assert_eq!(barrier(&shut.join("data"), uid, gid), None);
+    }
+
+    #[test]
+    fn a_directory_with_other_files_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("passwd"), "x").unwrap();
+        let (uid, gid) = (Uid::effective().as_raw(), Gid::effective().as_raw());
+        assert!(hand_over(dir.path(), uid, gid).is_err());
+        fs::write(dir.path().join("secret"), "x").unwrap();
+        assert!(hand_over(dir.path(), uid, gid).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_user_is_an_error_when_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let Failure(what) = plan(dir.path(), Some("no-such-user-here")).unwrap_err();
+        assert!(what.contains("no-such-user-here"), "{what}");
+    }
+}
