@@ -2,7 +2,7 @@
 //!
 //! Attacker text is shown through [`Text`]'s `Display`, which escapes what would drive a terminal.
 
-use roridula_proto::event::{Event, Layer, Text, TranscriptState, UploadState, Verdict};
+use roridula_proto::event::{Event, Layer, Text, UploadState, Verdict};
 use std::fmt::Write;
 
 /// How much attention an event deserves; a display may colour by it.
@@ -62,7 +62,7 @@ fn connection_line(event: &Event) -> Option<String> {
         Event::SensorStopped { connections } => format!("stopped after {connections} connections"),
         Event::ConnectionOpened { transport } => format!("connected ({transport})"),
         Event::ConnectionRefused { limit, count } => format!("turned away {count} times: {limit}"),
-        Event::ConnectionClosed { reason, duration_us, bytes_in, bytes_out, events_dropped, transcript } => {
+        Event::ConnectionClosed { reason, duration_us, bytes_in, bytes_out, events_dropped } => {
             let mut text = format!(
                 "closed ({reason}) after {}, in {}, out {}",
                 span(*duration_us),
@@ -71,9 +71,6 @@ fn connection_line(event: &Event) -> Option<String> {
             );
             if *events_dropped > 0 {
                 let _ = write!(text, ", {events_dropped} events left out");
-            }
-            if *transcript == TranscriptState::Truncated {
-                text.push_str(", transcript truncated");
             }
             text
         }
@@ -111,7 +108,11 @@ fn smb_line(event: &Event) -> Option<String> {
             }
             text + &outcome(*status)
         }
-        Event::Smb1Tree { path, status, .. } => format!("share {path}{}", outcome(*status)),
+        Event::Smb1Tree { path, status, trailing, .. } => {
+            let behind =
+                if trailing.0.is_empty() { String::new() } else { format!(", behind it: {trailing}") };
+            format!("share {path}{}{behind}", outcome(*status))
+        }
         Event::Smb1Open { name, status, .. } => format!("open {name}{}", outcome(*status)),
         Event::Smb1Write { fid, offset, size: bytes, status } => {
             format!("write {} at {offset} to {fid:#06x}{}", size(u64::from(*bytes)), outcome(*status))
@@ -226,6 +227,7 @@ mod tests {
             service: Text::from("?????"),
             tid: 0x800,
             status: 0xc000_00cc,
+            trailing: Text::default(),
         };
         assert_eq!(line(&event), "share \\\\h\\\\u{1b}[2J → 0xc00000cc");
     }

@@ -106,7 +106,7 @@ impl Triage {
         }
         if !todo.is_empty() {
             // The reports must be in the journal before it is asked again.
-            self.store.flush()?;
+            self.store.flush();
         }
         Ok(!todo.is_empty())
     }

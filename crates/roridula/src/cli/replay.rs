@@ -16,7 +16,6 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Run recorded connections through this build
 #[derive(Debug, Args)]
@@ -62,16 +61,9 @@ struct Source {
     name: String,
     transcript: Transcript,
     payloads: Box<dyn Payloads>,
-    decoy: Arc<Decoy>,
-}
-
-/// For a transcript from elsewhere: it must carry its payload itself.
-struct NoPayloads;
-
-impl Payloads for NoPayloads {
-    fn read(&self, _upload: u32, _offset: u64, _len: u32) -> Option<Vec<u8>> {
-        None
-    }
+    decoy: Decoy,
+    /// Whether the identity is the one that the connection saw.
+    at_home: bool,
 }
 
 impl Source {
@@ -87,11 +79,11 @@ impl Source {
         };
         let transcript =
             Transcript::parse(&text).map_err(|error| Failure::new(format!("{what}: {error}")))?;
-        let id = transcript.connection();
+        let id = transcript.opening().id;
         let known = journal.filter(|reader| matches!(reader.connection(id), Ok(Some(_))));
         let (install, payloads): (_, Box<dyn Payloads>) = match known {
             Some(reader) => (Install::load(data)?, Box::new(reader.payloads(id)?)),
-            None => (Install { secret: Secret([0; 32]), installed_at: WallClock(0) }, Box::new(NoPayloads)),
+            None => (Install { secret: Secret([0; 32]), installed_at: WallClock(0) }, Box::new(())),
         };
         let decoy = Decoy {
             identity: Identity::derive(install.secret, install.installed_at),
@@ -100,24 +92,25 @@ impl Source {
             implant: Implant::default(),
             ms17_010: Ms17010::default(),
         };
-        Ok(Self { name: what.to_owned(), transcript, payloads, decoy: Arc::new(decoy) })
+        Ok(Self { name: what.to_owned(), transcript, payloads, decoy, at_home: known.is_some() })
     }
 
-    fn replay(&self) -> Result<Replayed, Failure> {
+    fn replay(&self) -> Result<Outcome, Failure> {
         let mut run = Run::default();
-        replay(&self.transcript, &self.decoy, &*self.payloads, &mut |_, _, output| run.step(output))
-            .map_err(|error| {
-                let hint = "; a transcript refers to its payload: replay it where the sample is (--data)";
-                let hint = if error.what.contains("payload") { hint } else { "" };
-                Failure::new(format!("{}: {error}{hint}", self.name))
-            })?;
-        Ok(Replayed {
+        let replayed =
+            replay(&self.transcript, &self.decoy, &*self.payloads, &mut |_, _, output| run.step(output));
+        let replayed = replayed.map_err(|gone| {
+            Failure::new(format!("{}: {gone}: replay it where its samples are, with --data", self.name))
+        })?;
+        Ok(Outcome {
             name: self.name.clone(),
-            connection: self.transcript.connection().to_string(),
+            connection: self.transcript.opening().id.to_string(),
             complete: self.transcript.is_complete(),
-            replies: run.replies,
+            replies: replayed.replies.count,
             reply_bytes: run.reply_bytes,
-            replies_sha256: out::hex(&run.hash.finalize()),
+            replies_sha256: out::hex(&replayed.replies.sha256),
+            // Another identity gives other replies: the comparison means something at home only.
+            same_replies: replayed.same_replies.filter(|_| self.at_home),
             events: run.events,
             uploads: run.uploads,
         })
@@ -126,13 +119,15 @@ impl Source {
 
 /// What today's build made of a transcript.
 #[derive(Serialize)]
-struct Replayed {
+struct Outcome {
     name: String,
     connection: String,
     complete: bool,
     replies: u64,
     reply_bytes: u64,
     replies_sha256: String,
+    /// Whether they are those of the recording; null where that cannot be told.
+    same_replies: Option<bool>,
     events: Vec<Told>,
     uploads: Vec<Upload>,
 }
@@ -157,9 +152,7 @@ struct Upload {
 
 #[derive(Default)]
 struct Run {
-    replies: u64,
     reply_bytes: u64,
-    hash: Sha256,
     events: Vec<Told>,
     open: BTreeMap<u32, Holding>,
     uploads: Vec<Upload>,
@@ -175,11 +168,7 @@ struct Holding {
 
 impl Run {
     fn step(&mut self, output: &Output) {
-        for reply in output.replies() {
-            self.replies += 1;
-            self.reply_bytes += reply.len() as u64;
-            self.hash.update(reply);
-        }
+        self.reply_bytes += output.send.len() as u64;
         let told = |(at, event): &(Timestamp, Event)| Told { time_us: at.0, event: event.clone() };
         self.events.extend(output.events.iter().map(told));
         for op in &output.capture {
@@ -268,7 +257,7 @@ impl Holding {
     }
 }
 
-fn print(out: &mut impl Write, replayed: &Replayed) -> std::io::Result<()> {
+fn print(out: &mut impl Write, replayed: &Outcome) -> std::io::Result<()> {
     let paint = out::Paint::detect();
     let whole = if replayed.complete { "" } else { " (its transcript is truncated)" };
     writeln!(out, "{}: connection {}{whole}", replayed.name, replayed.connection)?;
@@ -280,9 +269,11 @@ fn print(out: &mut impl Write, replayed: &Replayed) -> std::io::Result<()> {
         let Upload { upload: number, origin, state, size, sha256, .. } = upload;
         writeln!(out, "upload {number}    {sha256} {size} bytes, {state}, {origin}")?;
     }
-    writeln!(
-        out,
-        "replies     {}, {} bytes, SHA-256 {}\n",
-        replayed.replies, replayed.reply_bytes, replayed.replies_sha256
-    )
+    let same = match replayed.same_replies {
+        Some(true) => ", as recorded",
+        Some(false) => ", NOT as recorded: this build answers otherwise",
+        None => "",
+    };
+    let Outcome { replies, reply_bytes, replies_sha256, .. } = replayed;
+    writeln!(out, "replies     {replies}, {reply_bytes} bytes, SHA-256 {replies_sha256}{same}\n")
 }

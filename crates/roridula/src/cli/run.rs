@@ -137,9 +137,8 @@ async fn serve(
             return Err(Failure::new("stopped at once; uploads that were arriving are recovered at the next start"));
         }
     };
-    let flushed = store.flush();
+    store.flush();
     tellers.stop();
-    flushed?;
     say(&format!(
         "stopped: {} connections served, {} turned away; everything is in {}",
         served.connections,
