@@ -5,6 +5,7 @@ use super::ranges::Ranges;
 use super::{CaptureOp, PayloadSpan};
 use crate::event::{ByteRange, Event, KeySource, Origin, UploadState};
 use crate::wire::doublepulsar::{ExecParameters, xor_into};
+use crate::wire::reader::size;
 use sha2::{Digest, Sha256};
 
 /// A chunk as it lies in the inbound stream.
@@ -147,7 +148,8 @@ impl Upload {
             len,
             offset: chunk.offset,
             key,
-            params_at: chunk.params_at,
+            // Clipped at a bound, the chunk is no longer what its parameters say.
+            params_at: chunk.params_at.filter(|_| size(len) == chunk.data.len()),
             total: self.total.and_then(|total| u32::try_from(total).ok()).unwrap_or(0),
         });
     }
