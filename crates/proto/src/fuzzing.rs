@@ -1,6 +1,10 @@
 //! Bodies of the fuzz targets, as library functions, so that they always compile and any input that was ever
 //! found runs again as a plain test. Each takes bytes and panics where an invariant breaks.
 
+mod cuts;
+
+pub use cuts::connection_cuts;
+
 use crate::client::request::{self, Carrier, Header, Setup, Tree};
 use crate::connection::{
     CaptureOp, Connection, ConnectionId, Decoy, Ending, Implant, Input, Ms17010, Opening, Output, SharedState,
@@ -20,6 +24,20 @@ use crate::wire::smb1::{
 use crate::wire::{dcerpc, ntlmssp, spnego};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// A target: its name and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets, by the names of their files in `fuzz/fuzz_targets`.
+pub const TARGETS: &[Target] = &[
+    ("connection_bytes", connection_bytes),
+    ("connection_cuts", connection_cuts),
+    ("connection_operations", connection_operations),
+    ("deframer", deframer),
+    ("security_blob", security_blob),
+    ("smb1_messages", smb1_messages),
+    ("transcript", transcript),
+];
 
 /// Replies may be larger than requests (a negotiate), but no input buys many bytes.
 const REPLY_BYTES_MAX: usize = 4096;

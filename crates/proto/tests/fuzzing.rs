@@ -21,6 +21,7 @@ fn no_body_breaks_an_invariant() {
         let data = bytes(seed, usize::try_from(seed % 600).unwrap());
         fuzzing::connection_operations(&data);
         fuzzing::connection_bytes(&data);
+        fuzzing::connection_cuts(&data);
         fuzzing::deframer(&data);
         fuzzing::security_blob(&data);
         let message = [&b"\xffSMB"[..], &data].concat();

@@ -130,7 +130,9 @@ impl Deframer {
         let body = self.held.get(HEADER..).unwrap_or_default();
         let head = self.held.first_chunk::<HEADER>().copied().unwrap_or_default();
         let [kind, high, mid, low] = head;
-        Some((kind, u32::from_be_bytes([0, high, mid, low]) & self.length_mask, body, self.consumed))
+        let claimed = u32::from_be_bytes([0, high, mid, low]) & self.length_mask;
+        // One that was refused as too long is told as that, however its header was cut.
+        (claimed <= self.body_max).then_some((kind, claimed, body, self.consumed))
     }
 
     /// Bytes of the stream that whole frames have used up.
