@@ -122,7 +122,8 @@ pub(crate) fn settle(data: &Path, plan: &Plan) -> Result<(), Failure> {
         DirBuilder::new().recursive(true).mode(0o750).create(data).map_err(at)?;
     }
     match plan {
-        Plan::Myself => {}
+        // A right to bind low ports (a service's, or the file's) has done its work.
+        Plan::Myself => drop_capabilities(true)?,
         Plan::Become { uid, gid, .. } => {
             hand_over(data, *uid, *gid)?;
             let (uid, gid) = (Uid::from_raw(*uid), Gid::from_raw(*gid));
@@ -167,16 +168,21 @@ fn hand_over(data: &Path, uid: u32, gid: u32) -> Result<(), Failure> {
 /// belongs to another user, the right to write there must stay.
 fn drop_capabilities(data_is_roots: bool) -> Result<(), Failure> {
     use caps::{CapSet, Capability, CapsHashSet};
+    let failed =
+        |error: caps::errors::CapsError| Failure::new(format!("cannot drop capabilities: {error}"));
     let mut keep = CapsHashSet::new();
     if !data_is_roots {
         keep.insert(Capability::CAP_DAC_OVERRIDE);
     }
-    // The bounding set first: emptying it needs a capability that goes next.
-    let dropped = caps::clear(None, CapSet::Bounding)
-        .and_then(|()| caps::clear(None, CapSet::Inheritable))
+    // The bounding set first: emptying it needs a capability that goes next. Who lacks it has nothing that the
+    // set could give back, since no_new_privs follows.
+    if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(false) {
+        caps::clear(None, CapSet::Bounding).map_err(failed)?;
+    }
+    let dropped = caps::clear(None, CapSet::Inheritable)
         .and_then(|()| caps::set(None, CapSet::Effective, &keep))
         .and_then(|()| caps::set(None, CapSet::Permitted, &keep));
-    dropped.map_err(|error| Failure::new(format!("cannot drop capabilities: {error}")))
+    dropped.map_err(failed)
 }
 
 /// Shuts a triage worker in: so much memory and CPU time, no new file or process, no network, nothing written.
