@@ -52,6 +52,8 @@ fn put(buffer: &mut Vec<u8>, piece: &Piece<'_>) {
     let start = size(piece.displacement);
     let end = start.saturating_add(piece.bytes.len());
     if buffer.len() < end {
+        // No more than arrived, so that the bound is on what is owned.
+        buffer.reserve_exact(end.saturating_sub(buffer.len()));
         buffer.resize(end, 0);
     }
     if let Some(place) = buffer.get_mut(start..end) {

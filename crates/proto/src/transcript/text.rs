@@ -230,11 +230,12 @@ impl Parser {
     fn line(&mut self, line: &str) -> Parsed<()> {
         if let Some(hex) = line.strip_prefix("  ") {
             let more = unhex(hex.trim())?;
-            return match self.entries.last_mut() {
-                Some(Entry::Bytes { bytes, .. }) => Ok(bytes.extend_from_slice(&more)),
-                Some(Entry::Run(run)) => Ok(run.template.extend_from_slice(&more)),
-                _ => Err("bytes that belong to no entry".to_owned()),
-            };
+            match self.entries.last_mut() {
+                Some(Entry::Bytes { bytes, .. }) => bytes.extend_from_slice(&more),
+                Some(Entry::Run(run)) => run.template.extend_from_slice(&more),
+                _ => return Err("bytes that belong to no entry".to_owned()),
+            }
+            return Ok(());
         }
         let (key, value) = line.split_once(' ').unwrap_or((line, ""));
         match key {

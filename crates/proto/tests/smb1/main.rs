@@ -1,0 +1,5 @@
+//! A connection against an ordinary client, whose requests are written byte by byte from the specification.
+
+mod commands;
+mod sessions;
+mod support;
