@@ -21,7 +21,7 @@ fn an_andx_chain_is_one_reply() {
     chain.extend(&tree);
     let bytes = b"\0\\\0\\\0h\0\\\0I\0P\0C\0$\0\0\0IPC\0";
     // The path must stand at an even place.
-    let pad = usize::from(chain.len() % 2 == 0);
+    let pad = usize::from(chain.len().is_multiple_of(2));
     let bytes = [&bytes[..1], &vec![0; pad], &bytes[1..]].concat();
     chain.extend(u16::try_from(bytes.len()).unwrap().to_le_bytes());
     chain.extend(&bytes);
