@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod attack;
+pub mod golden;
 pub mod samples;
 pub mod scenarios;
 pub mod theatre;

@@ -154,7 +154,9 @@ fn straight(payload: &[u8]) -> Upload<'_> {
 pub fn all() -> Vec<Scenario> {
     let mut all = checks_and_pings();
     all.extend(uploads());
-    all.extend(odd_uploads());
+    all.extend(unordered_uploads());
+    all.extend(lying_uploads());
+    all.extend(strangers());
     all.extend(oddities());
     all
 }
@@ -262,7 +264,7 @@ fn uploads() -> Vec<Scenario> {
     ]
 }
 
-fn odd_uploads() -> Vec<Scenario> {
+fn unordered_uploads() -> Vec<Scenario> {
     vec![
         Scenario::new("upload-reversed", "The last chunk first.", |theatre, payloads| {
             let mut chunks = in_order(payloads[0].len(), 1024);
@@ -285,6 +287,11 @@ fn odd_uploads() -> Vec<Scenario> {
             stubborn(theatre, vec![Upload { key: KeyChoice::Fixed(0x1234_5678), ..straight(&payloads[0]) }]);
         })
         .with(PayloadSpec::raw(9000, 9)),
+    ]
+}
+
+fn lying_uploads() -> Vec<Scenario> {
+    vec![
         Scenario::new(
             "upload-total-changes",
             "Another total from the second chunk on.",
@@ -341,7 +348,7 @@ fn odd_uploads() -> Vec<Scenario> {
 
 const ASCII: Header = Header { flags: 0x18, flags2: 0x2801, tid: 0, pid: 0x1234, uid: 0, mid: 1 };
 
-fn oddities() -> Vec<Scenario> {
+fn strangers() -> Vec<Scenario> {
     let text = |bytes: &'static [u8]| {
         move |theatre: &mut Theatre, _: &[Vec<u8>]| {
             theatre.bytes(bytes);
@@ -371,6 +378,11 @@ fn oddities() -> Vec<Scenario> {
             theatre.bytes(&frame);
             theatre.end(Ending::Closed);
         }),
+    ]
+}
+
+fn oddities() -> Vec<Scenario> {
+    vec![
         Scenario::new("pipelined", "The whole ping in one segment, then byte by byte.", |theatre, _| {
             let frames = recorded_frames(Sender::WannaCry, Goal::Ping);
             theatre.bytes(&frames.concat());
