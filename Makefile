@@ -4,9 +4,9 @@ SHELL := /bin/bash
 .PHONY: help build run test lint bench fuzz seeds bless
 
 CARGO ?= cargo
-# make run LISTEN="127.0.0.1:4445 127.0.0.1:4139" DATA=/some/where ARGS="--json"
+# make run LISTEN="127.0.0.1:4445 127.0.0.1:4139" DATA=/some/where ARGS="--json"; without DATA the program chooses
 LISTEN ?=
-DATA ?= data
+DATA ?=
 ARGS ?=
 # make fuzz SECONDS=600 [TARGET=connection]
 SECONDS ?= 600
@@ -18,8 +18,8 @@ help: ## List the targets
 build: ## Build the honeypot (release)
 	$(CARGO) build --release -p roridula
 
-run: build ## Build and start the honeypot [LISTEN="127.0.0.1:4445"] [DATA=data] [ARGS=...]
-	exec ./target/release/roridula run --data "$(DATA)" $(foreach address,$(LISTEN),--listen $(address)) $(ARGS)
+run: build ## Build and start the honeypot [LISTEN="127.0.0.1:4445"] [DATA=DIR] [ARGS=...]
+	exec ./target/release/roridula run $(if $(DATA),--data "$(DATA)") $(foreach address,$(LISTEN),--listen $(address)) $(ARGS)
 
 test: ## Install what the tests need, then run all of them
 	./scripts/setup-tests.sh
