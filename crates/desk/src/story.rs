@@ -165,10 +165,10 @@ fn sample_line(event: &Event) -> Option<String> {
         }
         Event::SampleTriaged { sha256, layers, error } => {
             let short = sha256.get(..12).unwrap_or(sha256);
+            let mut inside: Vec<_> = layers.iter().map(layer).collect();
             if !error.is_empty() {
-                return Some(format!("triage of {short} failed: {error}"));
+                inside.push(error.clone());
             }
-            let inside: Vec<_> = layers.iter().map(layer).collect();
             let inside = if inside.is_empty() { "no layer inside".to_owned() } else { inside.join("; ") };
             format!("triage of {short}: {inside}")
         }

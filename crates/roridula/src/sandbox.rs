@@ -152,10 +152,12 @@ fn hand_over(data: &Path, uid: u32, gid: u32) -> Result<(), Failure> {
     left.push(data.to_owned());
     while let Some(path) = left.pop() {
         let meta = fs::symlink_metadata(&path).map_err(|error| at(&path, error))?;
-        if (meta.uid(), meta.gid()) != (uid, gid) {
+        let foreign = (meta.uid(), meta.gid()) != (uid, gid);
+        if foreign {
             lchown(&path, Some(uid), Some(gid)).map_err(|error| at(&path, error))?;
         }
-        if meta.is_dir() && path != data {
+        // A directory that is the user's already was filled by the user: a start does not visit every sample.
+        if foreign && meta.is_dir() && path != data {
             left.extend(
                 fs::read_dir(&path).map_err(|error| at(&path, error))?.flatten().map(|entry| entry.path()),
             );
@@ -168,8 +170,7 @@ fn hand_over(data: &Path, uid: u32, gid: u32) -> Result<(), Failure> {
 /// belongs to another user, the right to write there must stay.
 fn drop_capabilities(data_is_roots: bool) -> Result<(), Failure> {
     use caps::{CapSet, Capability, CapsHashSet};
-    let failed =
-        |error: caps::errors::CapsError| Failure::new(format!("cannot drop capabilities: {error}"));
+    let failed = |error: caps::errors::CapsError| Failure::new(format!("cannot drop capabilities: {error}"));
     let mut keep = CapsHashSet::new();
     if !data_is_roots {
         keep.insert(Capability::CAP_DAC_OVERRIDE);

@@ -115,7 +115,7 @@ impl Triage {
         let id = sample.sha256;
         let told = loop {
             match self.work(sample) {
-                Ok(layers) => break Some((layers, String::new())),
+                Ok(found) => break Some(found),
                 Err(Trouble::Stopping) => break None,
                 Err(Trouble::Died(how)) => {
                     let tries = self.tries.entry(id).or_insert(0);
@@ -133,8 +133,8 @@ impl Triage {
         }
     }
 
-    /// One worker for one sample.
-    fn work(&self, sample: &SampleView) -> Result<Vec<Layer>, Trouble> {
+    /// One worker for one sample: its layers, and what they lack.
+    fn work(&self, sample: &SampleView) -> Result<(Vec<Layer>, String), Trouble> {
         let path = self.reader.sample_path(sample.sha256);
         let file =
             File::open(&path).map_err(|error| Trouble::Died(format!("cannot open the sample: {error}")))?;
@@ -157,7 +157,8 @@ impl Triage {
         }
         let report: Report =
             serde_json::from_slice(&answer).map_err(|error| Trouble::Died(format!("no report: {error}")))?;
-        Ok(report.layers.into_iter().map(layer).collect())
+        let lacking = if report.budget_exhausted { "incomplete: the search ended at its budget" } else { "" };
+        Ok((report.layers.into_iter().map(layer).collect(), lacking.to_owned()))
     }
 
     /// Waits for the worker, and kills it when its time is over or the honeypot stops.

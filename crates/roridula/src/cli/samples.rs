@@ -107,10 +107,11 @@ fn inside(sample: &SampleView) -> String {
     if !sample.triaged {
         return "not looked into yet".to_owned();
     }
+    let mut layers: Vec<_> =
+        sample.layers.iter().map(|layer| format!("{} {}", layer.kind, layer.size)).collect();
     if !sample.triage_error.is_empty() {
-        return "triage failed".to_owned();
+        layers.push("(triage has a remark)".to_owned());
     }
-    let layers: Vec<_> = sample.layers.iter().map(|layer| format!("{} {}", layer.kind, layer.size)).collect();
     if layers.is_empty() { "no layer".to_owned() } else { layers.join(", ") }
 }
 

@@ -329,8 +329,7 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_named() {
-        let mut settings = Settings::default();
-        settings.persona = "windows-95".to_owned();
+        let mut settings = Settings { persona: "windows-95".to_owned(), ..Settings::default() };
         settings.limits.frame_bytes_max = 100;
         settings.limits.connection_bytes_max = 1000;
         settings.implant.key_seed = Some(0);

@@ -1,0 +1,309 @@
+//! The binary from outside: what a user types, and what another process sees while the honeypot runs.
+
+// Tests own sockets, processes and a clock for their deadlines.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod common;
+
+use common::{Honeypot, json, payload, roridula, sha256, text, upload, wait_for};
+use roridula_proto::client::visit::Outcome;
+use serde_json::Value;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+#[test]
+fn a_capture_is_seen_from_another_process_while_the_honeypot_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let mut honeypot = Honeypot::start(&data, &[]);
+    let at = data.to_str().unwrap();
+    let bytes = payload(3 * 4096, 5);
+    let (stream, outcome) = upload(honeypot.address, &bytes, usize::MAX);
+    assert_eq!(outcome, Some(Outcome::Uploaded));
+    let captured = honeypot.event("sample.captured");
+    assert_eq!(captured["sha256"], sha256(&bytes));
+    assert_eq!(captured["src_ip"], "127.0.0.1");
+
+    let samples = json(&["samples", "list", "--json", "--data", at]);
+    let sample = &samples.as_array().unwrap()[0];
+    assert_eq!((&sample["sha256"], &sample["size"]), (&captured["sha256"], &Value::from(bytes.len())));
+    assert_eq!((&sample["state"], &sample["origin"]), (&"complete".into(), &"doublepulsar".into()));
+    assert_eq!((&sample["captures"], &sample["sources"]), (&1.into(), &1.into()));
+    for name in ["md5", "sha1", "first_seen", "last_seen", "layers", "total", "ranges"] {
+        assert!(!sample[name].is_null(), "{name} is missing");
+    }
+    let lines = text(&["events", "--json", "--data", at]);
+    let last = lines.lines().last().unwrap();
+    assert!(serde_json::from_str::<Value>(last).unwrap()["seq"].as_u64().unwrap() >= 5);
+    let lines = text(&["events", "--json", "--id", "sample.captured", "--data", at]);
+    assert_eq!(lines.lines().count(), 1);
+    drop(stream);
+
+    honeypot.event("connection.closed");
+    let id = captured["connection"].as_str().unwrap();
+    let shown = text(&["connections", "show", &id[7..], "--data", at]);
+    assert!(shown.contains("DoublePulsar ping") && shown.contains(&sha256(&bytes)), "{shown}");
+    let listed = json(&["connections", "list", "--json", "--data", at]);
+    assert_eq!(listed[0]["connection"], id);
+    let left = honeypot.stop();
+    assert_eq!(left.last().unwrap()["eventid"], "sensor.stopped");
+}
+
+#[test]
+fn replay_gives_the_same_bytes_and_the_same_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let at = data.to_str().unwrap();
+    let mut honeypot = Honeypot::start(&data, &[]);
+    let bytes = payload(40_000, 9);
+    drop(upload(honeypot.address, &bytes, usize::MAX));
+    let id = honeypot.event("connection.closed")["connection"].as_str().unwrap().to_owned();
+    let replayed = json(&["replay", &id, "--json", "--data", at]);
+    assert_eq!(replayed["same_replies"], true, "{replayed}");
+    assert_eq!(replayed["uploads"][0]["sha256"], sha256(&bytes));
+    assert_eq!(replayed["uploads"][0]["state"], "complete");
+    let file = dir.path().join("visit.txt");
+    std::fs::write(&file, text(&["connections", "show", &id, "--transcript", "--data", at])).unwrap();
+    let again = json(&["replay", file.to_str().unwrap(), "--json", "--data", at]);
+    assert_eq!(again["replies_sha256"], replayed["replies_sha256"]);
+    honeypot.stop();
+
+    // Elsewhere the payload is not there, and that is said.
+    let output = roridula(&["replay", file.to_str().unwrap(), "--data", dir.path().to_str().unwrap()]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("samples"), "{error}");
+}
+
+#[test]
+fn killed_in_the_middle_of_an_upload_what_came_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let at = data.to_str().unwrap();
+    let mut honeypot = Honeypot::start(&data, &[]);
+    let bytes = payload(100 * 4096, 11);
+    let (stream, _) = upload(honeypot.address, &bytes, 60);
+    honeypot.event("upload.started");
+    // What was acknowledged may be a moment from the disk; the kill comes when the last of it is there.
+    let spooled = || {
+        let largest = |entry: std::fs::DirEntry| entry.metadata().ok().map(|meta| meta.len());
+        let sizes = std::fs::read_dir(data.join("spool")).ok()?.flatten().filter_map(largest);
+        sizes.max().filter(|&size| size >= 60 * 4096)
+    };
+    wait_for("the spool file", spooled);
+    honeypot.kill();
+    drop(stream);
+
+    let mut honeypot = Honeypot::start(&data, &[]);
+    let samples = json(&["samples", "list", "--json", "--data", at]);
+    let sample = &samples.as_array().unwrap()[0];
+    assert_eq!(sample["state"], "partial");
+    let size = sample["size"].as_u64().unwrap() as usize;
+    assert!(size > 0 && size <= 60 * 4096, "{size}");
+    assert_eq!(sample["sha256"], sha256(&bytes[..size]));
+    let events = text(&["events", "--json", "--id", "connection.closed", "--data", at]);
+    assert!(events.contains("\"killed\""), "{events}");
+    assert!(text(&["events", "--json", "--data", at]).contains("\"recovered\":true"));
+    // It is open for business as before.
+    drop(upload(honeypot.address, &bytes, usize::MAX));
+    assert_eq!(honeypot.event("sample.captured")["state"], "complete");
+    honeypot.stop();
+}
+
+#[test]
+fn an_export_is_an_encrypted_zip_with_the_exact_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let at = data.to_str().unwrap();
+    let mut honeypot = Honeypot::start(&data, &[]);
+    let bytes = payload(5000, 3);
+    drop(upload(honeypot.address, &bytes, usize::MAX));
+    honeypot.event("sample.captured");
+    let name = sha256(&bytes);
+    let out = dir.path().to_str().unwrap();
+    let printed = text(&["samples", "export", &name[..8], "--output", out, "--data", at]);
+    honeypot.stop();
+
+    let file = std::fs::File::open(printed.trim()).unwrap();
+    let mut zip = zip::ZipArchive::new(file).unwrap();
+    assert!(zip.by_name(&format!("{name}.bin")).is_err(), "it opens without a password");
+    let mut content = Vec::new();
+    let mut entry = zip.by_name_decrypt(&format!("{name}.bin"), b"infected").unwrap();
+    entry.read_to_end(&mut content).unwrap();
+    assert_eq!(content, bytes);
+    drop(entry);
+    let about = zip.by_name_decrypt(&format!("{name}.json"), b"infected").unwrap();
+    let about: Value = serde_json::from_reader(about).unwrap();
+    assert_eq!(about["capture_list"].as_array().unwrap().len(), 1);
+    let again = roridula(&["samples", "export", &name, "--output", out, "--data", at]);
+    assert!(!again.status.success(), "an existing file was replaced");
+}
+
+#[test]
+fn triage_finds_the_file_and_its_death_harms_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let at = data.to_str().unwrap();
+    let mut honeypot = Honeypot::start(&data, &[]);
+    let bytes = payload(5000, 21);
+    drop(upload(honeypot.address, &bytes, usize::MAX));
+    let told = honeypot.event("sample.triaged");
+    assert_eq!((&told["sha256"], &told["error"]), (&sha256(&bytes).into(), &"".into()));
+    assert!(json(&["samples", "list", "--json", "--data", at])[0]["triaged"].as_bool().unwrap());
+    honeypot.stop();
+
+    // A worker that cannot hold the sample dies twice, is left alone, and captures go on.
+    let data = dir.path().join("other");
+    let tight = ["--set", "triage.memory_bytes_max=134217728", "--set", "limits.upload_bytes_max=50000000"];
+    let mut honeypot = Honeypot::start(&data, &tight);
+    let large = payload(34 * 1024 * 1024, 22);
+    drop(upload(honeypot.address, &large, usize::MAX));
+    let told = honeypot.event("sample.triaged");
+    assert!(told["error"].as_str().unwrap().starts_with("left alone after 2 tries"), "{told}");
+    drop(upload(honeypot.address, &bytes, usize::MAX));
+    let told = honeypot.event("sample.triaged");
+    assert_eq!((&told["sha256"], &told["error"]), (&sha256(&bytes).into(), &"".into()));
+    honeypot.stop();
+}
+
+#[test]
+fn a_closed_pipe_is_quiet() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let honeypot = Honeypot::start(&data, &[]);
+    for _ in 0..5 {
+        drop(upload(honeypot.address, &payload(100, 1), usize::MAX));
+    }
+    honeypot.stop();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_roridula"))
+        .args(["events", "--follow", "--json", "--data"])
+        .arg(&data)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The pipe is closed before or while it writes; either way it must not complain.
+    drop(child.stdout.take());
+    let honeypot = Honeypot::start(&data, &[]);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    honeypot.stop();
+}
+
+#[test]
+fn the_json_log_survives_renaming_and_a_restart_without_a_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    // Whoever the honeypot becomes must be able to write here.
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let (data, log, old) = (dir.path().join("data"), dir.path().join("e.jsonl"), dir.path().join("e.old"));
+    let set = format!("json_log.path={}", log.display());
+    let args = ["--set", set.as_str()];
+    let lines = |path: &std::path::Path| std::fs::read_to_string(path).unwrap_or_default();
+    let mut honeypot = Honeypot::start(&data, &args);
+    wait_for("the log", || lines(&log).contains("sensor.started").then_some(()));
+    std::fs::rename(&log, &old).unwrap();
+    drop(upload(honeypot.address, &payload(100, 1), usize::MAX));
+    honeypot.event("sample.captured");
+    honeypot.stop();
+    Honeypot::start(&data, &args).stop();
+
+    let all = lines(&old) + &lines(&log);
+    let seqs: Vec<u64> = all
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap())
+        .collect();
+    let last = text(&["events", "--json", "--data", data.to_str().unwrap()]).lines().count() as u64;
+    assert_eq!(seqs, (1..=last).collect::<Vec<_>>());
+}
+
+#[test]
+fn two_honeypots_do_not_share_a_directory_and_wrong_settings_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let at = data.to_str().unwrap();
+    let honeypot = Honeypot::start(&data, &[]);
+    let second = roridula(&["run", "--listen", "127.0.0.1:0", "--data", at]);
+    let error = String::from_utf8(second.stderr).unwrap();
+    assert!(!second.status.success() && error.contains("in use"), "{error}");
+    let taken = honeypot.address.to_string();
+    let second = roridula(&["run", "--listen", &taken, "--data", at]);
+    let error = String::from_utf8(second.stderr).unwrap();
+    assert!(!second.status.success() && error.contains("ss -ltnp"), "{error}");
+    honeypot.stop();
+
+    let config = dir.path().join("r.toml");
+    std::fs::write(&config, "[implant]\npolcy = \"absent\"\n").unwrap();
+    let output = roridula(&["check", "--config", config.to_str().unwrap(), "--data", at]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && error.contains("r.toml:2") && error.contains("implant.policy"),
+        "{error}"
+    );
+    std::fs::write(&config, text(&["config"])).unwrap();
+    let output =
+        roridula(&["check", "--config", config.to_str().unwrap(), "--listen", "127.0.0.1:0", "--data", at]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_port_without_the_right_to_it_is_one_message_with_the_ways_out() {
+    // Root may bind anything, so this is asked of another user; without root, of ourselves.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let program = dir.path().join("roridula");
+    std::fs::copy(env!("CARGO_BIN_EXE_roridula"), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.args(["run", "--listen", "127.0.0.1:445", "--data", "data"]).current_dir("/");
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::process::CommandExt::uid(&mut command, 65_534);
+    }
+    let output = command.output().unwrap();
+    let start = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    let low_ports_are_free = start.trim().parse::<u32>().unwrap() <= 445;
+    assert!(
+        !low_ports_are_free,
+        "this machine gives port 445 to everybody: the message cannot be tested here"
+    );
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    for way in ["--listen 127.0.0.1:4445", "deploy/roridula.service", "setcap", "REDIRECT"] {
+        assert!(error.contains(way), "{way} is not in: {error}");
+    }
+}
+
+#[test]
+fn root_becomes_somebody_else() {
+    if !nix::unistd::geteuid().is_root() {
+        // Not skipped: without root the promise is that nothing changes and nothing is gained.
+        let dir = tempfile::tempdir().unwrap();
+        let honeypot = Honeypot::start(&dir.path().join("data"), &[]);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", honeypot.pid())).unwrap();
+        assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+        honeypot.stop();
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let data = dir.path().join("data");
+    let status =
+        |honeypot: &Honeypot| std::fs::read_to_string(format!("/proc/{}/status", honeypot.pid())).unwrap();
+    let mut honeypot = Honeypot::start(&data, &[]);
+    let now = status(&honeypot);
+    assert!(!now.contains("Uid:\t0\t"), "{now}");
+    assert!(now.contains("CapEff:\t0000000000000000") && now.contains("NoNewPrivs:\t1"), "{now}");
+    drop(upload(honeypot.address, &payload(100, 1), usize::MAX));
+    honeypot.event("sample.triaged");
+    honeypot.stop();
+
+    // A directory that the user cannot reach: by default root stays, without any capability.
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let honeypot = Honeypot::start(&dir.path().join("deep/data"), &[]);
+    let now = status(&honeypot);
+    assert!(now.contains("CapEff:\t0000000000000000") && now.contains("NoNewPrivs:\t1"), "{now}");
+    honeypot.stop();
+    let deep = dir.path().join("deep/data");
+    let run = ["run", "--listen", "127.0.0.1:0", "--set", "run_as=nobody", "--data", deep.to_str().unwrap()];
+    let output = roridula(&run);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("may not enter"), "{error}");
+}
