@@ -135,15 +135,19 @@ impl Implant {
 
     /// The key of a chunk: the present upload's, the seeds of this install, or the sender's own.
     fn find_key(&self, ctx: &Context<'_>, request: &Request<'_>) -> Option<Decoded> {
-        let present = ctx.shared.generation;
         let mut ours = Vec::new();
         if let Some(upload) = &self.upload
             && let Some(key) = upload.key
         {
+            // The hot path: no seed is derived for a chunk of an upload that is under way.
             ours.push((key, upload.key_source));
+            if let Some(found) = certain(ctx, request, &ours) {
+                return Some(found);
+            }
         }
+        let present = ctx.shared.generation;
         ours.push((key_from_seed(ctx.seed(present)), KeySource::Seed));
-        if let Some(found) = self.certain(request, &ours, ctx) {
+        if let Some(found) = certain(ctx, request, &ours) {
             return Some(found);
         }
         ours.extend(self.last_key.map(|key| (key, KeySource::EarlierSeed)));
@@ -153,19 +157,6 @@ impl Implant {
             }
         }
         find_key(request.parameters, request.declared, &ours, ctx.decoy.limits.upload_bytes_max)
-    }
-
-    /// The usual case without deriving earlier seeds: a key of `ours` under which the chunk size is right.
-    fn certain(
-        &self,
-        request: &Request<'_>,
-        ours: &[(u32, KeySource)],
-        ctx: &Context<'_>,
-    ) -> Option<Decoded> {
-        let max = ctx.decoy.limits.upload_bytes_max;
-        find_key(request.parameters, request.declared, ours, max).filter(|found| {
-            found.source != KeySource::Recovered && found.parameters.chunk == request.declared
-        })
     }
 
     fn is_closing_repeat(&self, chunk: &Chunk<'_>) -> bool {
@@ -261,6 +252,13 @@ impl Implant {
     pub(crate) fn memory_used(&self) -> usize {
         self.upload.as_ref().map_or(0, Upload::memory_used)
     }
+}
+
+/// The usual case: a key of `ours` under which the chunk size is right.
+fn certain(ctx: &Context<'_>, request: &Request<'_>, ours: &[(u32, KeySource)]) -> Option<Decoded> {
+    find_key(request.parameters, request.declared, ours, ctx.decoy.limits.upload_bytes_max).filter(|found| {
+        found.parameters.chunk == request.declared && ours.iter().any(|&(key, _)| key == found.key)
+    })
 }
 
 /// The part of a request that is payload: what its parameters call the chunk, clipped to what is there.

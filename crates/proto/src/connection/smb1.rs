@@ -99,7 +99,8 @@ impl Smb1 {
     /// Bytes owned.
     pub(crate) fn memory_used(&self) -> usize {
         let tables = [self.sessions.memory_used(), self.trees.memory_used(), self.opens.memory_used()];
-        tables.into_iter().fold(self.transactions.memory_used(), usize::saturating_add)
+        let opens = self.opens.values().map(Open::memory_used);
+        tables.into_iter().chain(opens).fold(self.transactions.memory_used(), usize::saturating_add)
     }
 
     /// Windows' check of UID and TID, for commands that need both.

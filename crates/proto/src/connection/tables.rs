@@ -46,6 +46,11 @@ impl<T> Table<T> {
         Some(self.rows.remove(at).1)
     }
 
+    /// The values.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.rows.iter().map(|(_, value)| value)
+    }
+
     /// Bytes owned by the table itself.
     pub(crate) fn memory_used(&self) -> usize {
         self.rows.capacity().saturating_mul(size_of::<(u16, T)>())
@@ -68,6 +73,13 @@ pub(crate) struct Open {
     pub(crate) pipe: String,
     /// What the pipe will say when it is read.
     pub(crate) waiting: Vec<u8>,
+}
+
+impl Open {
+    /// Bytes owned besides the value itself.
+    pub(crate) fn memory_used(&self) -> usize {
+        self.pipe.capacity().saturating_add(self.waiting.capacity())
+    }
 }
 
 #[cfg(test)]
