@@ -11,5 +11,6 @@ pub mod attack;
 pub mod golden;
 pub mod samples;
 pub mod scenarios;
+pub mod serve;
 pub mod theatre;
 pub mod tidy;
