@@ -42,5 +42,5 @@ pub use published::{Attribution, Published, rfc3339};
 pub use reader::{EventFilter, Page, Reader, UploadPayloads};
 pub use samples::SampleId;
 pub use spool::Slot;
-pub use store::{Batch, Capture, Closing, Options, Recovered, SourceState, Store};
+pub use store::{Batch, Capture, Changes, Closing, Options, Recovered, SourceState, Store, Waiting};
 pub use view::{CaptureView, ConnectionView, SampleView};

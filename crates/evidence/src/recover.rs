@@ -3,7 +3,7 @@
 use crate::install::wall_clock;
 use crate::samples::SampleId;
 use crate::spool::{Note, each_piece, place};
-use crate::store::{Batch, Capture, Closing, Recovered, hash_rest};
+use crate::store::{Batch, Capture, Changes, Closing, Recovered, hash_rest};
 use crate::writer::{CaptureItem, Item, Writer, unended};
 use crate::{StoreError, ranges, reader, schema};
 use roridula_proto::event::{CloseReason, Event, UploadState};
@@ -163,6 +163,7 @@ fn end_connections(dir: &Path, writer: &mut Writer) -> Result<u64, StoreError> {
             let batch = Batch {
                 attribution: left.attribution,
                 events: vec![(left.latest, closed)],
+                changes: Changes::default(),
                 closing: Some(Closing::default()),
             };
             Item::Batch { batch, transcript: None }

@@ -45,8 +45,19 @@ pub struct Batch {
     pub attribution: Attribution,
     /// What happened, in order. A connection's first event is `connection.opened`.
     pub events: Vec<(WallClock, Event)>,
+    /// What the connection changed for others, on record together with the events that say so.
+    pub changes: Changes,
     /// Set with the last batch of a connection, the one with `connection.closed`.
     pub closing: Option<Closing>,
+}
+
+/// What must outlive a restart besides events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The implant's generation, if it grew.
+    pub generation: Option<u64>,
+    /// What the visitor has done, if it did something that later connections must know.
+    pub source: Option<SourceState>,
 }
 
 /// A connection's end.
@@ -57,6 +68,10 @@ pub struct Closing {
     /// Whether all of the connection is in it.
     pub whole: bool,
 }
+
+/// A batch that has to wait for the journal.
+#[derive(Debug)]
+pub struct Waiting(Item);
 
 /// A payload that is all here, with the name of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,19 +203,10 @@ impl Store {
         self.inner.generation
     }
 
-    /// Keeps the implant's generation for the next start.
-    pub fn set_generation(&self, generation: u64) {
-        self.send(Item::Generation(generation));
-    }
-
-    /// What sources had done to us when that was last kept, those first that are remembered longest; at most `limit`.
+    /// What sources have done to us, as far as it is not over; at most `limit`, those first that are remembered
+    /// longest.
     pub fn sources(&self, limit: usize) -> Result<Vec<SourceState>, StoreError> {
         self.look_up(|db| crate::reader::sources(db, wall_clock(), limit))
-    }
-
-    /// Keeps what a source has done for the next start.
-    pub fn set_source(&self, state: SourceState) {
-        self.send(Item::Source(state));
     }
 
     /// Names a connection that was just accepted. Ids grow with time and are never given twice.
@@ -216,14 +222,33 @@ impl Store {
 
     /// Puts a batch in the queue for the journal; waits while the queue is full, and drops nothing.
     pub async fn append(&self, batch: Batch) {
-        let mut item = pack(batch);
-        loop {
-            match self.inner.queue.try_send(item) {
-                Ok(()) => return,
-                Err(TrySendError::Full(back)) => item = back,
-                Err(TrySendError::Disconnected(_)) => return lost(),
-            }
+        if let Err(waiting) = self.try_append(batch) {
+            self.append_waiting(waiting).await;
+        }
+    }
+
+    /// As [`Self::append`], but gives the batch back, to be appended later, instead of waiting.
+    pub fn try_append(&self, batch: Batch) -> Result<(), Waiting> {
+        self.try_packed(pack(batch))
+    }
+
+    /// Appends what [`Self::try_append`] gave back; waits while the queue is full.
+    pub async fn append_waiting(&self, waiting: Waiting) {
+        let mut next = self.try_packed(waiting.0);
+        while let Err(back) = next {
             tokio::time::sleep(Duration::from_millis(2)).await;
+            next = self.try_packed(back.0);
+        }
+    }
+
+    fn try_packed(&self, item: Item) -> Result<(), Waiting> {
+        match self.inner.queue.try_send(item) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(item)) => Err(Waiting(item)),
+            Err(TrySendError::Disconnected(_)) => {
+                lost();
+                Ok(())
+            }
         }
     }
 
@@ -238,9 +263,9 @@ impl Store {
         self.send(Item::Event { at: wall_clock(), event, door: None });
     }
 
-    /// Puts an event on record about a visitor who was not let in. Blocks while the queue is full.
-    pub fn publish_at_door(&self, source: SocketAddr, destination: SocketAddr, event: Event) {
-        self.send(Item::Event { at: wall_clock(), event, door: Some((source, destination)) });
+    /// Puts an event on record about a visitor who was not let in, unless the queue is full; says whether it did.
+    pub fn try_publish_at_door(&self, source: SocketAddr, destination: SocketAddr, event: Event) -> bool {
+        self.try_packed(Item::Event { at: wall_clock(), event, door: Some((source, destination)) }).is_ok()
     }
 
     /// Events as they are committed, in order, for a live display: one that is too slow misses some. A sink that

@@ -5,7 +5,7 @@ use crate::pack::{put_address, put_ip, put_origin, put_ranges, put_state, take_a
 use crate::published::{Attribution, Published};
 use crate::samples::{SampleId, hex};
 use crate::spool::Slot;
-use crate::store::{Batch, Capture, SourceState};
+use crate::store::{Batch, Capture, Changes};
 use crate::transcripts::Packed;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::Event;
@@ -31,10 +31,6 @@ pub(crate) enum Item {
     Event { at: WallClock, event: Event, door: Option<(SocketAddr, SocketAddr)> },
     /// A payload that is in its place.
     Capture(Box<CaptureItem>),
-    /// The implant's generation.
-    Generation(u64),
-    /// What a source has done.
-    Source(SourceState),
     /// Answered when all before is durable.
     Flush(SyncSender<()>),
     /// The last one.
@@ -167,20 +163,12 @@ impl Rows {
             Item::Batch { batch, transcript } => self.batch(db, batch, transcript.as_ref()),
             Item::Event { at, event, door } => self.sensor_event(db, *at, event, *door),
             Item::Capture(item) => self.capture(db, item),
-            Item::Generation(generation) => {
-                let sql = "INSERT OR REPLACE INTO meta VALUES ('generation', ?)";
-                db.prepare_cached(sql)?.execute([*generation as i64]).map(drop)
-            }
-            Item::Source(state) => {
-                let sql = "INSERT OR REPLACE INTO source_state VALUES (?, ?, ?)";
-                let (dormant, exploited) = (state.dormant_until.0 as i64, state.exploited_until.0 as i64);
-                db.prepare_cached(sql)?.execute(params![put_ip(state.source), dormant, exploited]).map(drop)
-            }
             Item::Flush(_) | Item::Stop => Ok(()),
         }
     }
 
     fn batch(&mut self, db: &Connection, batch: &Batch, transcript: Option<&Packed>) -> rusqlite::Result<()> {
+        changes(db, &batch.changes)?;
         let whose = &batch.attribution;
         let is_new = matches!(batch.events.first(), Some((_, Event::ConnectionOpened { .. })));
         let mut open = self.connection(db, whose, is_new)?;
@@ -423,6 +411,21 @@ impl Rows {
         self.samples.insert(capture.sha256, (n, hashes));
         Ok((n, hashes, is_new))
     }
+}
+
+/// Writes what must outlive a restart. Two uploads may finish side by side: the later generation counts.
+fn changes(db: &Connection, changes: &Changes) -> rusqlite::Result<()> {
+    if let Some(generation) = changes.generation {
+        let sql = "INSERT INTO meta VALUES ('generation', ?)
+            ON CONFLICT DO UPDATE SET value = max(value, excluded.value)";
+        db.prepare_cached(sql)?.execute([generation as i64])?;
+    }
+    if let Some(state) = changes.source {
+        let sql = "INSERT OR REPLACE INTO source_state VALUES (?, ?, ?)";
+        let (dormant, exploited) = (state.dormant_until.0 as i64, state.exploited_until.0 as i64);
+        db.prepare_cached(sql)?.execute(params![put_ip(state.source), dormant, exploited])?;
+    }
+    Ok(())
 }
 
 /// Whether a capture is all of its upload, from the first byte to the last.

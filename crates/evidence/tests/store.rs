@@ -3,8 +3,8 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use roridula_evidence::{
-    Attribution, Batch, Capture, Closing, EventFilter, Options, Reader, SampleId, SourceState, Store,
-    StoreError,
+    Attribution, Batch, Capture, Changes, Closing, EventFilter, Options, Reader, SampleId, SourceState,
+    Store, StoreError,
 };
 use roridula_proto::event::{
     ByteRange, CloseReason, Event, Layer, Origin, TranscriptState, Transport, UploadState,
@@ -25,7 +25,7 @@ fn accept(store: &Store, source: &str) -> Attribution {
 
 fn opened(store: &Store, whose: Attribution) {
     let events = vec![(whose.at, Event::ConnectionOpened { transport: Transport::DirectTcp })];
-    store.append_blocking(Batch { attribution: whose, events, closing: None });
+    store.append_blocking(Batch { attribution: whose, events, changes: Changes::default(), closing: None });
 }
 
 fn closed(store: &Store, whose: Attribution, transcript: Option<&str>) {
@@ -38,7 +38,12 @@ fn closed(store: &Store, whose: Attribution, transcript: Option<&str>) {
     };
     let closing = Some(Closing { transcript: transcript.map(str::to_owned), whole: true });
     let at = WallClock(whose.at.0 + 1500);
-    store.append_blocking(Batch { attribution: whose, events: vec![(at, event)], closing });
+    store.append_blocking(Batch {
+        attribution: whose,
+        events: vec![(at, event)],
+        changes: Changes::default(),
+        closing,
+    });
 }
 
 fn name(bytes: &[u8]) -> SampleId {
@@ -159,7 +164,7 @@ fn filters_and_pages_find_everything_once() {
         closed(&store, whose, None);
     }
     let refused = Event::ConnectionRefused { limit: "connections_max".to_owned(), count: 9 };
-    store.publish_at_door("203.0.113.77:1".parse().unwrap(), visits[0].destination, refused);
+    assert!(store.try_publish_at_door("203.0.113.77:1".parse().unwrap(), visits[0].destination, refused));
     store.flush();
     let reader = Reader::open(dir.path()).unwrap();
     let mut after = 0;
@@ -221,21 +226,25 @@ fn what_sources_did_and_the_generation_outlive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     assert_eq!(store.generation(), 0);
-    store.set_generation(41);
-    let far = WallClock(4_000_000_000_000_000);
-    let source = "203.0.113.1".parse().unwrap();
-    let state = SourceState { source, dormant_until: far, exploited_until: WallClock(0) };
-    store.set_source(state);
-    let over = SourceState {
-        source: "::7".parse().unwrap(),
-        dormant_until: WallClock(5),
-        exploited_until: WallClock(9),
+    let whose = accept(&store, "203.0.113.1:1");
+    opened(&store, whose);
+    let change = |changes| {
+        store.append_blocking(Batch { attribution: whose, events: Vec::new(), changes, closing: None });
     };
-    store.set_source(over);
+    let state = |dormant_until, exploited_until| SourceState {
+        source: whose.source.ip(),
+        dormant_until: WallClock(dormant_until),
+        exploited_until: WallClock(exploited_until),
+    };
+    let far = state(4_000_000_000_000_000, 0);
+    let over = SourceState { source: "::7".parse().unwrap(), ..state(5, 9) };
+    change(Changes { generation: Some(41), source: Some(far) });
+    // Finished side by side, put on record the other way round.
+    change(Changes { generation: Some(40), source: Some(over) });
     drop(store);
     let store = open(dir.path());
     assert_eq!(store.generation(), 41);
-    assert_eq!(store.sources(10).unwrap(), [state]);
+    assert_eq!(store.sources(10).unwrap(), [far]);
 }
 
 #[test]
@@ -374,7 +383,12 @@ fn an_upload_killed_after_its_last_byte_is_complete() {
         timeout: 1,
         mid: 66,
     };
-    store.append_blocking(Batch { attribution: whose, events: vec![(whose.at, started)], closing: None });
+    store.append_blocking(Batch {
+        attribution: whose,
+        events: vec![(whose.at, started)],
+        changes: Changes::default(),
+        closing: None,
+    });
     let mut slot = store.slot(&whose, 1, Origin::DoublePulsar).unwrap();
     slot.write(0, b"whole").unwrap();
     committed(dir.path(), 2);
@@ -420,7 +434,12 @@ fn attribution_cannot_be_forged_by_what_is_told() {
         tid: 1,
         status: 0,
     };
-    store.append_blocking(Batch { attribution: whose, events: vec![(whose.at, event)], closing: None });
+    store.append_blocking(Batch {
+        attribution: whose,
+        events: vec![(whose.at, event)],
+        changes: Changes::default(),
+        closing: None,
+    });
     store.flush();
     let page = Reader::open(dir.path()).unwrap().events(1, &EventFilter::default(), 1).unwrap();
     let json: serde_json::Value = serde_json::from_str(&page.events[0].to_json()).unwrap();
