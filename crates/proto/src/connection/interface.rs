@@ -99,6 +99,8 @@ pub enum Ending {
     Reset,
     /// The honeypot is stopping.
     Shutdown,
+    /// All connections together own as much as they may.
+    Limit,
 }
 
 /// One thing that happens to a connection.

@@ -86,6 +86,7 @@ impl Connection {
                     Ending::Closed => CloseReason::PeerClosed,
                     Ending::Reset => CloseReason::PeerReset,
                     Ending::Shutdown => CloseReason::Shutdown,
+                    Ending::Limit => CloseReason::Limit,
                 });
             }
         }

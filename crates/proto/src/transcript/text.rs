@@ -37,7 +37,7 @@ macro_rules! named {
 named!(policy, POLICIES, Policy, [Policy::Present => "present", Policy::Absent => "absent", Policy::AfterExploit => "after-exploit"]);
 named!(arch, ARCHS, Arch, [Arch::X86 => "x86", Arch::X64 => "x64"]);
 named!(ms17_010, MS17_010S, Ms17010, [Ms17010::Unpatched => "unpatched", Ms17010::Patched => "patched"]);
-named!(ending, ENDINGS, Ending, [Ending::Closed => "closed", Ending::Reset => "reset", Ending::Shutdown => "shutdown"]);
+named!(ending, ENDINGS, Ending, [Ending::Closed => "closed", Ending::Reset => "reset", Ending::Shutdown => "shutdown", Ending::Limit => "limit"]);
 
 /// The limits that replay depends on, by name.
 macro_rules! limit_fields {
