@@ -69,8 +69,8 @@ impl Install {
     }
 }
 
-/// Now.
-pub(crate) fn wall_clock() -> WallClock {
+/// Now, as the journal writes it.
+pub fn wall_clock() -> WallClock {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallClock(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

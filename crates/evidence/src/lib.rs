@@ -37,7 +37,7 @@ mod writer;
 mod writing;
 
 pub use error::StoreError;
-pub use install::Install;
+pub use install::{Install, wall_clock};
 pub use published::{Attribution, Published, rfc3339};
 pub use reader::{EventFilter, Page, Reader, UploadPayloads};
 pub use samples::SampleId;

@@ -8,9 +8,13 @@
 // This room owns sockets, the clock and the capture's threads: the bans of clippy.toml are for the pure crates.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod capture;
+mod connection;
+mod gate;
 mod listener;
 mod options;
 mod running;
+mod shared;
 
 pub use listener::{BindError, Bound, bind};
 pub use options::SensorOptions;

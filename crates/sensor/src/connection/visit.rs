@@ -1,0 +1,334 @@
+//! A connection's state, and one step of it.
+
+use super::{Desk, scratch};
+use crate::capture::{End, Upload};
+use crate::gate::Permit;
+use crate::running::UploadProgress;
+use roridula_evidence::{Attribution, Batch, Changes, Closing, Waiting};
+use roridula_proto::connection::{CaptureOp, Connection, Ending, Input, Opening, Output};
+use roridula_proto::event::{CloseReason, Event, Transport, UploadState};
+use roridula_proto::time::Timestamp;
+use roridula_proto::transcript::Recorder;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// How often an upload's progress is told to a live display.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub(super) desk: Arc<Desk>,
+    attribution: Attribution,
+    started: Instant,
+    connection: Connection,
+    recorder: Option<Recorder>,
+    permit: Permit,
+    /// The version of the shared state that the decoy was told.
+    shared_version: u64,
+    uploads: Vec<(u32, Arc<Upload>)>,
+    bytes: (u64, u64),
+    told_progress: Option<Instant>,
+    over: bool,
+}
+
+/// What a step leaves to be waited for.
+#[derive(Debug, Default)]
+pub(super) struct After {
+    /// Replies that the socket did not take at once.
+    pub(super) unsent: Vec<u8>,
+    /// Where in `unsent` each ends.
+    pub(super) unsent_writes: Vec<usize>,
+    /// What the journal did not take at once.
+    pub(super) waiting: Vec<Waiting>,
+    /// Whether the connection is over.
+    pub(super) over: bool,
+}
+
+impl Visit {
+    pub(super) fn new(
+        desk: Arc<Desk>,
+        attribution: Attribution,
+        transport: Transport,
+        permit: Permit,
+    ) -> Self {
+        let opening = Opening { id: attribution.connection, at: attribution.at, transport };
+        let connection = Connection::new(Arc::clone(&desk.decoy), opening);
+        let recorder = desk.options.transcripts.then(|| Recorder::new(&desk.decoy, opening));
+        Self {
+            desk,
+            attribution,
+            started: Instant::now(),
+            connection,
+            recorder,
+            permit,
+            shared_version: 0,
+            uploads: Vec::new(),
+            bytes: (0, 0),
+            told_progress: None,
+            over: false,
+        }
+    }
+
+    /// Tells the decoy what it may know of other connections; its first input.
+    pub(super) fn begin(&mut self) -> After {
+        scratch::with(|scratch| {
+            let mut after = After::default();
+            self.tell_shared(&mut scratch.output, None, &mut after);
+            after
+        })
+    }
+
+    /// Reads once, and does all that follows.
+    pub(super) fn poll_read(&mut self, mut stream: Pin<&mut TcpStream>, cx: &mut Context<'_>) -> Poll<After> {
+        scratch::with(|scratch| {
+            let mut buffer = ReadBuf::new(&mut scratch.read);
+            let read = ready!(stream.as_mut().poll_read(cx, &mut buffer));
+            let mut after = After::default();
+            let bytes = match &read {
+                Ok(()) => buffer.filled(),
+                Err(_) => &[],
+            };
+            let input = match read {
+                Err(_) => Input::Ended(Ending::Reset),
+                Ok(()) if bytes.is_empty() => Input::Ended(Ending::Closed),
+                Ok(()) => Input::Bytes(bytes),
+            };
+            let output = &mut scratch.output;
+            self.tell_shared(output, Some(&stream), &mut after);
+            self.step(input, output, Some(&stream), &mut after);
+            Poll::Ready(after)
+        })
+    }
+
+    /// The decoy's deadline has come.
+    pub(super) fn tick(&mut self) -> After {
+        self.alone(Input::Tick)
+    }
+
+    /// It is over, by no act of the visitor or after its last.
+    pub(super) fn end(&mut self, ending: Ending) -> After {
+        self.alone(Input::Ended(ending))
+    }
+
+    /// When the decoy wants to be told that time has passed.
+    pub(super) fn deadline(&self) -> Instant {
+        self.started + Duration::from_micros(self.connection.deadline().0)
+    }
+
+    /// Uploads that must be written before more is read.
+    pub(super) fn full_uploads(&self) -> Vec<Arc<Upload>> {
+        // Without any, which is nearly always, this allocates nothing.
+        self.uploads.iter().map(|(_, upload)| upload).filter(|upload| upload.is_full()).cloned().collect()
+    }
+
+    fn alone(&mut self, input: Input<'_>) -> After {
+        scratch::with(|scratch| {
+            let mut after = After::default();
+            self.step(input, &mut scratch.output, None, &mut after);
+            after
+        })
+    }
+
+    fn tell_shared(&mut self, output: &mut Output, stream: Option<&TcpStream>, after: &mut After) {
+        let version = self.desk.shared.version();
+        if version == self.shared_version {
+            return;
+        }
+        self.shared_version = version;
+        let now = self.attribution.at.at(self.now());
+        let shared = self.desk.shared.state(self.attribution.source.ip().to_canonical(), now);
+        self.step(Input::Shared(shared), output, stream, after);
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// One input, and everything that follows from it: replies first, then the record.
+    fn step(&mut self, input: Input<'_>, output: &mut Output, stream: Option<&TcpStream>, after: &mut After) {
+        if self.over {
+            after.over = true;
+            return;
+        }
+        output.clear();
+        let now = self.now();
+        let connection = &mut self.connection;
+        let handled = catch_unwind(AssertUnwindSafe(|| connection.handle(now, input, output)));
+        if handled.is_err() {
+            return self.fault(now, input, after);
+        }
+        if let Some(stream) = stream {
+            send_now(stream, output, after);
+        }
+        self.bytes.1 += output.send.len() as u64;
+        if let Input::Bytes(bytes) = input {
+            self.bytes.0 += bytes.len() as u64;
+        }
+        let recorder = &mut self.recorder;
+        let recorded = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(recorder) = recorder {
+                recorder.record(now, input, output);
+            }
+        }));
+        if recorded.is_err() {
+            self.recorder = None;
+            self.desk.faults.fetch_add(1, Ordering::Relaxed);
+        }
+        self.over = output.close.is_some() || matches!(input, Input::Ended(_));
+        self.capture(output);
+        self.publish(output, after);
+        after.over = self.over;
+        if !self.over {
+            self.tell_progress();
+            if self.meter() && matches!(input, Input::Bytes(_)) {
+                // Whoever makes it too much goes; those who only wait stay.
+                self.step(Input::Ended(Ending::Limit), output, None, after);
+            }
+        }
+    }
+
+    /// Hands payload to the capture.
+    fn capture(&mut self, output: &mut Output) {
+        for op in output.capture.drain(..) {
+            match op {
+                CaptureOp::Begin { upload, origin } => {
+                    let begun = self.desk.capture.begin(self.attribution, upload, origin);
+                    self.uploads.push((upload, begun));
+                }
+                CaptureOp::Write { upload, offset, bytes } => {
+                    push(&self.uploads, upload, offset, output.payload.get(bytes), false);
+                }
+                CaptureOp::Again { upload, offset, bytes } => {
+                    push(&self.uploads, upload, offset, output.payload.get(bytes), true);
+                }
+                CaptureOp::End { upload, state, total, ranges } => {
+                    if let Some(at) = self.uploads.iter().position(|(number, _)| *number == upload) {
+                        self.uploads.swap_remove(at).1.end(End { state, total, ranges });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts events on record, and the end.
+    fn publish(&mut self, output: &mut Output, after: &mut After) {
+        if output.events.is_empty() && output.changes.is_empty() && !self.over {
+            return;
+        }
+        let at = self.attribution.at;
+        let now = at.at(self.now());
+        let changes = match output.changes.is_empty() {
+            true => Changes::default(),
+            false => {
+                self.desk.shared.apply(self.attribution.source.ip().to_canonical(), now, &output.changes)
+            }
+        };
+        let events = output.events.drain(..).map(|(when, event)| (at.at(when), event)).collect();
+        let closing = self.over.then(|| self.closing());
+        let batch = Batch { attribution: self.attribution, events, changes, closing };
+        after.waiting.extend(self.desk.store.try_append(batch).err());
+    }
+
+    fn closing(&mut self) -> Closing {
+        let Some(recorder) = self.recorder.take() else { return Closing::default() };
+        let text = catch_unwind(AssertUnwindSafe(|| {
+            let transcript = recorder.transcript();
+            (transcript.to_text(), transcript.is_complete())
+        }));
+        match text {
+            Ok((text, whole)) => Closing { transcript: Some(text), whole },
+            Err(_) => {
+                self.desk.faults.fetch_add(1, Ordering::Relaxed);
+                Closing::default()
+            }
+        }
+    }
+
+    /// The decoy panicked: this connection is over, what led there is kept, everybody else goes on.
+    fn fault(&mut self, now: Timestamp, input: Input<'_>, after: &mut After) {
+        self.over = true;
+        after.over = true;
+        self.desk.faults.fetch_add(1, Ordering::Relaxed);
+        let id = self.attribution.connection;
+        if let Some(recorder) = &mut self.recorder {
+            // The input that did it is the one that matters.
+            let text = catch_unwind(AssertUnwindSafe(|| {
+                recorder.record(now, input, &Output::default());
+                recorder.transcript().to_text()
+            }));
+            match text.map(|text| self.desk.store.keep_crash(id, &text)) {
+                Ok(Ok(path)) => {
+                    tracing::error!(%id, path = %path.display(), "a fault of ours closed a connection")
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%id, %error, "a fault of ours, and its transcript cannot be kept")
+                }
+                Err(_) => tracing::error!(%id, "a fault of ours, and one in its transcript"),
+            }
+        }
+        for (_, upload) in self.uploads.drain(..) {
+            upload.end(End { state: UploadState::Partial, total: None, ranges: Vec::new() });
+        }
+        let closed = Event::ConnectionClosed {
+            reason: CloseReason::Fault,
+            duration_us: now.0,
+            bytes_in: self.bytes.0,
+            bytes_out: self.bytes.1,
+            events_dropped: 0,
+        };
+        let events = vec![(self.attribution.at.at(now), closed)];
+        let closing = Some(self.closing());
+        let batch = Batch { attribution: self.attribution, events, changes: Changes::default(), closing };
+        after.waiting.extend(self.desk.store.try_append(batch).err());
+    }
+
+    fn tell_progress(&mut self) {
+        if self.uploads.is_empty() || self.desk.progress.receiver_count() == 0 {
+            return;
+        }
+        let now = Instant::now();
+        if self.told_progress.is_some_and(|told| now.duration_since(told) < PROGRESS_EVERY) {
+            return;
+        }
+        if let Some(progress) = self.connection.progress() {
+            self.told_progress = Some(now);
+            let _ = self.desk.progress.send(UploadProgress { attribution: self.attribution, progress });
+        }
+    }
+
+    /// Notes what the connection owns; says whether all together own too much.
+    fn meter(&mut self) -> bool {
+        let recorded = self.recorder.as_ref().map_or(0, Recorder::memory_used);
+        self.permit.set_memory(self.connection.memory_used() + recorded)
+    }
+}
+
+/// Sends each reply in one write; what the socket does not take is left in `after`.
+fn send_now(stream: &TcpStream, output: &Output, after: &mut After) {
+    for reply in output.replies() {
+        let sent = match after.unsent.is_empty() {
+            // The socket's own fault shows at the next read.
+            true => stream.try_write(reply).unwrap_or(0),
+            false => 0,
+        };
+        if let Some(rest) = reply.get(sent..).filter(|rest| !rest.is_empty()) {
+            after.unsent.extend_from_slice(rest);
+            after.unsent_writes.push(after.unsent.len());
+        }
+    }
+}
+
+fn push(uploads: &[(u32, Arc<Upload>)], upload: u32, offset: u64, bytes: Option<&[u8]>, again: bool) {
+    let known = uploads.iter().find(|(number, _)| *number == upload);
+    if let (Some((_, upload)), Some(bytes)) = (known, bytes) {
+        upload.push(offset, bytes, again);
+    }
+}
