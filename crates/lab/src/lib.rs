@@ -9,6 +9,7 @@
 
 pub mod attack;
 pub mod golden;
+pub mod honeypot;
 pub mod samples;
 pub mod scenarios;
 pub mod serve;
