@@ -43,17 +43,25 @@ pub(crate) struct ReplayArgs {
 pub(crate) fn run(args: &ReplayArgs, data: &Path) -> Result<(), Failure> {
     let mut out = out::stdout();
     let journal = Reader::open(data).ok();
+    let mut failed = Vec::new();
     for what in &args.what {
-        let source = Source::find(what, journal.as_ref(), data)?;
-        let replayed = source.replay()?;
+        let outcome = match Source::find(what, journal.as_ref(), data) {
+            Ok(source) => source.replay(),
+            Err(Failure(error)) => {
+                failed.push(error);
+                continue;
+            }
+        };
         if args.json {
-            serde_json::to_writer(&mut out, &replayed).map_err(std::io::Error::from)?;
+            serde_json::to_writer(&mut out, &outcome).map_err(std::io::Error::from)?;
             writeln!(out)?;
         } else {
-            print(&mut out, &replayed)?;
+            print(&mut out, &outcome)?;
         }
+        failed.extend(outcome.error.map(|error| format!("{what}: {error}")));
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    if failed.is_empty() { Ok(()) } else { Err(Failure(failed.join("\n"))) }
 }
 
 /// A transcript, with what its replay needs besides.
@@ -95,25 +103,27 @@ impl Source {
         Ok(Self { name: what.to_owned(), transcript, payloads, decoy, at_home: known.is_some() })
     }
 
-    fn replay(&self) -> Result<Outcome, Failure> {
+    fn replay(&self) -> Outcome {
         let mut run = Run::default();
         let replayed =
             replay(&self.transcript, &self.decoy, &*self.payloads, &mut |_, _, output| run.step(output));
-        let replayed = replayed.map_err(|gone| {
-            Failure::new(format!("{}: {gone}: replay it where its samples are, with --data", self.name))
-        })?;
-        Ok(Outcome {
+        let (replayed, error) = match replayed {
+            Ok(replayed) => (Some(replayed), None),
+            Err(gone) => (None, Some(format!("{gone}; replay it where its samples are (--data)"))),
+        };
+        Outcome {
             name: self.name.clone(),
             connection: self.transcript.opening().id.to_string(),
             complete: self.transcript.is_complete(),
-            replies: replayed.replies.count,
+            replies: run.replies,
             reply_bytes: run.reply_bytes,
-            replies_sha256: out::hex(&replayed.replies.sha256),
+            replies_sha256: out::hex(&run.hash.finalize()),
             // Another identity gives other replies: the comparison means something at home only.
-            same_replies: replayed.same_replies.filter(|_| self.at_home),
+            same_replies: replayed.and_then(|replayed| replayed.same_replies).filter(|_| self.at_home),
             events: run.events,
             uploads: run.uploads,
-        })
+            error,
+        }
     }
 }
 
@@ -130,6 +140,8 @@ struct Outcome {
     same_replies: Option<bool>,
     events: Vec<Told>,
     uploads: Vec<Upload>,
+    /// What kept the replay from its end, or null.
+    error: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -152,7 +164,9 @@ struct Upload {
 
 #[derive(Default)]
 struct Run {
+    replies: u64,
     reply_bytes: u64,
+    hash: Sha256,
     events: Vec<Told>,
     open: BTreeMap<u32, Holding>,
     uploads: Vec<Upload>,
@@ -168,7 +182,9 @@ struct Holding {
 
 impl Run {
     fn step(&mut self, output: &Output) {
+        self.replies += output.writes.len() as u64;
         self.reply_bytes += output.send.len() as u64;
+        self.hash.update(&output.send);
         let told = |(at, event): &(Timestamp, Event)| Told { time_us: at.0, event: event.clone() };
         self.events.extend(output.events.iter().map(told));
         for op in &output.capture {
@@ -275,5 +291,9 @@ fn print(out: &mut impl Write, replayed: &Outcome) -> std::io::Result<()> {
         None => "",
     };
     let Outcome { replies, reply_bytes, replies_sha256, .. } = replayed;
-    writeln!(out, "replies     {replies}, {reply_bytes} bytes, SHA-256 {replies_sha256}{same}\n")
+    writeln!(out, "replies     {replies}, {reply_bytes} bytes, SHA-256 {replies_sha256}{same}")?;
+    if let Some(error) = &replayed.error {
+        writeln!(out, "ended early {error}")?;
+    }
+    writeln!(out)
 }
