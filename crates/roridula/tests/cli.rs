@@ -57,7 +57,9 @@ fn replay_gives_the_same_bytes_and_the_same_sample() {
     let at = data.to_str().unwrap();
     let mut honeypot = Honeypot::start(&data, &[]);
     let bytes = payload(40_000, 9);
-    drop(upload(honeypot.address, &bytes, usize::MAX));
+    let (stream, _) = upload(honeypot.address, &bytes, usize::MAX);
+    honeypot.event("sample.captured");
+    drop(stream);
     let id = honeypot.event("connection.closed")["connection"].as_str().unwrap().to_owned();
     let replayed = json(&["replay", &id, "--json", "--data", at]);
     assert_eq!(replayed["same_replies"], true, "{replayed}");
