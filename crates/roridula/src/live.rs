@@ -14,8 +14,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-/// At most one line of progress for one upload in this time.
+/// A line of progress for one upload after this time…
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// …or when so much more of it is here.
+const PROGRESS_PERCENT: u128 = 25;
 /// Uploads whose last line is remembered.
 const UPLOADS_MAX: usize = 4096;
 
@@ -51,13 +53,28 @@ pub(crate) async fn show(
 struct View {
     paint: Paint,
     verbose: bool,
-    shown: HashMap<(ConnectionId, u32), Instant>,
+    shown: HashMap<(ConnectionId, u32), Shown>,
+}
+
+/// What was last shown of an upload.
+struct Shown {
+    at: Instant,
+    percent: u128,
 }
 
 impl View {
     fn event(&mut self, event: &Published) -> Option<String> {
-        if let (Event::UploadFinished { upload, .. }, Some(connection)) = (&event.event, event.connection) {
-            self.shown.remove(&(connection, *upload));
+        match (&event.event, event.connection) {
+            (Event::UploadStarted { upload, .. }, Some(connection)) => {
+                if self.shown.len() >= UPLOADS_MAX {
+                    self.shown.clear();
+                }
+                self.shown.insert((connection, *upload), Shown { at: Instant::now(), percent: 0 });
+            }
+            (Event::UploadFinished { upload, .. }, Some(connection)) => {
+                self.shown.remove(&(connection, *upload));
+            }
+            _ => {}
         }
         // The binary prints its own words at start and stop.
         let own = matches!(event.event, Event::SensorStarted { .. } | Event::SensorStopped { .. });
@@ -65,27 +82,29 @@ impl View {
         (wanted && !own).then(|| out::event_line(self.paint, event))
     }
 
+    /// A line of progress, if it is time for one: not before the upload's first line, which comes by the journal.
     fn progress(&mut self, step: &UploadProgress) -> Option<String> {
-        let key = (step.attribution.connection, step.progress.upload);
+        let (connection, upload) = (step.attribution.connection, step.progress.upload);
+        let shown = self.shown.get_mut(&(connection, upload))?;
+        let got = step.progress.received;
+        let percent = match step.progress.total {
+            Some(total) if total > 0 => u128::from(got.min(total)) * 100 / u128::from(total),
+            _ => 0,
+        };
         let now = Instant::now();
-        if self.shown.get(&key).is_some_and(|&last| now.duration_since(last) < PROGRESS_EVERY) {
+        if now.duration_since(shown.at) < PROGRESS_EVERY && percent < shown.percent + PROGRESS_PERCENT {
             return None;
         }
-        if self.shown.len() >= UPLOADS_MAX {
-            self.shown.clear();
-        }
-        self.shown.insert(key, now);
-        let got = step.progress.received;
+        *shown = Shown { at: now, percent };
         let text = match step.progress.total {
-            Some(total) if total > 0 => {
-                let percent = u128::from(got.min(total)) * 100 / u128::from(total);
-                format!("upload {} {percent} % ({} of {})", key.1, story::size(got), story::size(total))
+            Some(total) => {
+                format!("upload {upload} {percent} % ({} of {})", story::size(got), story::size(total))
             }
-            _ => format!("upload {} {}", key.1, story::size(got)),
+            None => format!("upload {upload} {}", story::size(got)),
         };
         let source = step.attribution.source;
         let source = std::net::SocketAddr::new(source.ip().to_canonical(), source.port()).to_string();
-        Some(out::told(self.paint, wall_clock(), &source, &out::short(key.0), Weight::Attack, &text))
+        Some(out::told(self.paint, wall_clock(), &source, &out::short(connection), Weight::Attack, &text))
     }
 }
 

@@ -62,7 +62,11 @@ fn replay_gives_the_same_bytes_and_the_same_sample() {
     drop(stream);
     let id = honeypot.event("connection.closed")["connection"].as_str().unwrap().to_owned();
     let replayed = json(&["replay", &id, "--json", "--data", at]);
-    assert_eq!(replayed["same_replies"], true, "{replayed}");
+    assert_eq!(
+        (&replayed["same_replies"], &replayed["same_events"]),
+        (&true.into(), &true.into()),
+        "{replayed}"
+    );
     assert_eq!(replayed["uploads"][0]["sha256"], sha256(&bytes));
     assert_eq!(replayed["uploads"][0]["state"], "complete");
     let file = dir.path().join("visit.txt");

@@ -156,12 +156,10 @@ pub(super) fn find(reader: &Reader, text: &str) -> Result<ConnectionId, Failure>
     }
     let recent = reader.connections(None, SEARCHED)?;
     let fits: Vec<_> =
-        recent.iter().map(|view| view.connection).filter(|id| id.to_string().ends_with(&text)).collect();
+        recent.iter().map(|view| view.connection).filter(|id| out::is_short_for(&text, *id)).collect();
     match fits.as_slice() {
-        [id] if text.len() >= 3 => Ok(*id),
-        [] | [_] => {
-            Err(Failure::new(format!("no connection `{text}`; `roridula connections list` shows them")))
-        }
+        [id] => Ok(*id),
+        [] => Err(Failure::new(format!("no connection `{text}`; `roridula connections list` shows them"))),
         [first, second, ..] => {
             Err(Failure::new(format!("`{text}` fits several connections, {first} and {second} among them")))
         }

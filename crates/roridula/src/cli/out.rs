@@ -53,9 +53,19 @@ pub(crate) fn clock(at: WallClock) -> String {
     rfc3339(at)[11..23].to_owned()
 }
 
-/// The part of a connection's name that tells it from others on a screen: its last six characters.
+/// The part of a connection's name that tells it from others on a screen: its last six characters, without the
+/// `00` in which almost all names end. [`is_short_for`] finds it again.
 pub(crate) fn short(connection: ConnectionId) -> String {
-    connection.to_string()[7..].to_owned()
+    let name = connection.to_string();
+    let name = name.strip_suffix("00").unwrap_or(&name);
+    name[name.len() - 6..].to_owned()
+}
+
+/// Whether `text` is the end of a connection's name, with or without its last `00`.
+pub(crate) fn is_short_for(text: &str, connection: ConnectionId) -> bool {
+    let name = connection.to_string();
+    text.len() >= 3
+        && (name.ends_with(text) || name.strip_suffix("00").is_some_and(|name| name.ends_with(text)))
 }
 
 /// Bytes as lower-case hexadecimal digits.
@@ -143,6 +153,10 @@ mod tests {
     fn moments_read_well() {
         let at = WallClock(1_700_000_000_123_456);
         assert_eq!((moment(at).as_str(), clock(at).as_str()), ("2023-11-14 22:13:20", "22:13:20.123"));
-        assert_eq!(short(ConnectionId(u64::MAX)).len(), 6);
+        for id in [ConnectionId(u64::MAX), ConnectionId(1_700_000_000_000_000 << 10)] {
+            assert_eq!(short(id).len(), 6);
+            assert!(is_short_for(&short(id), id) && is_short_for(&id.to_string(), id));
+            assert!(!is_short_for("00", id));
+        }
     }
 }

@@ -70,8 +70,8 @@ struct Source {
     transcript: Transcript,
     payloads: Box<dyn Payloads>,
     decoy: Decoy,
-    /// Whether the identity is the one that the connection saw.
-    at_home: bool,
+    /// What the journal has of it; `None` where it is not in this journal.
+    then: Option<Vec<Event>>,
 }
 
 impl Source {
@@ -100,7 +100,13 @@ impl Source {
             implant: Implant::default(),
             ms17_010: Ms17010::default(),
         };
-        Ok(Self { name: what.to_owned(), transcript, payloads, decoy, at_home: known.is_some() })
+        let then = match known {
+            Some(reader) => {
+                Some(connections::events(reader, id)?.into_iter().map(|told| told.event).collect())
+            }
+            None => None,
+        };
+        Ok(Self { name: what.to_owned(), transcript, payloads, decoy, then })
     }
 
     fn replay(&self) -> Outcome {
@@ -111,6 +117,9 @@ impl Source {
             Ok(replayed) => (Some(replayed), None),
             Err(gone) => (None, Some(format!("{gone}; replay it where its samples are (--data)"))),
         };
+        // Another identity gives other replies and another end other events: compared at home and as a whole.
+        let compared = self.then.as_ref().filter(|_| error.is_none() && self.transcript.is_complete());
+        let difference = compared.map(|then| Difference::of(then, &run.events));
         Outcome {
             name: self.name.clone(),
             connection: self.transcript.opening().id.to_string(),
@@ -118,8 +127,9 @@ impl Source {
             replies: run.replies,
             reply_bytes: run.reply_bytes,
             replies_sha256: out::hex(&run.hash.finalize()),
-            // Another identity gives other replies: the comparison means something at home only.
-            same_replies: replayed.and_then(|replayed| replayed.same_replies).filter(|_| self.at_home),
+            same_replies: replayed.and_then(|replayed| replayed.same_replies).filter(|_| self.then.is_some()),
+            same_events: difference.as_ref().map(Difference::is_none),
+            difference: difference.filter(|difference| !difference.is_none()),
             events: run.events,
             uploads: run.uploads,
             error,
@@ -138,10 +148,46 @@ struct Outcome {
     replies_sha256: String,
     /// Whether they are those of the recording; null where that cannot be told.
     same_replies: Option<bool>,
+    /// Whether today's events are those of the journal; null where that cannot be told.
+    same_events: Option<bool>,
+    /// Where they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    difference: Option<Difference>,
     events: Vec<Told>,
     uploads: Vec<Upload>,
     /// What kept the replay from its end, or null.
     error: Option<String>,
+}
+
+/// What only the journal, or only this build, tells of a connection.
+#[derive(Serialize)]
+struct Difference {
+    only_then: Vec<Event>,
+    only_now: Vec<Event>,
+}
+
+impl Difference {
+    /// Compared as sets with repeats: the order follows from the inputs.
+    fn of(then: &[Event], now: &[Told]) -> Self {
+        let mut only_now: Vec<Event> = now.iter().map(|told| told.event.clone()).collect();
+        let mut only_then = Vec::new();
+        for event in then.iter().filter(|event| is_connections_own(event)) {
+            match only_now.iter().position(|now| now == event) {
+                Some(at) => drop(only_now.remove(at)),
+                None => only_then.push(event.clone()),
+            }
+        }
+        Self { only_then, only_now }
+    }
+
+    fn is_none(&self) -> bool {
+        self.only_then.is_empty() && self.only_now.is_empty()
+    }
+}
+
+/// Whether the connection itself told it: what became of its payload is told by the capture.
+fn is_connections_own(event: &Event) -> bool {
+    !matches!(event, Event::SampleCaptured { .. } | Event::SampleTriaged { .. } | Event::CaptureFailed { .. })
 }
 
 #[derive(Serialize)]
@@ -292,6 +338,18 @@ fn print(out: &mut impl Write, replayed: &Outcome) -> std::io::Result<()> {
     };
     let Outcome { replies, reply_bytes, replies_sha256, .. } = replayed;
     writeln!(out, "replies     {replies}, {reply_bytes} bytes, SHA-256 {replies_sha256}{same}")?;
+    match (replayed.same_events, &replayed.difference) {
+        (Some(true), _) => writeln!(out, "events      {}, as recorded", replayed.events.len())?,
+        (_, Some(Difference { only_then, only_now })) => {
+            let all =
+                only_then.iter().map(|event| ('-', event)).chain(only_now.iter().map(|event| ('+', event)));
+            writeln!(out, "events      NOT as recorded (- then, + now):")?;
+            for (sign, event) in all {
+                writeln!(out, "  {sign} {}", story::line(event))?;
+            }
+        }
+        _ => {}
+    }
     if let Some(error) = &replayed.error {
         writeln!(out, "ended early {error}")?;
     }

@@ -155,7 +155,7 @@ fn show(reader: &Reader, args: &ShowArgs) -> Result<(), Failure> {
     if !sample.triage_error.is_empty() {
         writeln!(out, "triage      {}", sample.triage_error)?;
     }
-    writeln!(out, "\n{} captures from {} sources", sample.captures, sample.sources)?;
+    writeln!(out, "\ncaptures    {}, sources {}", sample.captures, sample.sources)?;
     let row = |capture: &CaptureView| {
         let source = capture.source.ip().to_canonical().to_string();
         let size: u64 = capture.ranges.iter().map(|range| range.len()).sum();
