@@ -190,6 +190,8 @@ fn drop_capabilities(data_is_roots: bool) -> Result<(), Failure> {
 /// Best effort where the kernel lacks Landlock; the rest is demanded.
 pub(crate) fn confine_worker(memory_bytes: u64, cpu_secs: u64) -> Result<(), nix::errno::Errno> {
     nix::sys::prctl::set_no_new_privs()?;
+    // A honeypot that is killed takes its worker along.
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
     landlock_nothing();
     setrlimit(Resource::RLIMIT_AS, memory_bytes, memory_bytes)?;
     setrlimit(Resource::RLIMIT_CPU, cpu_secs, cpu_secs)?;

@@ -27,6 +27,15 @@ pub(crate) fn check(args: &SettingsArgs, data: &Path) -> Result<(), Failure> {
         Ok(plan) => writeln!(out, "user       {plan}")?,
         Err(Failure(what)) => wrong.push(what),
     }
+    if let Some(above) =
+        settings.json_log.path.as_deref().and_then(Path::parent).filter(|above| !above.is_dir())
+        && !above.as_os_str().is_empty()
+    {
+        wrong.push(format!(
+            "json_log.path: there is no directory {}; make it, writable for that user",
+            above.display()
+        ));
+    }
     writeln!(out, "data       {}{}", data.display(), if data.exists() { "" } else { " (will be made)" })?;
     out.flush()?;
     if wrong.is_empty() { Ok(()) } else { Err(Failure(wrong.join("\n"))) }
