@@ -10,6 +10,7 @@
 pub mod attack;
 pub mod golden;
 pub mod honeypot;
+pub mod pcap;
 pub mod samples;
 pub mod scenarios;
 pub mod serve;

@@ -1,5 +1,6 @@
 //! A visitor and a connection face to face in memory, in virtual time: no socket, no clock.
 
+use crate::pcap::From;
 use roridula_proto::client::visit::{Next, Outcome, Plan, Visit};
 use roridula_proto::connection::{
     CaptureOp, Connection, ConnectionId, Decoy, Ending, Implant, Input, Ms17010, Opening, Output,
@@ -114,6 +115,8 @@ pub struct Theatre {
     output: Output,
     /// What came out so far.
     pub seen: Seen,
+    /// Both sides' bytes in order.
+    pub conversation: Vec<(From, Vec<u8>)>,
 }
 
 impl Theatre {
@@ -128,6 +131,7 @@ impl Theatre {
             shared,
             output: Output::default(),
             seen: Seen::default(),
+            conversation: Vec::new(),
         };
         theatre.input(Input::Shared(shared));
         theatre
@@ -139,6 +143,10 @@ impl Theatre {
         self.connection.handle(self.now, input, &mut self.output);
         self.recorder.record(self.now, input, &self.output);
         self.seen.take(&self.connection, &self.output);
+        if let Input::Bytes(bytes) = input {
+            self.conversation.push((From::Visitor, bytes.to_vec()));
+        }
+        self.conversation.extend(self.output.replies().map(|reply| (From::Decoy, reply.to_vec())));
         let before = self.shared;
         for change in self.output.changes.drain(..) {
             match change {
