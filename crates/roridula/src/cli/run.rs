@@ -16,9 +16,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+
+/// A second Ctrl-C earlier than this is the first one, delivered twice.
+const INSISTING_AFTER: Duration = Duration::from_secs(1);
 
 /// Listen for visitors and catch what they bring
 #[derive(Debug, Args)]
@@ -288,7 +292,7 @@ impl Signals {
 
     /// Returns when it is time to stop.
     async fn until_stop(&mut self, tellers: &Tellers) {
-        let mut look = tokio::time::interval(std::time::Duration::from_secs(1));
+        let mut look = tokio::time::interval(Duration::from_secs(1));
         let mut warned = false;
         loop {
             tokio::select! {
@@ -304,11 +308,15 @@ impl Signals {
         }
     }
 
-    /// Returns when the user insists.
+    /// Returns when the user insists. `timeout`, `sudo` and some shells deliver one Ctrl-C twice: what comes at once
+    /// is no insisting.
     async fn second(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        let first = Instant::now();
+        while first.elapsed() < INSISTING_AFTER {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
         }
     }
 }
