@@ -148,7 +148,9 @@ fn attack_line(event: &Event) -> Option<String> {
             let of =
                 total.filter(|total| total != received).map_or(String::new(), |total| format!(" of {total}"));
             let again = if *repeats > 0 { format!(", {repeats} repeated") } else { String::new() };
-            format!("upload {upload} {state}: {received}{of} bytes in {chunks} chunks{again}")
+            let share = total.and_then(|total| received.saturating_mul(100).checked_div(total));
+            let share = share.map_or(String::new(), |percent| format!(" {percent} %,"));
+            format!("upload {upload}{share} {state}: {received}{of} bytes in {chunks} chunks{again}")
         }
         _ => return None,
     })

@@ -276,7 +276,9 @@ fn transaction(ctx: &mut Context<'_>, opens: &Table<Open>, frame: &Frame<'_>, wh
         (Some(trans::TRANSACT_NMPIPE), None) => {
             refused(ctx, TRANSACTION, trans::TRANSACT_NMPIPE, Status::INVALID_HANDLE)
         }
-        (setup, _) => refused(ctx, TRANSACTION, setup.unwrap_or(0), Status::NOT_SUPPORTED),
+        // The remote administration protocol (\PIPE\LANMAN, no setup words) is closed to the null session.
+        (None, _) => refused(ctx, TRANSACTION, 0, Status::ACCESS_DENIED),
+        (Some(setup), _) => refused(ctx, TRANSACTION, setup, Status::NOT_SUPPORTED),
     }
 }
 

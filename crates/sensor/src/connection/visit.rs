@@ -295,7 +295,9 @@ impl Visit {
             return;
         }
         let now = Instant::now();
-        if self.told_progress.is_some_and(|told| now.duration_since(told) < PROGRESS_EVERY) {
+        // Counted from the first chunk: an upload that is over at once needs no progress.
+        let told = *self.told_progress.get_or_insert(now);
+        if now.duration_since(told) < PROGRESS_EVERY {
             return;
         }
         if let Some(progress) = self.connection.progress() {
