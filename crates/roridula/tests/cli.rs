@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Honeypot, json, payload, roridula, sha256, text, upload, wait_for};
+use common::{Honeypot, json, payload, roridula, sha256, text, upload, upload_while, wait_for};
 use roridula_proto::client::visit::Outcome;
 use serde_json::Value;
 use std::io::Read;
@@ -312,4 +312,49 @@ fn root_becomes_somebody_else() {
     let output = roridula(&run);
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && error.contains("may not enter"), "{error}");
+}
+
+#[test]
+fn the_live_view_tells_each_stage_in_its_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let printed = dir.path().join("printed");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_roridula"))
+        .args(["run", "--listen", "127.0.0.1:0", "--data"])
+        .arg(dir.path().join("data"))
+        .stdout(std::fs::File::create(&printed).unwrap())
+        .spawn()
+        .unwrap();
+    let shown = || std::fs::read_to_string(&printed).unwrap();
+    let address = wait_for("the first lines", || {
+        let text = shown();
+        let line = text.lines().next()?.split_once("listens on ")?.1.to_owned();
+        text.contains("Ctrl-C stops it").then(|| line.parse().unwrap())
+    });
+    // As slow as it takes for a line of progress.
+    let bytes = payload(4000 * 4096, 33);
+    let (stream, _) = upload_while(address, &bytes, &mut |chunk| {
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+        chunk < 3999 && !shown().contains(" % (")
+    });
+    drop(stream);
+    wait_for("the capture", || shown().contains("captured").then_some(()));
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert!(child.wait().unwrap().success());
+
+    let text = shown();
+    let stages = [
+        "connected",
+        "negotiate",
+        "DoublePulsar ping",
+        "upload 1 begins",
+        " % (",
+        "upload 1 partial",
+        "captured",
+        "stopped:",
+    ];
+    let places: Vec<_> =
+        stages.iter().map(|stage| text.find(stage).unwrap_or_else(|| panic!("{stage}: {text}"))).collect();
+    assert!(places.is_sorted(), "{places:?}: {text}");
+    assert!(!text.contains('\u{1b}'), "colour without a terminal: {text}");
 }

@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use roridula_evidence::{Reader, StoreError};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Catches what SMB worms upload, byte for byte, and never runs a byte of it.
@@ -159,8 +159,15 @@ fn default_data() -> PathBuf {
 }
 
 /// The journal in `data`, for reading.
-fn reader(data: &std::path::Path) -> Result<Reader, Failure> {
-    Ok(Reader::open(data)?)
+fn reader(data: &Path) -> Result<Reader, Failure> {
+    // A directory that may not be entered looks like one without a journal; say which it is.
+    match std::fs::metadata(data.join("journal.sqlite")) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let what = "is not yours to read: use sudo, or become its owner or a member of its group";
+            Err(Failure::new(format!("{} {what}", data.display())))
+        }
+        _ => Ok(Reader::open(data)?),
+    }
 }
 
 #[cfg(test)]

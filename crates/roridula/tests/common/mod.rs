@@ -122,29 +122,31 @@ impl Drop for Honeypot {
 
 /// Uploads `payload` as WannaCry does, at most `chunks_max` chunks of it; returns the open socket and how it ended.
 pub(crate) fn upload(to: SocketAddr, payload: &[u8], chunks_max: usize) -> (TcpStream, Option<Outcome>) {
-    let chunks = in_order(payload.len(), 4096);
-    let goal = Goal::Uploads(vec![Upload { payload, chunks, key: KeyChoice::FromPing }]);
-    visit(to, goal, chunks_max)
+    upload_while(to, payload, &mut |chunk| chunk < chunks_max)
 }
 
-/// Plays a visit; stops before chunk number `chunks_max`.
-pub(crate) fn visit(to: SocketAddr, goal: Goal<'_>, chunks_max: usize) -> (TcpStream, Option<Outcome>) {
-    let plan = Plan {
+/// Uploads `payload`; asks before each chunk whether to go on.
+pub(crate) fn upload_while(
+    to: SocketAddr,
+    payload: &[u8],
+    go_on: &mut dyn FnMut(usize) -> bool,
+) -> (TcpStream, Option<Outcome>) {
+    let chunks = in_order(payload.len(), 4096);
+    let mut visit = Visit::new(Plan {
         sender: Sender::WannaCry,
-        goal,
+        goal: Goal::Uploads(vec![Upload { payload, chunks, key: KeyChoice::FromPing }]),
         path_host: "127.0.0.1".to_owned(),
         later_target: false,
         stubborn: false,
         seed: 1,
-    };
-    let mut visit = Visit::new(plan);
+    });
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let (mut reply, mut frame) = (Vec::new(), Vec::new());
     loop {
         match visit.next(&reply, &mut frame) {
             Next::Done(outcome) => return (stream, Some(outcome)),
-            Next::Send(Stage::Exec(_, chunk)) if chunk >= chunks_max => return (stream, None),
+            Next::Send(Stage::Exec(_, chunk)) if !go_on(chunk) => return (stream, None),
             Next::Send(_) => {}
         }
         stream.write_all(&frame).unwrap();
