@@ -51,11 +51,12 @@ pub struct Start {
     listen: Vec<String>,
     settings: Vec<String>,
     data: Option<PathBuf>,
+    file_bytes_max: Option<u64>,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { listen: vec!["127.0.0.1:0".into()], settings: Vec::new(), data: None }
+        Self { listen: vec!["127.0.0.1:0".into()], settings: Vec::new(), data: None, file_bytes_max: None }
     }
 }
 
@@ -81,6 +82,13 @@ impl Start {
         self
     }
 
+    /// Lets no file of it grow above this size, as a full disk would: the write fails.
+    #[must_use]
+    pub fn file_bytes_max(mut self, bytes: u64) -> Self {
+        self.file_bytes_max = Some(bytes);
+        self
+    }
+
     /// Starts it and waits until it listens.
     pub fn run(self) -> anyhow::Result<Honeypot> {
         let (folder, data) = match self.data {
@@ -91,7 +99,10 @@ impl Start {
                 (Some(folder), data)
             }
         };
-        let mut command = Command::new(binary());
+        let mut command = match self.file_bytes_max {
+            None => Command::new(binary()),
+            Some(bytes) => limited(bytes),
+        };
         command.arg("run").arg("--json").arg("--data").arg(&data);
         for address in &self.listen {
             command.args(["--listen", address]);
@@ -118,6 +129,15 @@ impl Start {
         honeypot.address = address.parse().with_context(|| format!("listen address {address}"))?;
         Ok(honeypot)
     }
+}
+
+/// The binary under a file size limit, the signal that would kill it ignored: then the write fails instead.
+fn limited(bytes: u64) -> Command {
+    let mut command = Command::new("sh");
+    // POSIX counts this limit in blocks of 512 bytes.
+    let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", bytes / 512);
+    command.arg("-c").arg(script).arg(binary());
+    command
 }
 
 fn reader(stdout: impl Read + Send + 'static) -> Receiver<String> {

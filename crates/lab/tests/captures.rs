@@ -248,6 +248,36 @@ fn wait_for_spool(honeypot: &Honeypot, bytes: usize) {
     }
 }
 
+/// Nothing more can be written than 2 MB a file: what fits is kept, the rest is lost loudly, the honeypot stays.
+#[test]
+fn a_full_disk_is_loud_and_loses_no_more_than_it_must() {
+    let mut honeypot = Start::default().file_bytes_max(2 << 20).run().expect("a honeypot");
+    let report = play_well(&Attack { body: Body::Raw(5_000_000), ..attack(&honeypot, Kind::Upload, 1) });
+    let failed = honeypot.wait_for(|event| event["eventid"] == "capture.failed").expect("a loud event");
+    assert!(failed["bytes_lost"].as_u64().is_some_and(|lost| lost > 2_000_000), "{failed:#}");
+    let kept = honeypot.wait_for_sample(|sample| sample["state"] == "partial").expect("what fitted");
+    let bytes = honeypot.sample_bytes(kept["sha256"].as_str().expect("a name")).expect("its file");
+    let sent = roridula_lab::samples::raw(5_000_000, 1);
+    assert_eq!(sha256_hex(&sent), report.payloads[0].sha256);
+    assert!(bytes.len() > 1_000_000 && sent.starts_with(&bytes), "{} bytes", bytes.len());
+    assert!(honeypot.diagnostics().contains("ERROR"), "nothing on stderr: {}", honeypot.diagnostics());
+    // It is still there, and what fits is still caught.
+    let small = play_well(&Attack { body: Body::Raw(100_000), ..attack(&honeypot, Kind::Upload, 2) });
+    expect_sample(&honeypot, &small.payloads[0].sha256, 100_000, "complete");
+}
+
+#[test]
+fn a_reserve_of_disk_space_refuses_uploads_loudly() {
+    let reserve = format!("capture.reserve_bytes={}", 1_u64 << 50);
+    let mut honeypot = Start::default().set(&reserve).run().expect("a honeypot");
+    // The attacker notices nothing.
+    play_well(&attack(&honeypot, Kind::Upload, 1));
+    let failed = honeypot.wait_for(|event| event["eventid"] == "capture.failed").expect("a loud event");
+    assert_eq!(failed["bytes_lost"], 10_000);
+    assert!(failed["error"].as_str().is_some_and(|error| error.contains("reserve")), "{failed:#}");
+    assert_eq!(honeypot.samples().expect("samples").len(), 0);
+}
+
 #[test]
 fn two_installs_answer_differently_and_one_stays_itself() {
     let report =
