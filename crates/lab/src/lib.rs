@@ -13,6 +13,7 @@ pub mod honeypot;
 pub mod pcap;
 pub mod samples;
 pub mod scenarios;
+pub mod seeds;
 pub mod serve;
 pub mod theatre;
 pub mod tidy;

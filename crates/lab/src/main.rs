@@ -17,6 +17,8 @@ struct Cli {
 enum Command {
     /// Play an attacker against a honeypot on this machine.
     Attack(roridula_lab::attack::cli::Args),
+    /// Make seeds for the fuzzers from the transcripts.
+    Seeds(roridula_lab::seeds::Args),
     /// Serve proto alone on a loopback port, events on stdout.
     Serve(roridula_lab::serve::Args),
     /// Write a look-alike payload to a file.
@@ -26,6 +28,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Attack(args) => roridula_lab::attack::cli::run(&args),
+        Command::Seeds(args) => roridula_lab::seeds::run(&args),
         Command::Serve(args) => roridula_lab::serve::run(&args),
         Command::Sample(args) => roridula_lab::samples::cli::run(&args),
     };

@@ -60,6 +60,7 @@ fn compare(golden: &Golden, file: &str, actual: &str) -> Option<String> {
 fn every_transcript_gives_its_golden_twice_and_records_itself() {
     let mut complaints = Vec::new();
     for golden in goldens() {
+        assert!(golden.folder.join("NOTES.md").exists(), "{}: NOTES.md says what it shows", golden.name());
         let seen = golden.run(&golden.inputs);
         assert!(seen == golden.run(&golden.inputs), "{}: another output the second time", golden.name());
         complaints.extend(compare(&golden, "events.jsonl", &events_text(&seen)));
