@@ -1,19 +1,20 @@
 //! `roridula replay`
 
+mod outcome;
+
 use super::{Failure, connections, out, reader};
 use clap::Args;
+use outcome::{Difference, Outcome, Run, Upload};
 use roridula_desk::story;
 use roridula_evidence::{Install, Reader};
-use roridula_proto::connection::{CaptureOp, Decoy, Implant, Ms17010, Output};
-use roridula_proto::event::{ByteRange, Event, Origin, UploadState};
+use roridula_proto::connection::{Decoy, Implant, Ms17010};
+use roridula_proto::event::Event;
 use roridula_proto::identity::{Identity, Secret};
 use roridula_proto::limits::Limits;
 use roridula_proto::persona::Persona;
-use roridula_proto::time::{Timestamp, WallClock};
+use roridula_proto::time::WallClock;
 use roridula_proto::transcript::{Payloads, Transcript, replay};
-use serde::Serialize;
-use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use sha2::Digest;
 use std::io::Write;
 use std::path::Path;
 
@@ -133,188 +134,6 @@ impl Source {
             events: run.events,
             uploads: run.uploads,
             error,
-        }
-    }
-}
-
-/// What today's build made of a transcript.
-#[derive(Serialize)]
-struct Outcome {
-    name: String,
-    connection: String,
-    complete: bool,
-    replies: u64,
-    reply_bytes: u64,
-    replies_sha256: String,
-    /// Whether they are those of the recording; null where that cannot be told.
-    same_replies: Option<bool>,
-    /// Whether today's events are those of the journal; null where that cannot be told.
-    same_events: Option<bool>,
-    /// Where they are not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    difference: Option<Difference>,
-    events: Vec<Told>,
-    uploads: Vec<Upload>,
-    /// What kept the replay from its end, or null.
-    error: Option<String>,
-}
-
-/// What only the journal, or only this build, tells of a connection.
-#[derive(Serialize)]
-struct Difference {
-    only_then: Vec<Event>,
-    only_now: Vec<Event>,
-}
-
-impl Difference {
-    /// Compared as sets with repeats: the order follows from the inputs.
-    fn of(then: &[Event], now: &[Told]) -> Self {
-        let mut only_now: Vec<Event> = now.iter().map(|told| told.event.clone()).collect();
-        let mut only_then = Vec::new();
-        for event in then.iter().filter(|event| is_connections_own(event)) {
-            match only_now.iter().position(|now| now == event) {
-                Some(at) => drop(only_now.remove(at)),
-                None => only_then.push(event.clone()),
-            }
-        }
-        Self { only_then, only_now }
-    }
-
-    fn is_none(&self) -> bool {
-        self.only_then.is_empty() && self.only_now.is_empty()
-    }
-}
-
-/// Whether the connection itself told it: what became of its payload is told by the capture.
-fn is_connections_own(event: &Event) -> bool {
-    !matches!(event, Event::SampleCaptured { .. } | Event::SampleTriaged { .. } | Event::CaptureFailed { .. })
-}
-
-#[derive(Serialize)]
-struct Told {
-    time_us: u64,
-    #[serde(flatten)]
-    event: Event,
-}
-
-#[derive(Serialize)]
-struct Upload {
-    upload: u32,
-    origin: Origin,
-    state: UploadState,
-    size: u64,
-    total: Option<u64>,
-    ranges: Vec<ByteRange>,
-    sha256: String,
-}
-
-#[derive(Default)]
-struct Run {
-    replies: u64,
-    reply_bytes: u64,
-    hash: Sha256,
-    events: Vec<Told>,
-    open: BTreeMap<u32, Holding>,
-    uploads: Vec<Upload>,
-}
-
-/// An upload that arrives again.
-struct Holding {
-    origin: Origin,
-    bytes: Vec<u8>,
-    conflict: Vec<u8>,
-    conflict_ranges: Vec<ByteRange>,
-}
-
-impl Run {
-    fn step(&mut self, output: &Output) {
-        self.replies += output.writes.len() as u64;
-        self.reply_bytes += output.send.len() as u64;
-        self.hash.update(&output.send);
-        let told = |(at, event): &(Timestamp, Event)| Told { time_us: at.0, event: event.clone() };
-        self.events.extend(output.events.iter().map(told));
-        for op in &output.capture {
-            self.capture(op, &output.payload);
-        }
-    }
-
-    fn capture(&mut self, op: &CaptureOp, payload: &[u8]) {
-        match op {
-            CaptureOp::Begin { upload, origin } => {
-                let holding = Holding {
-                    origin: *origin,
-                    bytes: Vec::new(),
-                    conflict: Vec::new(),
-                    conflict_ranges: Vec::new(),
-                };
-                self.open.insert(*upload, holding);
-            }
-            CaptureOp::Write { upload, offset, bytes } => {
-                if let Some(holding) = self.open.get_mut(upload) {
-                    holding.write(*offset, payload.get(bytes.clone()).unwrap_or_default());
-                }
-            }
-            CaptureOp::Again { upload, offset, bytes } => {
-                if let Some(holding) = self.open.get_mut(upload) {
-                    holding.again(*offset, payload.get(bytes.clone()).unwrap_or_default());
-                }
-            }
-            CaptureOp::End { upload, state, total, ranges } => {
-                if let Some(holding) = self.open.remove(upload) {
-                    self.end(*upload, *state, *total, ranges, holding);
-                }
-            }
-        }
-    }
-
-    fn end(
-        &mut self,
-        upload: u32,
-        state: UploadState,
-        total: Option<u64>,
-        ranges: &[ByteRange],
-        holding: Holding,
-    ) {
-        let mut hash = Sha256::new();
-        for range in ranges {
-            let place = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
-            hash.update(place.and_then(|(start, end)| holding.bytes.get(start..end)).unwrap_or_default());
-        }
-        let size = ranges.iter().map(|range| range.len()).sum();
-        let origin = holding.origin;
-        let sha256 = out::hex(&hash.finalize());
-        self.uploads.push(Upload { upload, origin, state, size, total, ranges: ranges.to_vec(), sha256 });
-        if !holding.conflict.is_empty() {
-            self.uploads.push(Upload {
-                upload,
-                origin: Origin::DoublePulsarConflict,
-                state: UploadState::Partial,
-                size: holding.conflict.len() as u64,
-                total,
-                ranges: holding.conflict_ranges,
-                sha256: out::hex(&Sha256::digest(&holding.conflict)),
-            });
-        }
-    }
-}
-
-impl Holding {
-    fn write(&mut self, offset: u64, bytes: &[u8]) {
-        // The connection writes within limits.upload_bytes_max only.
-        let Ok(start) = usize::try_from(offset) else { return };
-        let end = start.saturating_add(bytes.len());
-        if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
-        }
-        self.bytes[start..end].copy_from_slice(bytes);
-    }
-
-    fn again(&mut self, offset: u64, bytes: &[u8]) {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let held = self.bytes.get(start..start.saturating_add(bytes.len()));
-        if held != Some(bytes) {
-            self.conflict.extend_from_slice(bytes);
-            self.conflict_ranges.push(ByteRange { start: offset, end: offset + bytes.len() as u64 });
         }
     }
 }
