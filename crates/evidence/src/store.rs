@@ -71,7 +71,7 @@ pub struct Closing {
 
 /// A batch that has to wait for the journal.
 #[derive(Debug)]
-pub struct Waiting(Item);
+pub struct Waiting(Box<Item>);
 
 /// A payload that is all here, with the name of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,17 +234,17 @@ impl Store {
 
     /// Appends what [`Self::try_append`] gave back; waits while the queue is full.
     pub async fn append_waiting(&self, waiting: Waiting) {
-        let mut next = self.try_packed(waiting.0);
+        let mut next = self.try_packed(*waiting.0);
         while let Err(back) = next {
             tokio::time::sleep(Duration::from_millis(2)).await;
-            next = self.try_packed(back.0);
+            next = self.try_packed(*back.0);
         }
     }
 
     fn try_packed(&self, item: Item) -> Result<(), Waiting> {
         match self.inner.queue.try_send(item) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(item)) => Err(Waiting(item)),
+            Err(TrySendError::Full(item)) => Err(Waiting(Box::new(item))),
             Err(TrySendError::Disconnected(_)) => {
                 lost();
                 Ok(())

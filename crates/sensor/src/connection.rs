@@ -5,6 +5,8 @@
 //! cannot be done at once (a visitor that does not read, a journal or a capture that is behind) makes it wait.
 
 mod scratch;
+#[cfg(test)]
+mod tests;
 mod visit;
 
 use crate::SensorOptions;

@@ -17,7 +17,6 @@ pub(crate) struct Shared {
     generation: AtomicU64,
     sources: Mutex<HashMap<IpAddr, Source>>,
     dormant_us: u64,
-    exploited_us: u64,
     sources_max: usize,
 }
 
@@ -45,7 +44,6 @@ impl Shared {
             generation: AtomicU64::new(store.generation()),
             sources: Mutex::new(store.sources(options.sources_max)?.into_iter().map(source).collect()),
             dormant_us: options.dormant_secs.saturating_mul(1_000_000),
-            exploited_us: options.exploited_secs.saturating_mul(1_000_000),
             sources_max: options.sources_max.max(1),
         })
     }

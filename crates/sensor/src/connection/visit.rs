@@ -161,7 +161,11 @@ impl Visit {
         output.clear();
         let now = self.now();
         let connection = &mut self.connection;
-        let handled = catch_unwind(AssertUnwindSafe(|| connection.handle(now, input, output)));
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            super::tests::fail_on_purpose(input);
+            connection.handle(now, input, output);
+        }));
         if handled.is_err() {
             return self.fault(now, input, after);
         }
@@ -190,6 +194,7 @@ impl Visit {
             self.tell_progress();
             if self.meter() && matches!(input, Input::Bytes(_)) {
                 // Whoever makes it too much goes; those who only wait stay.
+                self.tell_limit(after);
                 self.step(Input::Ended(Ending::Limit), output, None, after);
             }
         }
@@ -261,7 +266,8 @@ impl Visit {
         if let Some(recorder) = &mut self.recorder {
             // The input that did it is the one that matters.
             let text = catch_unwind(AssertUnwindSafe(|| {
-                recorder.record(now, input, &Output::default());
+                let last = Output { close: Some(CloseReason::Fault), ..Output::default() };
+                recorder.record(now, input, &last);
                 recorder.transcript().to_text()
             }));
             match text.map(|text| self.desk.store.keep_crash(id, &text)) {
@@ -300,10 +306,19 @@ impl Visit {
         if now.duration_since(told) < PROGRESS_EVERY {
             return;
         }
+        self.told_progress = Some(now);
         if let Some(progress) = self.connection.progress() {
-            self.told_progress = Some(now);
             let _ = self.desk.progress.send(UploadProgress { attribution: self.attribution, progress });
         }
+    }
+
+    fn tell_limit(&self, after: &mut After) {
+        let value = self.desk.options.memory_bytes_max as u64;
+        let event = Event::LimitReached { limit: "memory_bytes_max".to_owned(), value };
+        let events = vec![(self.attribution.at.at(self.now()), event)];
+        let batch =
+            Batch { attribution: self.attribution, events, changes: Changes::default(), closing: None };
+        after.waiting.extend(self.desk.store.try_append(batch).err());
     }
 
     /// Notes what the connection owns; says whether all together own too much.
