@@ -99,8 +99,10 @@ fn current_name() -> Option<String> {
 
 /// The first directory above `data` that the user may not pass.
 fn barrier(data: &Path, uid: u32, gid: u32) -> Option<PathBuf> {
-    let absolute = std::path::absolute(data).ok()?;
-    let above: Vec<_> = absolute.ancestors().skip(1).collect();
+    let absolute = fs::canonicalize(data).or_else(|_| std::path::absolute(data)).ok()?;
+    // As far as it is there it is walked as it really lies, not as its symbolic links show it.
+    let real = absolute.ancestors().skip(1).find_map(|dir| fs::canonicalize(dir).ok())?;
+    let above: Vec<_> = real.ancestors().collect();
     let shut = |dir: &&&Path| {
         fs::metadata(dir).is_ok_and(|meta| {
             let bit = match (meta.uid() == uid, meta.gid() == gid) {
@@ -119,7 +121,11 @@ fn barrier(data: &Path, uid: u32, gid: u32) -> Option<PathBuf> {
 pub(crate) fn settle(data: &Path, plan: &Plan) -> Result<(), Failure> {
     let at = |error: std::io::Error| Failure::new(format!("data directory {}: {error}", data.display()));
     if !data.exists() {
-        DirBuilder::new().recursive(true).mode(0o750).create(data).map_err(at)?;
+        // What leads there must stay passable for the user; only the directory itself is nobody else's.
+        if let Some(above) = data.parent().filter(|above| !above.as_os_str().is_empty()) {
+            fs::create_dir_all(above).map_err(at)?;
+        }
+        DirBuilder::new().mode(0o750).create(data).map_err(at)?;
     }
     match plan {
         // A right to bind low ports (a service's, or the file's) has done its work.

@@ -116,6 +116,7 @@ async fn serve(
     let mut tellers = Tellers::start(args, settings, data, before, &store)?;
     let decoy = Arc::new(decoy::decoy(settings, store.install()));
     let sensor = Sensor::start(bound, decoy, store.clone(), decoy::sensor_options(settings))?;
+    recovered(&store);
     if args.json {
         if let Plan::StayRoot(why) = plan {
             tracing::warn!("staying root: {why}");
@@ -153,6 +154,25 @@ async fn serve(
         say(&format!("{} connections hit a fault of ours: see {}/crashes", served.faults, data.display()));
     }
     Ok(())
+}
+
+/// Says what a killed predecessor had left, if anything.
+fn recovered(store: &Store) {
+    let found = store.recovered();
+    if found.connections > 0 || found.samples > 0 {
+        tracing::warn!(
+            "the last run was killed: {} connections closed in its place, {} uploads kept as they had arrived",
+            found.connections,
+            found.samples
+        );
+    }
+    if found.left > 0 {
+        tracing::error!(
+            "{} uploads stay in {}/spool: there was no room to keep them; free some and start again",
+            found.left,
+            store.dir().display()
+        );
+    }
 }
 
 /// Says where it listens, what it plays, where things go, what to do next.
