@@ -349,7 +349,7 @@ fn the_live_view_tells_each_stage_in_its_order() {
         "DoublePulsar ping",
         "upload 1 begins",
         " % (",
-        "upload 1 partial",
+        ", partial:",
         "captured",
         "stopped:",
     ];
