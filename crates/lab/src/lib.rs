@@ -8,8 +8,10 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod attack;
+pub mod bench;
 pub mod golden;
 pub mod honeypot;
+pub mod load;
 pub mod pcap;
 pub mod samples;
 pub mod scenarios;

@@ -21,6 +21,13 @@ enum Command {
     Seeds(roridula_lab::seeds::Args),
     /// Serve proto alone on a loopback port, events on stdout.
     Serve(roridula_lab::serve::Args),
+    /// Measure the honeypot against a bare server.
+    Bench(roridula_lab::bench::Args),
+    /// The bare server of the benchmarks.
+    #[command(hide = true)]
+    Bare(roridula_lab::bench::bare::Args),
+    /// Attack from many sources for a while, and say how much was done.
+    Load(roridula_lab::load::Args),
     /// Write a look-alike payload to a file.
     Sample(roridula_lab::samples::cli::Args),
 }
@@ -30,6 +37,9 @@ fn main() -> ExitCode {
         Command::Attack(args) => roridula_lab::attack::cli::run(&args),
         Command::Seeds(args) => roridula_lab::seeds::run(&args),
         Command::Serve(args) => roridula_lab::serve::run(&args),
+        Command::Bench(args) => roridula_lab::bench::run(&args),
+        Command::Bare(args) => roridula_lab::bench::bare::run(&args),
+        Command::Load(args) => roridula_lab::load::run(&args),
         Command::Sample(args) => roridula_lab::samples::cli::run(&args),
     };
     match result {

@@ -1,0 +1,119 @@
+//! On which core a process runs, and the processes that are measured.
+
+use crate::honeypot::binary;
+use anyhow::{Context, bail};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// The cores that this process may use.
+pub fn cores() -> anyhow::Result<Vec<usize>> {
+    let set = sched_getaffinity(Pid::from_raw(0))?;
+    Ok((0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect())
+}
+
+/// Binds this process (threads that start later too) to these cores.
+pub fn pin_self(cores: &[usize]) -> anyhow::Result<()> {
+    let mut set = CpuSet::new();
+    for core in cores {
+        set.set(*core)?;
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The bare server.
+    Bare,
+    /// The honeypot.
+    Roridula,
+}
+
+/// A server process; killed when dropped.
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The honeypot's data directory.
+    pub data: Option<PathBuf>,
+    _folder: Option<TempDir>,
+}
+
+impl Server {
+    /// Starts one on these cores and waits until it listens.
+    pub fn start(which: Which, cores: &[usize]) -> anyhow::Result<Self> {
+        let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
+        let mut command = Command::new("taskset");
+        command.args(["-c", &list.join(",")]);
+        let mut folder = None;
+        let mut data = None;
+        match which {
+            Which::Bare => {
+                command.arg(std::env::current_exe()?).arg("bare");
+            }
+            Which::Roridula => {
+                let kept = tempfile::Builder::new().prefix("roridula-bench-").tempdir()?;
+                data = Some(kept.path().join("data"));
+                command.arg(binary()).args(["run", "--json", "--listen", "127.0.0.1:0", "--data"]);
+                command.arg(kept.path().join("data"));
+                for setting in SETTINGS {
+                    command.args(["--set", setting]);
+                }
+                folder = Some(kept);
+            }
+        }
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("taskset")?;
+        let mut lines = BufReader::new(child.stdout.take().context("stdout")?).lines();
+        let address = loop {
+            let Some(line) = lines.next() else { bail!("{which:?} ended before it listened") };
+            if let Some(address) = address_in(&line?) {
+                break address;
+            }
+        };
+        // Nobody reads the events, but the pipe must not fill up.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        Ok(Self { child, address, data, _folder: folder })
+    }
+
+    /// Its memory in bytes: resident pages, and those of them that no file backs.
+    pub fn memory(&self) -> anyhow::Result<(u64, u64)> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let field = |name: &str| -> anyhow::Result<u64> {
+            let line =
+                status.lines().find_map(|line| line.strip_prefix(name)).context("a field of /proc status")?;
+            Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+        };
+        Ok((field("VmRSS:")?, field("RssAnon:")?))
+    }
+}
+
+/// What the measurements need: a key that is known, and doors that let everybody in.
+const SETTINGS: &[&str] = &[
+    "implant.key_seed=0xE536D014",
+    "implant.arch=x86",
+    "gate.connections_per_source_max=20000",
+    "gate.connections_per_network_max=20000",
+    "gate.connections_per_minute_max=10000000",
+    "triage.enabled=false",
+];
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    if let Some(address) = line.strip_prefix("listening on ") {
+        return address.parse().ok();
+    }
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    let started = event["eventid"] == "sensor.started";
+    started.then(|| event["listen"][0].as_str()?.parse().ok()).flatten()
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
