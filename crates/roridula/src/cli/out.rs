@@ -53,19 +53,14 @@ pub(crate) fn clock(at: WallClock) -> String {
     rfc3339(at)[11..23].to_owned()
 }
 
-/// The part of a connection's name that tells it from others on a screen: its last six characters, without the
-/// `00` in which almost all names end. [`is_short_for`] finds it again.
+/// The part of a connection's name that tells it from others on a screen: its last six characters.
 pub(crate) fn short(connection: ConnectionId) -> String {
-    let name = connection.to_string();
-    let name = name.strip_suffix("00").unwrap_or(&name);
-    name[name.len() - 6..].to_owned()
+    connection.to_string()[7..].to_owned()
 }
 
-/// Whether `text` is the end of a connection's name, with or without its last `00`.
+/// Whether `text` is the end of a connection's name, long enough to mean it.
 pub(crate) fn is_short_for(text: &str, connection: ConnectionId) -> bool {
-    let name = connection.to_string();
-    text.len() >= 3
-        && (name.ends_with(text) || name.strip_suffix("00").is_some_and(|name| name.ends_with(text)))
+    text.len() >= 3 && connection.to_string().ends_with(text)
 }
 
 /// Bytes as lower-case hexadecimal digits.
@@ -156,7 +151,7 @@ mod tests {
         for id in [ConnectionId(u64::MAX), ConnectionId(1_700_000_000_000_000 << 10)] {
             assert_eq!(short(id).len(), 6);
             assert!(is_short_for(&short(id), id) && is_short_for(&id.to_string(), id));
-            assert!(!is_short_for("00", id));
+            assert!(!is_short_for(&short(id)[4..], id));
         }
     }
 }
