@@ -88,15 +88,20 @@ fn killed_in_the_middle_of_an_upload_what_came_is_kept() {
     let at = data.to_str().unwrap();
     let mut honeypot = Honeypot::start(&data, &[]);
     let bytes = payload(100 * 4096, 11);
-    let (stream, _) = upload(honeypot.address, &bytes, 60);
-    honeypot.event("upload.started");
-    // What was acknowledged may be a moment from the disk; the kill comes when the last of it is there.
-    let spooled = || {
+    // What was acknowledged may be a moment from the disk. Bytes of a later chunk are written after everything about
+    // the earlier ones, so once they are there, 60 chunks are safe.
+    let spooled = |chunks: u64| {
         let largest = |entry: std::fs::DirEntry| entry.metadata().ok().map(|meta| meta.len());
         let sizes = std::fs::read_dir(data.join("spool")).ok()?.flatten().filter_map(largest);
-        sizes.max().filter(|&size| size >= 60 * 4096)
+        sizes.max().filter(|&size| size >= chunks * 4096)
     };
-    wait_for("the spool file", spooled);
+    let (stream, _) = upload_while(honeypot.address, &bytes, &mut |chunk| {
+        if chunk >= 60 {
+            wait_for("the spool file", || spooled(chunk as u64));
+        }
+        chunk < 61
+    });
+    honeypot.event("upload.started");
     honeypot.kill();
     drop(stream);
 
@@ -105,7 +110,7 @@ fn killed_in_the_middle_of_an_upload_what_came_is_kept() {
     let sample = &samples.as_array().unwrap()[0];
     assert_eq!(sample["state"], "partial");
     let size = sample["size"].as_u64().unwrap() as usize;
-    assert!(size > 0 && size <= 60 * 4096, "{size}");
+    assert!((60 * 4096..=61 * 4096).contains(&size), "{size}");
     assert_eq!(sample["sha256"], sha256(&bytes[..size]));
     let events = text(&["events", "--json", "--id", "connection.closed", "--data", at]);
     assert!(events.contains("\"killed\""), "{events}");
