@@ -144,6 +144,12 @@ impl Implant {
             if let Some(found) = certain(ctx, request, &ours) {
                 return Some(found);
             }
+            // The total that was announced before is as good a proof, where the chunk's size lies.
+            if let Ok(parameters) = ExecParameters::parse(request.parameters, key)
+                && upload.total == Some(u64::from(parameters.total))
+            {
+                return Some(Decoded { key, source: upload.key_source, parameters });
+            }
         }
         let present = ctx.shared.generation;
         ours.push((key_from_seed(ctx.seed(present)), KeySource::Seed));
