@@ -83,8 +83,8 @@ fn connections(
     Ok(open)
 }
 
-/// Milliseconds from starting the process until it takes a connection.
-pub fn start_ms(data: &Path) -> anyhow::Result<f64> {
+/// Milliseconds from starting the process until it has answered a negotiate.
+pub fn start_ms(data: &Path, negotiate: &[u8]) -> anyhow::Result<f64> {
     let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let mut command = Command::new(binary());
     command.args(["run", "--json", "--listen", &free.to_string(), "--data"]).arg(data);
@@ -92,10 +92,14 @@ pub fn start_ms(data: &Path) -> anyhow::Result<f64> {
     let begun = Instant::now();
     let mut child = command.spawn()?;
     let deadline = begun + Duration::from_secs(20);
-    while TcpStream::connect(free).is_err() {
+    let mut stream = loop {
+        if let Ok(stream) = TcpStream::connect(free) {
+            break stream;
+        }
         ensure!(Instant::now() < deadline, "it does not listen");
         std::thread::sleep(Duration::from_micros(500));
-    }
+    };
+    exchange(&mut stream, negotiate)?;
     let ms = begun.elapsed().as_secs_f64() * 1e3;
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(i32::try_from(child.id())?),

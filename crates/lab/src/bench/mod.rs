@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if wanted("e") {
         pin_self(&cores)?;
-        rows.extend(start(args)?);
+        rows.extend(start(args, &script)?);
     }
     let text = table::markdown(&rows, args.repeats);
     print!("{text}");
@@ -160,16 +160,16 @@ fn idle(script: &Script, server: &[usize], client: &[usize]) -> anyhow::Result<V
 }
 
 /// (e) the start.
-fn start(args: &Args) -> anyhow::Result<Vec<Row>> {
+fn start(args: &Args, script: &Script) -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::Builder::new().prefix("roridula-bench-").tempdir()?;
     let (mut fresh, mut again) = (Vec::new(), Vec::new());
     for turn in 0..args.repeats {
         eprintln!("e: {} of {}", turn + 1, args.repeats);
         let data = folder.path().join(turn.to_string());
-        fresh.push(connects::start_ms(&data)?);
-        again.push(connects::start_ms(&data)?);
+        fresh.push(connects::start_ms(&data, script.negotiate())?);
+        again.push(connects::start_ms(&data, script.negotiate())?);
     }
-    let what = "(e) from start to listening";
+    let what = "(e) from start to the first answer";
     Ok(vec![
         Row::alone(what, "new data directory", "ms", median(&fresh), Some("under 100")),
         Row::alone(what, "existing data directory", "ms", median(&again), Some("under 100")),
