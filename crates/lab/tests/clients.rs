@@ -19,6 +19,9 @@ fn tool(name: &str, args: &[&str]) -> String {
     text
 }
 
+/// Set in a test that runs in a network namespace of its own.
+const INSIDE: &str = "RORIDULA_LAB_INSIDE";
+
 /// Runs the rest of a test where port 445 of loopback may be had: here, or as root of a network namespace of
 /// our own. Returns false where the rest has run elsewhere.
 fn may_bind_445(test: &str) -> bool {
@@ -27,13 +30,13 @@ fn may_bind_445(test: &str) -> bool {
         Err(error) if error.kind() != ErrorKind::PermissionDenied => panic!("127.77.0.1:445: {error}"),
         Err(_) => {}
     }
-    assert!(std::env::var_os("RORIDULA_LAB_INSIDE").is_none(), "no port 445 even in a namespace of our own");
+    assert!(std::env::var_os(INSIDE).is_none(), "no port 445 even in a namespace of our own");
     let me = std::env::current_exe().expect("the test's own path");
     let inside = Command::new("unshare")
         .args(["-rn", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""])
         .arg(me)
         .args(["--exact", test, "--nocapture"])
-        .env("RORIDULA_LAB_INSIDE", "1")
+        .env(INSIDE, "1")
         .stdin(Stdio::null())
         .output()
         .expect("unshare");
@@ -50,7 +53,12 @@ fn nmap_sees_a_vulnerable_and_implanted_windows_7() {
     if !may_bind_445("nmap_sees_a_vulnerable_and_implanted_windows_7") {
         return;
     }
-    let mut honeypot = Start::default().listen("127.77.0.2:445").run().expect("a honeypot on port 445");
+    let mut start = Start::default().listen("127.77.0.2:445");
+    if std::env::var_os(INSIDE).is_some() {
+        // The namespace's root is its only user: there is nobody else to become.
+        start = start.set("run_as=root");
+    }
+    let mut honeypot = start.run().expect("a honeypot on port 445");
     let scripts = "smb-vuln-ms17-010,smb-double-pulsar-backdoor,smb-os-discovery";
     let report = tool("nmap", &["-Pn", "-p445", "--script", scripts, "127.77.0.2"]);
     let verdicts = report.matches("State: VULNERABLE").count();

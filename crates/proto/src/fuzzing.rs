@@ -192,6 +192,7 @@ struct Drive {
     shared: SharedState,
     now: Timestamp,
     replies: Vec<Vec<u8>>,
+    memory_max: usize,
     over: bool,
 }
 
@@ -210,6 +211,7 @@ impl Drive {
             shared: SharedState::default(),
             now: Timestamp(0),
             replies: Vec::new(),
+            memory_max: usize::try_from(decoy.limits.connection_bytes_max).unwrap_or(usize::MAX),
             over: false,
         };
         drive.input(Input::Shared(SharedState::default()));
@@ -225,8 +227,7 @@ impl Drive {
         self.connection.handle(self.now, input, &mut self.output);
         self.recorder.record(self.now, input, &self.output);
         self.holder.take(&self.output);
-        let limit = usize::try_from(decoy().limits.connection_bytes_max).unwrap_or(usize::MAX);
-        assert!(self.connection.memory_used() <= limit, "over the memory limit");
+        assert!(self.connection.memory_used() <= self.memory_max, "over the memory limit");
         let replies: Vec<Vec<u8>> = self.output.replies().map(<[u8]>::to_vec).collect();
         assert!(replies.iter().all(|reply| reply.len() <= REPLY_BYTES_MAX), "a reply out of proportion");
         self.replies.extend(replies);
