@@ -17,6 +17,8 @@ command -v smbclient >/dev/null || packages+=(smbclient)
 command -v python3 >/dev/null || packages+=(python3)
 # The tests pin cores and limit files with these; every Debian has them.
 command -v taskset >/dev/null || packages+=(util-linux)
+# Without root, one test takes port 445 in a network namespace of its own.
+[ "$(id -u)" -eq 0 ] || command -v ip >/dev/null || packages+=(iproute2)
 if command -v python3 >/dev/null; then
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 else
