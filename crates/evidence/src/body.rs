@@ -12,64 +12,100 @@ use serde_json::Value;
 trait Number {
     /// Takes it, leaving zero.
     fn take(&mut self) -> u64;
+    /// Puts it back.
+    fn put(&mut self, value: u64);
 }
 
-impl Number for u16 {
-    fn take(&mut self) -> u64 {
-        std::mem::take(self).into()
-    }
+macro_rules! numbers {
+    ($($ty:ty),+) => { $(impl Number for $ty {
+        fn take(&mut self) -> u64 {
+            std::mem::take(self).into()
+        }
+
+        fn put(&mut self, value: u64) {
+            *self = Self::try_from(value).unwrap_or(Self::MAX);
+        }
+    })+ };
 }
 
-impl Number for u32 {
-    fn take(&mut self) -> u64 {
-        std::mem::take(self).into()
-    }
-}
+numbers!(u16, u32, u64);
 
-impl Number for u64 {
-    fn take(&mut self) -> u64 {
-        std::mem::take(self)
-    }
-}
-
-/// Takes from `event` the numbers that differ from visit to visit; gives their names, and appends their values.
+/// Shows `visit` the numbers of `event` that differ from visit to visit, and gives their names.
 ///
-/// A field that may be null is never taken: a body's shape must tell whether it is there.
-pub(crate) fn take_numbers(event: &mut Event, out: &mut Vec<u8>) -> &'static str {
-    macro_rules! take {
+/// A field that may be null is shown only where it is there: a body's shape must tell whether it is.
+fn each_number(event: &mut Event, visit: &mut dyn FnMut(&mut dyn Number)) -> &'static str {
+    macro_rules! show {
         ($($field:ident),+) => {{
-            $( put_number(out, Number::take($field)); )+
+            $( visit($field); )+
             const NAMES: &str = concat!($(" ", stringify!($field)),+);
             NAMES.trim_ascii_start()
         }};
     }
     match event {
-        Event::SensorStopped { connections } => take!(connections),
-        Event::ConnectionRefused { count, .. } => take!(count),
+        Event::SensorStopped { connections } => show!(connections),
+        Event::ConnectionRefused { count, .. } => show!(count),
         Event::ConnectionClosed { duration_us, bytes_in, bytes_out, .. } => {
-            take!(duration_us, bytes_in, bytes_out)
+            show!(duration_us, bytes_in, bytes_out)
         }
-        Event::FrameUnfinished { claimed, arrived } => take!(claimed, arrived),
-        Event::Smb1Negotiate { pid, mid, .. } => take!(pid, mid),
-        Event::Smb1Write { offset, size, .. } => take!(offset, size),
-        Event::Ms17010Probe { pid, mid, .. } => take!(pid, mid),
-        Event::ImplantPing { timeout, mid, seed, .. } => take!(timeout, mid, seed),
-        Event::ImplantKill { timeout, mid, .. } => take!(timeout, mid),
-        Event::UploadStarted { timeout, mid, key: Some(key), .. } => take!(timeout, mid, key),
-        Event::UploadStarted { timeout, mid, .. } => take!(timeout, mid),
-        Event::UploadOddity { offset, value, .. } => take!(offset, value),
+        Event::FrameUnfinished { claimed, arrived } => show!(claimed, arrived),
+        Event::Smb1Negotiate { pid, mid, .. } => show!(pid, mid),
+        Event::Smb1Write { offset, size, .. } => show!(offset, size),
+        Event::Ms17010Probe { pid, mid, .. } => show!(pid, mid),
+        Event::ImplantPing { timeout, mid, seed, .. } => show!(timeout, mid, seed),
+        Event::ImplantKill { timeout, mid, .. } => show!(timeout, mid),
+        Event::UploadStarted { timeout, mid, key: Some(key), .. } => show!(timeout, mid, key),
+        Event::UploadStarted { timeout, mid, .. } => show!(timeout, mid),
+        Event::UploadOddity { offset, value, .. } => show!(offset, value),
         _ => "",
     }
 }
 
-/// Puts numbers back into the event that `body` (its JSON) is without them.
-pub(crate) fn put_numbers(body: &Value, names: &str, mut args: &[u8]) -> Option<Event> {
-    let mut body = body.clone();
-    let object = body.as_object_mut()?;
-    for name in names.split_ascii_whitespace() {
-        object.insert(name.to_owned(), Value::from(take_number(&mut args)?));
+/// Takes from `event` the numbers that differ from visit to visit; gives their names, and appends their values.
+pub(crate) fn take_numbers(event: &mut Event, out: &mut Vec<u8>) -> &'static str {
+    each_number(event, &mut |number| put_number(out, number.take()))
+}
+
+/// An event's body as it is stored.
+#[derive(Debug)]
+pub(crate) struct Body {
+    /// The event's id.
+    pub(crate) id: String,
+    value: Value,
+    /// The names of the fields that the numbers go into.
+    numbers: String,
+    /// The event with zeros in their place, if it is one that this build knows and takes the same numbers from.
+    event: Option<Event>,
+}
+
+impl Body {
+    /// A body as it stands in its row.
+    pub(crate) fn parse(text: &str, numbers: Option<String>) -> Result<Self, serde_json::Error> {
+        let value: Value = serde_json::from_str(text)?;
+        let numbers = numbers.unwrap_or_default();
+        let id = value.get("eventid").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let event = serde_json::from_value(value.clone()).ok();
+        let event = event.filter(|event: &Event| each_number(&mut event.clone(), &mut |_| {}) == numbers);
+        Ok(Self { id, value, numbers, event })
     }
-    serde_json::from_value(body).ok()
+
+    /// The event with its numbers; `None` where it is none that this build knows.
+    pub(crate) fn event(&self, mut args: &[u8]) -> Option<Event> {
+        if let Some(mut event) = self.event.clone() {
+            let mut whole = true;
+            each_number(&mut event, &mut |number| match take_number(&mut args) {
+                Some(value) => number.put(value),
+                None => whole = false,
+            });
+            return whole.then_some(event);
+        }
+        // Written by a build that took other numbers out.
+        let mut body = self.value.clone();
+        let object = body.as_object_mut()?;
+        for name in self.numbers.split_ascii_whitespace() {
+            object.insert(name.to_owned(), Value::from(take_number(&mut args)?));
+        }
+        serde_json::from_value(body).ok()
+    }
 }
 
 #[cfg(test)]
@@ -82,7 +118,12 @@ mod tests {
         let mut args = Vec::new();
         let names = take_numbers(&mut rest, &mut args);
         let text = serde_json::to_string(&rest).unwrap();
-        assert_eq!(put_numbers(&serde_json::from_str(&text).unwrap(), names, &args).as_ref(), Some(event));
+        let body = Body::parse(&text, Some(names.to_owned())).unwrap();
+        assert_eq!(body.event(&args).as_ref(), Some(event));
+        // As a build reads it that would take other numbers out.
+        let foreign = Body { event: None, ..body };
+        assert_eq!(foreign.event(&args).as_ref(), Some(event));
+        assert!(names.is_empty() || foreign.event(&[]).is_none());
         text
     }
 

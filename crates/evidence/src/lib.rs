@@ -42,5 +42,7 @@ pub use published::{Attribution, Published, rfc3339};
 pub use reader::{EventFilter, Page, Reader, UploadPayloads};
 pub use samples::SampleId;
 pub use spool::Slot;
-pub use store::{Batch, Capture, Changes, Closing, Options, Recovered, SourceState, Store, Waiting};
+pub use store::{
+    Batch, Capture, Changes, Closing, Committed, Options, Recovered, SourceState, Store, Waiting,
+};
 pub use view::{CaptureView, ConnectionView, SampleView};

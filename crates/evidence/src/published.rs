@@ -45,7 +45,15 @@ impl Published {
     /// The event as one JSON object without a line end.
     pub fn to_json(&self) -> String {
         // Plain data into a string: there is nothing that could fail but memory.
-        serde_json::to_string(self).unwrap_or_default()
+        let mut text = serde_json::to_string(&self.envelope()).unwrap_or_default();
+        let event = serde_json::to_string(&self.event).unwrap_or_default();
+        // `{"eventid":"…"` is in front already; what follows it begins with a comma, or is the end.
+        let head = r#"{"eventid":"""#.len() + self.event.id().len();
+        if let Some(fields) = event.get(head..) {
+            text.pop();
+            text.push_str(fields);
+        }
+        text
     }
 }
 
@@ -60,26 +68,10 @@ struct Envelope<'a> {
     src_port: Option<u16>,
     dst_ip: Option<String>,
     dst_port: Option<u16>,
-    #[serde(flatten)]
-    fields: Fields<'a>,
 }
 
-/// The event without its own `eventid`, which the envelope already has in front.
-struct Fields<'a>(&'a Event);
-
-impl Serialize for Fields<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::Error;
-        let mut value = serde_json::to_value(self.0).map_err(S::Error::custom)?;
-        if let Some(object) = value.as_object_mut() {
-            object.remove("eventid");
-        }
-        value.serialize(serializer)
-    }
-}
-
-impl Serialize for Published {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Published {
+    fn envelope(&self) -> Envelope<'_> {
         let ip = |address: &SocketAddr| address.ip().to_canonical().to_string();
         Envelope {
             eventid: self.event.id(),
@@ -91,9 +83,24 @@ impl Serialize for Published {
             src_port: self.source.map(|address| address.port()),
             dst_ip: self.destination.as_ref().map(ip),
             dst_port: self.destination.map(|address| address.port()),
-            fields: Fields(&self.event),
         }
-        .serialize(serializer)
+    }
+}
+
+impl Serialize for Published {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::{Error, SerializeMap};
+        let envelope = serde_json::to_value(self.envelope()).map_err(S::Error::custom)?;
+        let event = serde_json::to_value(&self.event).map_err(S::Error::custom)?;
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in envelope.as_object().into_iter().flatten() {
+            map.serialize_entry(key, value)?;
+        }
+        // The event's own `eventid` is in front already.
+        for (key, value) in event.as_object().into_iter().flatten().filter(|(key, _)| *key != "eventid") {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
     }
 }
 
@@ -113,6 +120,27 @@ pub(crate) fn serialize_time<S: Serializer>(at: &WallClock, serializer: S) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_ways_to_json_say_the_same() {
+        let published = |event| Published {
+            seq: 1,
+            time: WallClock(5),
+            sensor: "p\"q".into(),
+            connection: None,
+            source: None,
+            destination: None,
+            event,
+        };
+        for event in [
+            Event::SensorStopped { connections: 3 },
+            Event::LimitReached { limit: "\n\"".to_owned(), value: u64::MAX },
+        ] {
+            let published = published(event);
+            let direct: serde_json::Value = serde_json::from_str(&published.to_json()).unwrap();
+            assert_eq!(direct, serde_json::to_value(&published).unwrap());
+        }
+    }
 
     #[test]
     fn the_envelope_comes_first_and_mapped_addresses_are_shown_as_v4() {

@@ -1,6 +1,6 @@
 //! The view for everybody else, while the honeypot runs.
 
-use crate::body::put_numbers;
+use crate::body::Body;
 use crate::pack::{take_address, take_ip, take_origin, take_ranges, take_state};
 use crate::published::Published;
 use crate::samples::SampleId;
@@ -12,7 +12,6 @@ use roridula_proto::event::{ByteRange, Event, Origin, TranscriptState, UploadSta
 use roridula_proto::time::WallClock;
 use roridula_proto::transcript::Payloads;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -61,16 +60,6 @@ pub struct Reader {
     bodies: RefCell<HashMap<i64, Arc<Body>>>,
 }
 
-/// An event's body as it is stored.
-#[derive(Debug)]
-struct Body {
-    id: String,
-    value: Value,
-    numbers: String,
-    /// The event, where it has no numbers of its own.
-    whole: Option<Event>,
-}
-
 impl Reader {
     /// Opens the journal in `dir`. Fails with [`StoreError::Missing`] where there is none.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
@@ -80,6 +69,8 @@ impl Reader {
     /// At most `limit` events with a `seq` above `after` that fit `filter`.
     pub fn events(&self, after: u64, filter: &EventFilter, limit: usize) -> Result<Page, StoreError> {
         let mut page = Page { events: Vec::new(), next: after };
+        // One view of the journal for all that is asked, and its locks taken once.
+        let _view = self.db.unchecked_transaction().map_err(self.fail())?;
         let last = self.last_seq()?;
         let (mut from, mut until) = (after.saturating_add(1), last);
         if let Some(id) = filter.connection {
@@ -110,7 +101,8 @@ impl Reader {
     /// The `seq` of the latest event, 0 when there is none.
     pub fn last_seq(&self) -> Result<u64, StoreError> {
         let sql = "SELECT ifnull(max(seq), 0) FROM event";
-        self.db.query_row(sql, [], |row| row.get(0)).map(to_u64).map_err(self.fail())
+        let mut statement = self.db.prepare_cached(sql).map_err(self.fail())?;
+        statement.query_row([], |row| row.get(0)).map(to_u64).map_err(self.fail())
     }
 
     /// All samples, the first seen first.
@@ -270,12 +262,8 @@ impl Reader {
     }
 
     fn whole(&self, body: &Body, seq: u64, args: Option<&[u8]>) -> Result<Event, StoreError> {
-        let event = match &body.whole {
-            Some(event) => Some(event.clone()),
-            None => put_numbers(&body.value, &body.numbers, args.unwrap_or_default()),
-        };
-        event
-            .ok_or_else(|| self.damaged(format!("event {seq} is none that this build knows: {}", body.value)))
+        let event = body.event(args.unwrap_or_default());
+        event.ok_or_else(|| self.damaged(format!("event {seq}, {}, is none that this build knows", body.id)))
     }
 
     fn body(&self, n: i64) -> Result<Arc<Body>, StoreError> {
@@ -286,11 +274,8 @@ impl Reader {
             self.db.prepare_cached("SELECT text, numbers FROM body WHERE n = ?").map_err(self.fail())?;
         let (text, numbers): (String, Option<String>) =
             statement.query_row([n], |row| Ok((row.get(0)?, row.get(1)?))).map_err(self.fail())?;
-        let value: Value =
-            serde_json::from_str(&text).map_err(|error| self.damaged(format!("body {n}: {error}")))?;
-        let whole = if numbers.is_none() { serde_json::from_value(value.clone()).ok() } else { None };
-        let id = value.get("eventid").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let body = Arc::new(Body { id, value, numbers: numbers.unwrap_or_default(), whole });
+        let body = Body::parse(&text, numbers).map_err(|error| self.damaged(format!("body {n}: {error}")))?;
+        let body = Arc::new(body);
         let mut bodies = self.bodies.borrow_mut();
         if bodies.len() >= BODIES_MAX {
             bodies.clear();

@@ -21,7 +21,7 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// How the store behaves.
 #[derive(Clone, Debug)]
@@ -117,6 +117,15 @@ pub struct Recovered {
     pub left: u64,
 }
 
+/// How far the journal is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The seq of the latest event.
+    pub seq: u64,
+    /// Captures put on record since the store was opened.
+    pub captures: u64,
+}
+
 /// The one writer of a data directory. Cheap to clone; when the last clone goes away, all that was appended is
 /// written out and the directory unlocked.
 #[derive(Clone, Debug)]
@@ -134,6 +143,7 @@ struct Inner {
     thread: Mutex<Option<JoinHandle<()>>>,
     stalled: Arc<AtomicBool>,
     live: broadcast::Sender<Arc<Published>>,
+    committed: watch::Receiver<Committed>,
     latest_id: AtomicU64,
     lookup: Mutex<Connection>,
     spool: Arc<Spool>,
@@ -161,9 +171,11 @@ impl Store {
         let lookup = Mutex::new(schema::open_to_read(dir)?);
         let spool = Spool::new(dir.join("spool"), first_slot);
         let (live, _) = broadcast::channel(options.live_max.max(1));
+        let (progress, committed) = watch::channel(Committed { seq: writer.seq(), captures: 0 });
         let stalled = Arc::new(AtomicBool::new(false));
         let (queue, items) = mpsc::sync_channel(options.queue_max.max(1));
-        let thread = writing::start(writer, items, live.clone(), Arc::clone(&stalled), Arc::clone(&spool))
+        let told = writing::Told { live: live.clone(), committed: progress, stalled: Arc::clone(&stalled) };
+        let thread = writing::start(writer, items, told, Arc::clone(&spool))
             .map_err(StoreError::io("start the journal's thread for", dir))?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -175,6 +187,7 @@ impl Store {
                 thread: Mutex::new(Some(thread)),
                 stalled,
                 live,
+                committed,
                 latest_id: AtomicU64::new(latest_id),
                 lookup,
                 spool,
@@ -272,6 +285,11 @@ impl Store {
     /// may miss nothing reads by cursor with [`Reader::events`](crate::Reader::events).
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Published>> {
         self.inner.live.subscribe()
+    }
+
+    /// How far the journal is: changes once a commit, however many events it holds. What wakes a sink.
+    pub fn committed(&self) -> watch::Receiver<Committed> {
+        self.inner.committed.clone()
     }
 
     /// Whether the journal cannot be written at present (the disk is full?). Nothing is lost meanwhile: the queue

@@ -101,6 +101,11 @@ impl Writer {
         Ok(Self { db, rows })
     }
 
+    /// The seq of the latest event.
+    pub(crate) fn seq(&self) -> u64 {
+        self.rows.seq
+    }
+
     pub(crate) fn db(&self) -> &Connection {
         &self.db
     }

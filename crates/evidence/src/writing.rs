@@ -2,17 +2,21 @@
 
 use crate::published::Published;
 use crate::spool::Spool;
+use crate::store::Committed;
 use crate::writer::{Item, Writer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Items that become one transaction. What waits while one is committed becomes the next: an idle journal
 /// commits at once, a busy one in groups.
 const GROUP_MAX: usize = 1024;
+/// Shortest time from one commit to the next. A commit costs the same for one event as for fifty, so under a
+/// flood of visitors those of a few milliseconds go together; after a pause the first one goes at once.
+const BETWEEN: Duration = Duration::from_millis(3);
 /// Without work for this long, the WAL is written back and the spool's free slots are given up.
 const IDLE: Duration = Duration::from_millis(1500);
 /// How long a journal that cannot be written is left alone before the next try.
@@ -20,22 +24,28 @@ const RETRY: Duration = Duration::from_millis(200);
 /// Tries after which a journal that cannot be written holds up the end of the process no longer.
 const LAST_TRIES: u32 = 10;
 
+/// Who learns of a commit.
+pub(crate) struct Told {
+    pub(crate) live: broadcast::Sender<Arc<Published>>,
+    pub(crate) committed: watch::Sender<Committed>,
+    /// Set while the journal cannot be written.
+    pub(crate) stalled: Arc<AtomicBool>,
+}
+
 /// Starts the thread. It ends after [`Item::Stop`], or when every sender is gone.
 pub(crate) fn start(
     writer: Writer,
     items: Receiver<Item>,
-    live: broadcast::Sender<Arc<Published>>,
-    stalled: Arc<AtomicBool>,
+    told: Told,
     spool: Arc<Spool>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let writing = Writing { writer, live, stalled, spool, dirty: true };
+    let writing = Writing { writer, told, spool, dirty: true };
     std::thread::Builder::new().name("journal".to_owned()).spawn(move || writing.run(&items))
 }
 
 struct Writing {
     writer: Writer,
-    live: broadcast::Sender<Arc<Published>>,
-    stalled: Arc<AtomicBool>,
+    told: Told,
     spool: Arc<Spool>,
     /// Whether anything was written since the WAL was last written back.
     dirty: bool,
@@ -44,6 +54,7 @@ struct Writing {
 impl Writing {
     fn run(mut self, items: &Receiver<Item>) {
         let mut group = Vec::new();
+        let mut committed_at: Option<Instant> = None;
         loop {
             let first = if self.dirty {
                 match items.recv_timeout(IDLE) {
@@ -59,9 +70,14 @@ impl Writing {
                 item
             };
             group.push(first);
+            let since = committed_at.map_or(BETWEEN, |at| at.elapsed());
+            if let Some(rest) = BETWEEN.checked_sub(since) {
+                std::thread::sleep(rest);
+            }
             group.extend(items.try_iter().take(GROUP_MAX - 1));
             let stop = group.iter().any(|item| matches!(item, Item::Stop));
             self.commit(&mut group, stop);
+            committed_at = Some(Instant::now());
             if stop {
                 break;
             }
@@ -74,12 +90,12 @@ impl Writing {
         self.dirty = true;
         let mut told_at: Option<Instant> = None;
         for tries in 1u32.. {
-            let tell = self.live.receiver_count() > 0;
+            let tell = self.told.live.receiver_count() > 0;
             match self.writer.commit(group, tell) {
                 Ok(published) => {
-                    self.stalled.store(false, Ordering::Relaxed);
+                    self.told.stalled.store(false, Ordering::Relaxed);
                     for event in published {
-                        let _ = self.live.send(event);
+                        let _ = self.told.live.send(event);
                     }
                     return self.settle(group);
                 }
@@ -89,7 +105,7 @@ impl Writing {
                         tracing::error!(%error, waiting = group.len(), "the journal cannot be written; visitors wait");
                         told_at = Some(Instant::now());
                     }
-                    self.stalled.store(true, Ordering::Relaxed);
+                    self.told.stalled.store(true, Ordering::Relaxed);
                 }
             }
             if stop && tries >= LAST_TRIES {
@@ -104,10 +120,10 @@ impl Writing {
     fn commit_one_by_one(&mut self, group: &mut Vec<Item>) {
         for item in group.drain(..) {
             let mut one = vec![item];
-            match self.writer.commit(&one, self.live.receiver_count() > 0) {
+            match self.writer.commit(&one, self.told.live.receiver_count() > 0) {
                 Ok(published) => {
                     for event in published {
-                        let _ = self.live.send(event);
+                        let _ = self.told.live.send(event);
                     }
                     self.settle(&mut one);
                 }
@@ -120,6 +136,13 @@ impl Writing {
 
     /// What waited for the commit.
     fn settle(&mut self, group: &mut Vec<Item>) {
+        let captures = group.iter().filter(|item| matches!(item, Item::Capture(_))).count() as u64;
+        let seq = self.writer.seq();
+        self.told.committed.send_if_modified(|committed| {
+            let grown = committed.seq != seq;
+            *committed = Committed { seq, captures: committed.captures + captures };
+            grown
+        });
         for item in group.drain(..) {
             match item {
                 Item::Capture(mut capture) => {

@@ -74,8 +74,11 @@ limit_fields!(
 fn write_hex(text: &mut String, bytes: &[u8]) {
     for line in bytes.chunks(LINE) {
         text.push_str("  ");
+        // Every connection's end comes through here: no formatter for each byte.
         for byte in line {
-            let _ = write!(text, "{byte:02x}");
+            for digit in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(digit.into(), 16).unwrap_or('0'));
+            }
         }
         text.push('\n');
     }

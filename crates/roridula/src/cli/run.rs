@@ -7,8 +7,7 @@ use crate::supervise::{self, TriageHandle};
 use crate::{decoy, live};
 use clap::Args;
 use roridula_desk::sink::{Cursor, JsonLines, Lines, Pump, PumpHandle, Rotation, Sink, SinkError};
-use roridula_evidence::{Options, Published, Reader, Store};
-use roridula_proto::event::Event;
+use roridula_evidence::{Committed, Options, Reader, Store};
 use roridula_sensor::{BindError, Bound, Sensor};
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
@@ -18,8 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 
 /// A second Ctrl-C earlier than this is the first one, delivered twice.
 const INSISTING_AFTER: Duration = Duration::from_secs(1);
@@ -112,7 +110,7 @@ async fn serve(
     let store = Store::open(data, &settings.sensor, Options::default())?;
     let reader = Reader::open(data)?;
     let before = reader.last_seq()?;
-    let events = store.subscribe();
+    let events = (!args.json).then(|| store.subscribe());
     let mut tellers = Tellers::start(args, settings, data, before, &store)?;
     let decoy = Arc::new(decoy::decoy(settings, store.install()));
     let sensor = Sensor::start(bound, decoy, store.clone(), decoy::sensor_options(settings))?;
@@ -123,6 +121,8 @@ async fn serve(
         }
     } else {
         banner(settings, data, plan, &sensor)?;
+    }
+    if let Some(events) = events {
         tokio::spawn(live::show(events, sensor.subscribe_progress(), args.verbose));
     }
     signals.until_stop(&tellers).await;
@@ -246,7 +246,7 @@ impl Tellers {
         let sinks =
             [tellers.stdout.as_ref(), tellers.file.as_ref()].into_iter().flatten().map(PumpHandle::waker);
         tokio::spawn(wake(
-            store.subscribe(),
+            store.committed(),
             sinks.collect(),
             tellers.triage.as_ref().map(TriageHandle::waker),
         ));
@@ -280,15 +280,12 @@ fn complain(name: &str, error: &SinkError, first: bool) {
 }
 
 /// Wakes the sinks for every event and triage for every new sample.
-async fn wake(mut events: Receiver<Arc<Published>>, sinks: Vec<Thread>, triage: Option<Thread>) {
-    loop {
-        let captured = match events.recv().await {
-            Ok(event) => matches!(event.event, Event::SampleCaptured { .. }),
-            Err(RecvError::Lagged(_)) => true,
-            Err(RecvError::Closed) => return,
-        };
+async fn wake(mut committed: watch::Receiver<Committed>, sinks: Vec<Thread>, triage: Option<Thread>) {
+    let mut captures = 0;
+    while committed.changed().await.is_ok() {
         sinks.iter().for_each(Thread::unpark);
-        if captured {
+        let now = committed.borrow_and_update().captures;
+        if std::mem::replace(&mut captures, now) != now {
             triage.iter().for_each(Thread::unpark);
         }
     }
