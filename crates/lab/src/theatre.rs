@@ -96,6 +96,10 @@ impl Seen {
                     let kept = self.uploads.get_mut(upload).expect("a write after its begin");
                     kept.again += bytes.len() as u64;
                 }
+                CaptureOp::Discard { upload } => {
+                    let kept = self.uploads.remove(upload).expect("a discard after its begin");
+                    assert!(kept.end.is_none(), "two ends");
+                }
                 CaptureOp::End { upload, state, total, ranges } => {
                     let kept = self.uploads.get_mut(upload).expect("an end after its begin");
                     assert!(kept.end.replace((*state, *total, ranges.clone())).is_none(), "two ends");

@@ -113,16 +113,19 @@ fn a_chunk_that_promises_too_much_is_kept_as_it_came() {
     }
 }
 
-/// The parameters name less than the frame holds: the rest is padding, as the implant itself takes it.
+/// The parameters name less than the frame holds: the implant takes no more, and the rest is kept apart, raw.
 #[test]
-fn a_chunk_that_names_less_is_cut_to_what_it_names() {
+fn a_chunk_that_names_less_ends_where_it_says_and_the_rest_is_kept() {
     let payload = samples::raw(5000, 14);
     let mut hand = Hand::new();
     hand.exec(5000, 0, &payload[..4096]);
     let padded = [&payload[4096..], &[0; 3192][..]].concat();
     let last = hand.frame(5000, 904, 4096, &padded);
     hand.theatre.bytes(&last);
-    one_complete(&hand.end(), &payload);
+    let uploads = hand.end();
+    assert_eq!(uploads.len(), 2);
+    assert_eq!(uploads[1].sample(), last[last.len() - 3192..], "as it was on the wire");
+    one_complete(&uploads[..1], &payload);
 }
 
 /// DataCount says one thing, the frame another: the smaller one counts.
@@ -229,5 +232,74 @@ fn trailing_bytes_of_a_frame_are_no_payload() {
     frame.extend_from_slice(&[0xaa; 300]);
     request::finish(&mut frame);
     hand.theatre.bytes(&frame);
+    one_complete(&hand.end(), &payload);
+}
+
+#[test]
+fn garbage_in_the_middle_splits_nothing() {
+    let payload = samples::raw(12_000, 21);
+    let mut hand = Hand::new();
+    hand.exec(12_000, 0, &payload[..4096]);
+    // Parameters that no key makes sense of.
+    let mut garbage = hand.frame(12_000, 4096, 4096, &[0x33; 500]);
+    garbage[4 + 66..4 + 78].copy_from_slice(b"nothing sane");
+    hand.theatre.bytes(&garbage);
+    hand.exec(12_000, 4096, &payload[4096..8192]);
+    hand.exec(12_000, 8192, &payload[8192..]);
+    let uploads = hand.end();
+    one_complete(&uploads[..1], &payload);
+    assert_eq!(uploads[1].sample().len(), 500, "kept raw, apart");
+}
+
+#[test]
+fn another_chunk_at_zero_is_a_stray_or_a_new_beginning_by_what_follows() {
+    let (payload, other) = (samples::raw(8192, 31), samples::raw(8192, 32));
+    let mut hand = Hand::new();
+    hand.exec(8192, 0, &payload[..4096]);
+    hand.exec(8192, 0, &other[..4096]);
+    hand.exec(8192, 4096, &other[4096..]);
+    let uploads = hand.end();
+    assert_eq!((uploads[0].sample().len(), uploads.len()), (4096, 2), "a new beginning");
+    one_complete(&uploads[1..], &other);
+    let mut hand = Hand::new();
+    hand.exec(8192, 0, &payload[..2048]);
+    hand.exec(8192, 2048, &payload[2048..4096]);
+    hand.exec(8192, 0, &other[..2048]);
+    hand.exec(8192, 4096, &payload[4096..]);
+    let uploads = hand.end();
+    one_complete(&uploads[..1], &payload);
+    assert_eq!(uploads[1].sample(), other[..2048], "a stray, kept as what it is");
+}
+
+#[test]
+fn repeats_that_come_late_are_no_upload_of_their_own() {
+    let payload = samples::raw(20_000, 41);
+    let mut hand = Hand::new();
+    let chunks: Vec<_> = (0u32..).step_by(4096).zip(payload.chunks(4096)).collect();
+    for &(offset, chunk) in &chunks {
+        hand.exec(20_000, offset, chunk);
+    }
+    for &(offset, chunk) in &[chunks[2], chunks[0], chunks[4]] {
+        hand.exec(20_000, offset, chunk);
+    }
+    one_complete(&hand.end(), &payload);
+    // All of it once more is a second capture; other bytes late are kept.
+    let mut hand = Hand::new();
+    for &(offset, chunk) in chunks.iter().chain(&chunks) {
+        hand.exec(20_000, offset, chunk);
+    }
+    hand.exec(20_000, 4096, &[9; 100]);
+    let uploads = hand.end();
+    assert_eq!(uploads.iter().map(|kept| kept.sample().len()).collect::<Vec<_>>(), [20_000, 20_000, 100]);
+}
+
+#[test]
+fn a_total_that_shrinks_below_what_is_here_is_a_lie() {
+    let payload = samples::raw(16_000, 51);
+    let mut hand = Hand::new();
+    for (offset, chunk) in (0u32..).step_by(4096).zip(payload.chunks(4096)) {
+        let total = if offset == 8192 { 4096 } else { 16_000 };
+        hand.exec(total, offset, chunk);
+    }
     one_complete(&hand.end(), &payload);
 }

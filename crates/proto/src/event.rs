@@ -477,7 +477,7 @@ events! {
     "upload.oddity" UploadOddity {
         /// The upload's number within its connection.
         upload: u32,
-        /// What: `total-changed`, `out-of-range`, `chunk-size-lies`, `overlap`, `wrong-key`, `too-many-ranges`.
+        /// What: `total-changed`, `out-of-range`, `chunk-size-lies`, `wrong-key`, `too-many-ranges`, `late-repeats`.
         what: String,
         /// Where in the upload.
         offset: u64,

@@ -142,6 +142,11 @@ impl Holder {
                         "taken, yet free"
                     );
                 }
+                CaptureOp::Discard { upload } => {
+                    // Nothing may need these bytes any more: a replay reads them from the upload before.
+                    let held = self.uploads.insert(*upload, (BTreeMap::new(), true));
+                    assert!(held.is_some_and(|held| !held.1), "a discard without an upload");
+                }
                 CaptureOp::End { upload, ranges, .. } => {
                     let held = self.uploads.get_mut(upload).filter(|held| !held.1);
                     assert!(held.is_some(), "an end without an upload");

@@ -68,6 +68,11 @@ impl Context<'_> {
         self.decoy.implant.key_seed.unwrap_or_else(|| self.decoy.identity.implant_seed(generation))
     }
 
+    /// What marks of chunks are keyed with: unknown outside, the same in a replay on this install.
+    pub(crate) fn mark_secret(&self) -> u64 {
+        u64::from_le_bytes(self.decoy.identity.challenge(self.opening.id.0)) ^ u64::from(self.seed(0))
+    }
+
     /// How the implant names its machine.
     pub(crate) fn arch(&self) -> &'static str {
         match self.decoy.implant.arch {

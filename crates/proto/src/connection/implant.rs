@@ -1,14 +1,16 @@
 //! The emulated DoublePulsar: who is answered, with which seed, and what becomes of what they send.
 
 use super::context::Context;
-use super::upload::{Chunk, Decoded, Upload, digest, find_key};
+use super::keys::{Decoded, find_key};
+use super::upload::Chunk;
+use super::uploads::{Said, Uploads};
 use super::{Policy, Progress, SharedChange};
 use crate::event::{Answer, Event, KeySource, Reason};
 use crate::wire::doublepulsar::{ExecParameters, Opcode, Outcome, key_from_seed};
 use crate::wire::reader::size;
 
 /// How many earlier seeds are tried: another source's finished upload may have changed the seed meanwhile.
-const EARLIER_SEEDS: u64 = 8;
+const EARLIER_SEEDS: u64 = 32;
 
 /// A TRANS2 SESSION_SETUP as the implant sees it.
 #[derive(Clone, Copy, Debug)]
@@ -41,15 +43,11 @@ pub(crate) struct Response {
 /// The implant's side of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Implant {
-    upload: Option<Upload>,
-    /// Numbers given so far.
-    numbers: u32,
-    /// The key that decoded this connection's last upload.
+    uploads: Uploads,
+    /// The key whose seed a ping of this connection was told: other sources' uploads may change the seed since.
+    pinged_key: Option<u32>,
+    /// The key that decoded this connection's last chunk.
     last_key: Option<u32>,
-    /// The last chunk of the upload that was finished last: the same once more is a repeat, no new upload.
-    closing: Option<(u64, [u8; 32])>,
-    /// Chunks that no upload could take (`limits.uploads_max`).
-    refused: bool,
 }
 
 /// Whether the implant answers this source, and why.
@@ -75,7 +73,12 @@ impl Implant {
         let (answer, reason) = decide(ctx);
         let here = reachable && answer == Answer::Present;
         let outcome = match Opcode::from_timeout(request.timeout) {
-            Opcode::Ping if reachable => return ping(ctx, request, answer, reason),
+            Opcode::Ping if reachable => {
+                if here {
+                    self.pinged_key = Some(key_from_seed(ctx.seed(ctx.shared.generation)));
+                }
+                return ping(ctx, request, answer, reason);
+            }
             Opcode::Kill if reachable => {
                 ctx.tell(Event::ImplantKill { answer, reason, timeout: request.timeout, mid: request.mid });
                 if here {
@@ -84,59 +87,46 @@ impl Implant {
                 }
                 Outcome::Ok
             }
-            Opcode::Exec => self.exec(ctx, request, (answer, reason)),
+            Opcode::Exec => {
+                let answer = if here { answer } else { Answer::Absent };
+                self.exec(ctx, request, Said { answer, reason, timeout: request.timeout, mid: request.mid })
+            }
             Opcode::Ping | Opcode::Kill | Opcode::Unknown(_) => Outcome::NotThere,
         };
         Response { mid_delta: if here { outcome.mid_delta() } else { 0 }, security: [0; 8] }
     }
 
-    fn exec(&mut self, ctx: &mut Context<'_>, request: &Request<'_>, said: (Answer, Reason)) -> Outcome {
+    fn exec(&mut self, ctx: &mut Context<'_>, request: &Request<'_>, said: Said) -> Outcome {
         if request.data.is_empty() {
             return Outcome::InvalidParameters;
         }
         let Some(found) = self.find_key(ctx, request) else {
-            self.keep_raw(ctx, request, said);
+            self.uploads.keep_raw(ctx, said, request.data, request.data_at);
             return Outcome::Ok;
         };
-        let parameters = found.parameters;
-        let key_source = found.source;
-        let chunk = chunk_of(request, parameters);
-        if self.is_closing_repeat(&chunk) {
-            return Outcome::Ok;
+        self.last_key = Some(found.key);
+        let (chunk, excess) = chunk_of(request, &found);
+        let (kept, fits) = self.uploads.keep(ctx, said, &found, &chunk);
+        if found.parameters.chunk != request.declared {
+            self.uploads.odd(ctx, "chunk-size-lies", chunk.offset, u64::from(found.parameters.chunk));
         }
-        if !self.open(ctx, request, said, Some(found), &chunk) {
-            return Outcome::AllocationFailure;
+        if !excess.is_empty() {
+            // The implant would take no more than the parameters say; the rest is no payload, but it came.
+            let at = request.data_at.and_then(|at| at.checked_add(u64::try_from(chunk.data.len()).ok()?));
+            self.uploads.keep_raw(ctx, said, excess, at);
         }
-        let oversize = u64::from(parameters.total) > ctx.decoy.limits.upload_bytes_max;
-        let out_of_range = parameters.total == 0 || parameters.end() > u64::from(parameters.total);
-        if let Some(upload) = &mut self.upload {
-            upload.announce(ctx, u64::from(parameters.total));
-            if out_of_range {
-                upload.odd(ctx, "out-of-range", chunk.offset, parameters.end());
-            }
-            if parameters.chunk != request.declared {
-                upload.odd(ctx, "chunk-size-lies", chunk.offset, u64::from(parameters.chunk));
-            }
-            if key_source == KeySource::Recovered {
-                upload.odd(ctx, "wrong-key", chunk.offset, u64::from(upload.key.unwrap_or(0)));
-            }
-            upload.store(ctx, &chunk);
-            if upload.is_complete() {
-                self.closing = Some((chunk.offset, digest(chunk.data)));
-                self.finish(ctx);
-            }
-        }
-        match (oversize, out_of_range) {
-            (true, _) => Outcome::AllocationFailure,
-            (false, true) => Outcome::InvalidParameters,
-            (false, false) => Outcome::Ok,
+        let oversize = u64::from(found.parameters.total) > ctx.decoy.limits.upload_bytes_max;
+        match (kept && !oversize, fits) {
+            (false, _) => Outcome::AllocationFailure,
+            (true, false) => Outcome::InvalidParameters,
+            (true, true) => Outcome::Ok,
         }
     }
 
     /// The key of a chunk: the present upload's, the seeds of this install, or the sender's own.
     fn find_key(&self, ctx: &Context<'_>, request: &Request<'_>) -> Option<Decoded> {
         let mut ours = Vec::new();
-        if let Some(upload) = &self.upload
+        if let Some(upload) = self.uploads.current()
             && let Some(key) = upload.key
         {
             // The hot path: no seed is derived for a chunk of an upload that is under way.
@@ -156,7 +146,8 @@ impl Implant {
         if let Some(found) = certain(ctx, request, &ours) {
             return Some(found);
         }
-        ours.extend(self.last_key.map(|key| (key, KeySource::EarlierSeed)));
+        let known = [self.pinged_key, self.last_key].into_iter().flatten();
+        ours.extend(known.map(|key| (key, KeySource::EarlierSeed)));
         for back in 1..=EARLIER_SEEDS {
             if let Some(generation) = present.checked_sub(back) {
                 ours.push((key_from_seed(ctx.seed(generation)), KeySource::EarlierSeed));
@@ -165,98 +156,19 @@ impl Implant {
         find_key(request.parameters, request.declared, &ours, ctx.decoy.limits.upload_bytes_max)
     }
 
-    fn is_closing_repeat(&self, chunk: &Chunk<'_>) -> bool {
-        self.upload.is_none()
-            && chunk.offset != 0
-            && self.closing.is_some_and(|(offset, held)| offset == chunk.offset && held == digest(chunk.data))
-    }
-
-    /// Makes sure that there is an upload that `chunk` belongs to; ends the one before where it is another.
-    fn open(
-        &mut self,
-        ctx: &mut Context<'_>,
-        request: &Request<'_>,
-        (answer, reason): (Answer, Reason),
-        found: Option<Decoded>,
-        chunk: &Chunk<'_>,
-    ) -> bool {
-        let key = found.as_ref().map(|found| found.key);
-        if let Some(upload) = &self.upload {
-            if upload.key != key || upload.is_restart(chunk) || upload.is_full(ctx, chunk) {
-                self.finish(ctx);
-            } else {
-                return true;
-            }
-        }
-        if self.numbers >= ctx.decoy.limits.uploads_max {
-            if !std::mem::replace(&mut self.refused, true) {
-                ctx.limit("uploads_max", u64::from(ctx.decoy.limits.uploads_max));
-            }
-            return false;
-        }
-        let number = self.numbers.saturating_add(1);
-        let source = found.as_ref().map_or(KeySource::Unknown, |found| found.source);
-        let raw = match source {
-            KeySource::Recovered => Some(number.saturating_add(1)),
-            KeySource::Unknown => Some(number),
-            KeySource::Seed | KeySource::EarlierSeed => None,
-        };
-        self.numbers = raw.unwrap_or(number);
-        ctx.tell(Event::UploadStarted {
-            upload: number,
-            answer,
-            reason,
-            total: found.as_ref().map(|found| u64::from(found.parameters.total)),
-            key,
-            key_source: source,
-            timeout: request.timeout,
-            mid: request.mid,
-        });
-        let mut upload = Upload::begin(ctx, number, raw);
-        upload.key = key;
-        upload.key_source = source;
-        upload.answered = answer == Answer::Present;
-        self.last_key = key.or(self.last_key);
-        self.upload = Some(upload);
-        true
-    }
-
-    /// Keeps a chunk that no key decodes, behind the ones before it.
-    fn keep_raw(&mut self, ctx: &mut Context<'_>, request: &Request<'_>, said: (Answer, Reason)) {
-        let raw = self.upload.as_ref().filter(|upload| upload.key.is_none());
-        let offset = raw.map_or(0, Upload::end);
-        let chunk = Chunk { data: request.data, offset, stream_at: request.data_at, params_at: None };
-        if (raw.is_some() || self.open(ctx, request, said, None, &chunk))
-            && let Some(upload) = &mut self.upload
-        {
-            upload.store(ctx, &chunk);
-        }
-    }
-
-    /// Ends the present upload, if there is one.
-    pub(crate) fn finish(&mut self, ctx: &mut Context<'_>) {
-        let Some(upload) = self.upload.take() else { return };
-        if upload.answered && upload.is_complete() {
-            ctx.output.changes.push(SharedChange::UploadFinished);
-            // Until the sensor tells the new state: what came in the same read meets the new seed too.
-            ctx.shared.generation = ctx.shared.generation.saturating_add(1);
-        }
-        upload.finish(ctx);
+    /// The connection is over.
+    pub(crate) fn end(&mut self, ctx: &mut Context<'_>) {
+        self.uploads.end(ctx);
     }
 
     /// How far the present upload is.
     pub(crate) fn progress(&self) -> Option<Progress> {
-        self.upload.as_ref().map(|upload| Progress {
-            upload: upload.number,
-            received: upload.received(),
-            total: upload.total,
-            key_source: upload.key_source,
-        })
+        self.uploads.progress()
     }
 
     /// Bytes owned.
     pub(crate) fn memory_used(&self) -> usize {
-        self.upload.as_ref().map_or(0, Upload::memory_used)
+        self.uploads.memory_used()
     }
 }
 
@@ -267,21 +179,25 @@ fn certain(ctx: &Context<'_>, request: &Request<'_>, ours: &[(u32, KeySource)]) 
     })
 }
 
-/// The part of a request that is payload: what its parameters call the chunk, clipped to what is there.
-fn chunk_of<'a>(request: &Request<'a>, parameters: ExecParameters) -> Chunk<'a> {
-    let chunk = size(parameters.chunk);
-    let data = match request.data.get(..chunk) {
-        Some(data) if chunk != 0 => data,
-        _ => request.data,
+/// The part of a request that is payload (what its parameters call the chunk, clipped to what is there), and
+/// what stands behind it.
+fn chunk_of<'a>(request: &Request<'a>, found: &Decoded) -> (Chunk<'a>, &'a [u8]) {
+    let named = size(found.parameters.chunk);
+    let (data, excess) = match request.data.split_at_checked(named) {
+        Some(parts) if named != 0 => parts,
+        _ => (request.data, &[][..]),
     };
     // A transcript writes the parameters again from {total, len, offset}: only where that is what they say.
-    let regular = usize::try_from(parameters.chunk).is_ok_and(|chunk| chunk == data.len());
-    Chunk {
+    let regular = named == data.len();
+    let chunk = Chunk {
         data,
-        offset: u64::from(parameters.offset),
+        key: found.key,
+        offset: u64::from(found.parameters.offset),
+        total: found.parameters.total,
         stream_at: request.data_at,
         params_at: request.parameters_at.filter(|_| regular),
-    }
+    };
+    (chunk, excess)
 }
 
 fn ping(ctx: &mut Context<'_>, request: &Request<'_>, answer: Answer, reason: Reason) -> Response {

@@ -145,6 +145,11 @@ pub enum CaptureOp {
         /// Which bytes of [`Output::payload`].
         bytes: Range<usize>,
     },
+    /// The upload is over and brought nothing but what the connection's last whole upload had: keep none of it.
+    Discard {
+        /// The upload's number.
+        upload: u32,
+    },
     /// The upload is over.
     End {
         /// The upload's number.

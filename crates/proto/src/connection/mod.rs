@@ -4,6 +4,7 @@ mod context;
 mod id;
 mod implant;
 mod interface;
+mod keys;
 mod logon;
 mod pipe;
 mod ranges;
@@ -13,6 +14,7 @@ mod smb1;
 mod tables;
 mod transactions;
 mod upload;
+mod uploads;
 
 pub use id::{BadConnectionId, ConnectionId};
 pub use interface::*;

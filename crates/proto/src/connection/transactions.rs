@@ -184,7 +184,7 @@ impl Transactions {
                 self.implant.handle(ctx, &whole.for_implant(0), false);
             }
         }
-        self.implant.finish(ctx);
+        self.implant.end(ctx);
     }
 
     /// The connection ended inside this message: its payload is kept as far as it came.

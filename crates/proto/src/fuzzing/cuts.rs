@@ -165,6 +165,7 @@ impl Probe {
                     assert!(*upload <= self.begun);
                     assert!(self.output.payload.get(bytes.clone()).is_some(), "payload that is not there");
                 }
+                CaptureOp::Discard { .. } => self.ended = self.ended.saturating_add(1),
                 CaptureOp::End { ranges, .. } => {
                     self.ended = self.ended.saturating_add(1);
                     let apart = ranges.is_sorted_by(|a, b| a.end < b.start);

@@ -154,7 +154,7 @@ pub struct Replayed {
     pub connection: Connection,
     /// The replies that today's code gives.
     pub replies: Replies,
-    /// Whether they are those that were given then; `None` where that was not recorded.
+    /// Whether they are those that were given then; `None` where that was not recorded or the transcript is cut.
     pub same_replies: Option<bool>,
 }
 
@@ -234,7 +234,9 @@ pub fn replay(
         visit(now, &input, &output);
     })?;
     let replies = tally.replies();
-    let same_replies = transcript.replies.as_ref().map(|then| *then == replies);
+    // What was cut short was answered longer than it can be replayed.
+    let then = transcript.replies.as_ref().filter(|_| transcript.is_complete());
+    let same_replies = then.map(|then| *then == replies);
     Ok(Replayed { connection, replies, same_replies })
 }
 

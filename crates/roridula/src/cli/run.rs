@@ -51,6 +51,8 @@ pub(crate) fn run(args: &RunArgs, data: &Path) -> Result<(), Failure> {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_max_level(tracing::Level::INFO)
+        // A standard error that cannot be written (a full disk, a closed terminal) must not cost a thread.
+        .log_internal_errors(false)
         .init();
     let bound = bind_all(&settings.listen)?;
     // From here on nothing needs root; no thread runs yet, so that all of them will be the new user's.

@@ -72,7 +72,8 @@ pub(crate) struct Upload {
 struct Pending {
     bytes: Vec<u8>,
     pieces: Vec<Piece>,
-    end: Option<End>,
+    /// Over: how it ended, or that nothing of it is to be kept.
+    end: Option<Option<End>>,
     /// Bytes here and in the hands of a thread.
     held: usize,
     /// In the queue, or being worked on.
@@ -155,8 +156,8 @@ impl Upload {
         held
     }
 
-    /// No more will come.
-    pub(crate) fn end(self: &Arc<Self>, end: End) {
+    /// No more will come: seal what is here, or forget it where there is no `end`.
+    pub(crate) fn end(self: &Arc<Self>, end: Option<End>) {
         let mut pending = lock(&self.pending);
         pending.end = Some(end);
         let was_busy = std::mem::replace(&mut pending.busy, true);
@@ -231,8 +232,10 @@ impl Crew {
 
         let mut work = lock(&upload.work);
         work.write(store, space, &bytes, &pieces);
-        if let Some(end) = end {
-            work.finish(store, sealing, end);
+        match end {
+            Some(Some(end)) => work.finish(store, sealing, end),
+            Some(None) => work.forget(),
+            None => {}
         }
         drop(work);
 

@@ -138,6 +138,13 @@ impl Work {
         }
     }
 
+    /// What came was a repeat of what is kept already.
+    pub(super) fn forget(&mut self) {
+        for slot in self.slot.take().into_iter().chain(std::mem::take(&mut self.conflicts)) {
+            slot.recycle();
+        }
+    }
+
     fn finish_slot(
         &mut self,
         store: &Store,

@@ -36,6 +36,8 @@ pub(super) struct Visit {
     uploads: Vec<(u32, Arc<Upload>)>,
     bytes: (u64, u64),
     told_progress: Option<Instant>,
+    /// It takes no replies any more; it is only read.
+    deaf: bool,
     over: bool,
 }
 
@@ -73,6 +75,7 @@ impl Visit {
             uploads: Vec::new(),
             bytes: (0, 0),
             told_progress: None,
+            deaf: false,
             over: false,
         }
     }
@@ -116,6 +119,11 @@ impl Visit {
     /// It is over, by no act of the visitor or after its last.
     pub(super) fn end(&mut self, ending: Ending) -> After {
         self.alone(Input::Ended(ending))
+    }
+
+    /// From now on nothing is sent.
+    pub(super) fn set_deaf(&mut self) {
+        self.deaf = true;
     }
 
     /// When the decoy wants to be told that time has passed.
@@ -169,7 +177,7 @@ impl Visit {
         if handled.is_err() {
             return self.fault(now, input, after);
         }
-        if let Some(stream) = stream {
+        if let Some(stream) = stream.filter(|_| !self.deaf) {
             send_now(stream, output, after);
         }
         self.bytes.1 += output.send.len() as u64;
@@ -214,12 +222,17 @@ impl Visit {
                 CaptureOp::Again { upload, offset, bytes } => {
                     push(&self.uploads, upload, offset, output.payload.get(bytes), true);
                 }
+                CaptureOp::Discard { upload } => self.end_upload(upload, None),
                 CaptureOp::End { upload, state, total, ranges } => {
-                    if let Some(at) = self.uploads.iter().position(|(number, _)| *number == upload) {
-                        self.uploads.swap_remove(at).1.end(End { state, total, ranges });
-                    }
+                    self.end_upload(upload, Some(End { state, total, ranges }));
                 }
             }
+        }
+    }
+
+    fn end_upload(&mut self, upload: u32, end: Option<End>) {
+        if let Some(at) = self.uploads.iter().position(|(number, _)| *number == upload) {
+            self.uploads.swap_remove(at).1.end(end);
         }
     }
 
@@ -281,7 +294,7 @@ impl Visit {
             }
         }
         for (_, upload) in self.uploads.drain(..) {
-            upload.end(End { state: UploadState::Partial, total: None, ranges: Vec::new() });
+            upload.end(Some(End { state: UploadState::Partial, total: None, ranges: Vec::new() }));
         }
         let closed = Event::ConnectionClosed {
             reason: CloseReason::Fault,

@@ -131,6 +131,9 @@ impl Run {
                     holding.again(*offset, payload.get(bytes.clone()).unwrap_or_default());
                 }
             }
+            CaptureOp::Discard { upload } => {
+                self.open.remove(upload);
+            }
             CaptureOp::End { upload, state, total, ranges } => {
                 if let Some(holding) = self.open.remove(upload) {
                     self.end(*upload, *state, *total, ranges, holding);
