@@ -243,19 +243,25 @@ impl Honeypot {
         list.as_array().cloned().ok_or_else(|| anyhow!("samples list --json is no array"))
     }
 
-    /// Waits until `samples list --json` has one that fits.
-    pub fn wait_for_sample(&self, fits: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    /// Waits until `samples list --json` as a whole fits.
+    pub fn wait_for_samples(&self, fits: impl Fn(&[Value]) -> bool) -> anyhow::Result<Vec<Value>> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let samples = self.samples()?;
-            if let Some(sample) = samples.iter().find(|sample| fits(sample)) {
-                return Ok(sample.clone());
+            if fits(&samples) {
+                return Ok(samples);
             }
             if Instant::now() > deadline {
-                bail!("no such sample in {PATIENCE:?}; there are {samples:#?}\n{}", self.diagnostics());
+                bail!("no such samples in {PATIENCE:?}; there are {samples:#?}\n{}", self.diagnostics());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Waits until `samples list --json` has one that fits.
+    pub fn wait_for_sample(&self, fits: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let samples = self.wait_for_samples(|samples| samples.iter().any(&fits))?;
+        samples.into_iter().find(|sample| fits(sample)).context("one sample")
     }
 
     /// `events --json`.
