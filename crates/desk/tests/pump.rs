@@ -80,7 +80,7 @@ fn a_failure_is_tried_again_and_stopping_delivers_the_rest() {
         thread::park_timeout(Duration::from_millis(10));
     }
     publish(&store, 5);
-    handle.stop();
+    assert!(handle.stop(std::time::Duration::from_secs(60)), "everything was delivered");
     assert_eq!(*sink.told.lock().unwrap(), (1..=15).collect::<Vec<_>>());
     let firsts: Vec<bool> = complaints.lock().unwrap().iter().map(|(_, _, first)| *first).collect();
     assert_eq!(firsts, [true, false]);

@@ -196,6 +196,12 @@ impl Store {
         })
     }
 
+    /// Whether the journal's thread lives. Without it nothing is kept any more.
+    pub fn is_working(&self) -> bool {
+        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// The data directory.
     pub fn dir(&self) -> &Path {
         &self.inner.dir

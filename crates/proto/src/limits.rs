@@ -51,7 +51,7 @@ impl Default for Limits {
             connection_bytes_max: 192 * 1024,
             upload_bytes_max: 32 * 1024 * 1024,
             uploads_max: 64,
-            ranges_max: 1024,
+            ranges_max: 2048,
             sessions_max: 64,
             trees_max: 64,
             opens_max: 64,

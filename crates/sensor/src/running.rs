@@ -89,6 +89,12 @@ impl Sensor {
         &self.addresses
     }
 
+    /// Whether the threads that keep what is caught all live. A honeypot that catches and keeps nothing is worse
+    /// than one that is down: whoever runs it stops it, and the next start recovers what was under way.
+    pub fn is_working(&self) -> bool {
+        self.desk.store.is_working() && self.desk.capture.is_working()
+    }
+
     /// Progress of uploads. Published events come from [`Store::subscribe`].
     pub fn subscribe_progress(&self) -> broadcast::Receiver<UploadProgress> {
         self.desk.progress.subscribe()

@@ -5,7 +5,7 @@ use roridula_evidence::{EventFilter, Reader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Events delivered at once.
 const BATCH: usize = 512;
@@ -109,11 +109,19 @@ impl PumpHandle {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Delivers what is there, then ends.
-    pub fn stop(self) {
+    /// Delivers what is there, then ends. A sink that takes nothing any more (a pipe that nobody reads) is left
+    /// behind after `patience`; says whether everything was delivered.
+    pub fn stop(self, patience: Duration) -> bool {
         self.stop.store(true, Ordering::Release);
-        self.thread.thread().unpark();
+        let until = Instant::now() + patience;
+        while !self.thread.is_finished() {
+            if Instant::now() >= until {
+                return false;
+            }
+            self.thread.thread().unpark();
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
         // A panicked pump has been reported by the panic hook; there is nothing to add.
-        let _ = self.thread.join();
+        self.thread.join().is_ok()
     }
 }

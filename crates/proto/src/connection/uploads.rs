@@ -134,6 +134,7 @@ impl Uploads {
             self.aside = self.current.take();
         } else if current.is_full(ctx, chunk) {
             self.odd(ctx, "too-many-ranges", chunk.offset, u64::from(ctx.decoy.limits.ranges_max));
+            ctx.limit("ranges_max", u64::from(ctx.decoy.limits.ranges_max));
             self.finish_current(ctx);
         }
     }
@@ -155,7 +156,8 @@ impl Uploads {
         let number = self.numbers.saturating_add(1);
         let raw = (source == KeySource::Recovered).then_some(number.saturating_add(1));
         self.numbers = raw.unwrap_or(number);
-        ctx.tell(Event::UploadStarted {
+        // Who got the answer and why is told of every upload; `limits.uploads_max` bounds them.
+        ctx.tell_always(Event::UploadStarted {
             upload: number,
             answer: said.answer,
             reason: said.reason,

@@ -22,6 +22,9 @@ use tokio::sync::watch;
 /// A second Ctrl-C earlier than this is the first one, delivered twice.
 const INSISTING_AFTER: Duration = Duration::from_secs(1);
 
+/// How long a stop waits for a sink that takes nothing.
+const SINK_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Listen for visitors and catch what they bring
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -127,7 +130,11 @@ async fn serve(
     if let Some(events) = events {
         tokio::spawn(live::show(events, sensor.subscribe_progress(), args.verbose));
     }
-    signals.until_stop(&tellers).await;
+    if !signals.until_stop(&tellers, &sensor).await {
+        return Err(Failure::new(
+            "a thread that keeps the evidence has died of a fault; start again, which recovers",
+        ));
+    }
     let say = |text: &str| {
         // Nobody may be left to read it; the work goes on.
         let _ = if args.json {
@@ -270,7 +277,9 @@ impl Tellers {
     fn stop(mut self) {
         self.stop_triage();
         for pump in [self.stdout.take(), self.file.take()].into_iter().flatten() {
-            pump.stop();
+            if !pump.stop(SINK_PATIENCE) {
+                tracing::warn!("a sink takes nothing any more; what it lacks stays in the journal");
+            }
         }
     }
 }
@@ -309,20 +318,25 @@ impl Signals {
         })
     }
 
-    /// Returns when it is time to stop.
-    async fn until_stop(&mut self, tellers: &Tellers) {
+    /// Returns when it is time to stop; `false` where that is because nothing is kept any more.
+    async fn until_stop(&mut self, tellers: &Tellers, sensor: &Sensor) -> bool {
         let mut look = tokio::time::interval(Duration::from_secs(1));
         let mut warned = false;
         loop {
             tokio::select! {
-                _ = self.interrupt.recv() => return,
-                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return true,
+                _ = self.terminate.recv() => return true,
                 _ = self.hangup.recv() => tellers.reopen.store(true, Ordering::Relaxed),
                 // A reader that died is no reason to stop catching.
-                _ = look.tick(), if !warned => if tellers.nobody_listens() {
-                    tracing::warn!("nobody reads standard output any more; going on without it");
-                    warned = true;
-                },
+                _ = look.tick() => {
+                    if !sensor.is_working() {
+                        return false;
+                    }
+                    if !warned && tellers.nobody_listens() {
+                        tracing::warn!("nobody reads standard output any more; going on without it");
+                        warned = true;
+                    }
+                }
             }
         }
     }

@@ -115,6 +115,14 @@ impl Capture {
         Ok(Self { crew, running: Mutex::new(Some((threads, sealer))) })
     }
 
+    /// Whether every thread lives. A dead one means uploads that nobody writes.
+    pub(crate) fn is_working(&self) -> bool {
+        let running = lock(&self.running);
+        running.as_ref().is_some_and(|(threads, sealer)| {
+            sealer.is_working() && threads.iter().all(|thread| !thread.is_finished())
+        })
+    }
+
     /// An upload begins.
     pub(crate) fn begin(&self, attribution: Attribution, upload: u32, origin: Origin) -> Arc<Upload> {
         Arc::new(Upload {

@@ -32,6 +32,10 @@ impl Sealer {
         Ok(Self { entrance: Entrance(entrance), thread })
     }
 
+    pub(super) fn is_working(&self) -> bool {
+        !self.thread.is_finished()
+    }
+
     pub(super) fn entrance(&self) -> Entrance {
         self.entrance.clone()
     }
