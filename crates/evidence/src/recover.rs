@@ -4,7 +4,7 @@ use crate::install::wall_clock;
 use crate::samples::SampleId;
 use crate::spool::{Note, each_piece, place};
 use crate::store::{Batch, Capture, Changes, Closing, Recovered, hash_rest};
-use crate::writer::{CaptureItem, Item, Writer, unended};
+use crate::writer::{CaptureItem, Item, Writer, all_ended, unended};
 use crate::{StoreError, ranges, reader, schema};
 use roridula_proto::event::{CloseReason, Event, UploadState};
 use sha2::{Digest, Sha256};
@@ -172,5 +172,6 @@ fn end_connections(dir: &Path, writer: &mut Writer) -> Result<u64, StoreError> {
     for group in items.chunks(1024) {
         writer.commit(group, false).map_err(&fail)?;
     }
+    all_ended(writer.db()).map_err(&fail)?;
     Ok(ended)
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 const VERSION: i64 = 1;
 
 const TABLES: &str = "
--- What outlives a restart: the last connection id, the implant's generation.
+-- What outlives a restart: the implant's generation; the connection up to which all have ended.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 -- From which event on the sensor had which name.
 CREATE TABLE era (seq INTEGER PRIMARY KEY, sensor TEXT NOT NULL);

@@ -142,6 +142,7 @@ struct Inner {
     queue: SyncSender<Item>,
     thread: Mutex<Option<JoinHandle<()>>>,
     stalled: Arc<AtomicBool>,
+    ending: Arc<AtomicBool>,
     live: broadcast::Sender<Arc<Published>>,
     committed: watch::Receiver<Committed>,
     latest_id: AtomicU64,
@@ -174,7 +175,13 @@ impl Store {
         let (progress, committed) = watch::channel(Committed { seq: writer.seq(), captures: 0 });
         let stalled = Arc::new(AtomicBool::new(false));
         let (queue, items) = mpsc::sync_channel(options.queue_max.max(1));
-        let told = writing::Told { live: live.clone(), committed: progress, stalled: Arc::clone(&stalled) };
+        let ending = Arc::new(AtomicBool::new(false));
+        let told = writing::Told {
+            live: live.clone(),
+            committed: progress,
+            stalled: Arc::clone(&stalled),
+            ending: Arc::clone(&ending),
+        };
         let thread = writing::start(writer, items, told, Arc::clone(&spool))
             .map_err(StoreError::io("start the journal's thread for", dir))?;
         Ok(Self {
@@ -186,6 +193,7 @@ impl Store {
                 queue,
                 thread: Mutex::new(Some(thread)),
                 stalled,
+                ending,
                 live,
                 committed,
                 latest_id: AtomicU64::new(latest_id),
@@ -298,6 +306,12 @@ impl Store {
         self.inner.committed.clone()
     }
 
+    /// The process is about to end: from now on a journal that cannot be written is tried for two seconds a group
+    /// of events, then given up, loudly. Until then it is tried for ever.
+    pub fn ending(&self) {
+        self.inner.ending.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the journal cannot be written at present (the disk is full?). Nothing is lost meanwhile: the queue
     /// fills and senders wait. Whoever accepts should turn visitors away until it is over.
     pub fn is_stalled(&self) -> bool {
@@ -382,6 +396,7 @@ impl Store {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.ending.store(true, Ordering::Relaxed);
         let _ = self.queue.send(Item::Stop);
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {

@@ -447,12 +447,18 @@ pub(crate) struct Unended {
     open: Open,
 }
 
+/// Notes that every connection so far has its end, so that the next start need not look through all of them.
+pub(crate) fn all_ended(db: &Connection) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO meta SELECT 'ended', ifnull(max(n), 0) FROM connection";
+    db.execute(sql, []).map(drop)
+}
+
 /// All connections without an end.
 pub(crate) fn unended(db: &Connection) -> rusqlite::Result<Vec<Unended>> {
     let sql = "SELECT k.n, k.id, k.at, k.source, p.address, max(e.seq), count(e.seq), max(e.time)
         FROM connection k JOIN endpoint p ON p.n = k.endpoint
         LEFT JOIN event e ON e.seq >= k.first AND e.conn = k.n
-        WHERE NOT EXISTS (SELECT 1 FROM ending WHERE conn = k.n) GROUP BY k.n";
+        WHERE k.n > ifnull((SELECT value FROM meta WHERE key = 'ended'), 0) AND NOT EXISTS (SELECT 1 FROM ending WHERE conn = k.n) GROUP BY k.n";
     let mut statement = db.prepare(sql)?;
     let rows = statement.query_map([], |row| {
         let address = |at| {

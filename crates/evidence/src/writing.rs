@@ -21,7 +21,7 @@ const BETWEEN: Duration = Duration::from_millis(3);
 const IDLE: Duration = Duration::from_millis(1500);
 /// How long a journal that cannot be written is left alone before the next try.
 const RETRY: Duration = Duration::from_millis(200);
-/// Tries after which a journal that cannot be written holds up the end of the process no longer.
+/// Tries after which a group of events that cannot be written holds up the end of the process no longer.
 const LAST_TRIES: u32 = 10;
 
 /// Who learns of a commit.
@@ -30,6 +30,8 @@ pub(crate) struct Told {
     pub(crate) committed: watch::Sender<Committed>,
     /// Set while the journal cannot be written.
     pub(crate) stalled: Arc<AtomicBool>,
+    /// Set when the process is about to end.
+    pub(crate) ending: Arc<AtomicBool>,
 }
 
 /// Starts the thread. It ends after [`Item::Stop`], or when every sender is gone.
@@ -76,7 +78,7 @@ impl Writing {
             }
             group.extend(items.try_iter().take(GROUP_MAX - 1));
             let stop = group.iter().any(|item| matches!(item, Item::Stop));
-            self.commit(&mut group, stop);
+            self.commit(&mut group);
             committed_at = Some(Instant::now());
             if stop {
                 break;
@@ -86,7 +88,7 @@ impl Writing {
     }
 
     /// Commits a group, trying again until it is in; one item that the journal refuses for good is left out.
-    fn commit(&mut self, group: &mut Vec<Item>, stop: bool) {
+    fn commit(&mut self, group: &mut Vec<Item>) {
         self.dirty = true;
         let mut told_at: Option<Instant> = None;
         for tries in 1u32.. {
@@ -108,7 +110,7 @@ impl Writing {
                     self.told.stalled.store(true, Ordering::Relaxed);
                 }
             }
-            if stop && tries >= LAST_TRIES {
+            if self.told.ending.load(Ordering::Relaxed) && tries >= LAST_TRIES {
                 tracing::error!(lost = group.len(), "the journal could not be written before the end");
                 return group.clear();
             }

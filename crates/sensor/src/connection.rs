@@ -145,7 +145,7 @@ async fn settle(visit: &mut Visit, stream: &mut TcpStream, mut after: After) -> 
     for upload in visit.full_uploads() {
         upload.room().await;
     }
-    if after.over {
+    if after.hang_up {
         // What we sent is to arrive even where unread bytes are left, so our side is closed first.
         let _ = tokio::io::AsyncWriteExt::shutdown(stream).await;
     }

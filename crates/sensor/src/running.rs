@@ -104,6 +104,7 @@ impl Sensor {
     /// event is on the disk. Tells `sensor.stopped`.
     pub async fn shutdown(self) -> Served {
         let desk = self.desk;
+        desk.store.ending();
         let _ = desk.closing.send(true);
         // Each task holds a receiver until it has told its end.
         desk.closing.closed().await;

@@ -10,6 +10,8 @@
 //! in the kernel's hands, safe from a `kill -9`, about a millisecond later.
 
 mod seal;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use roridula_evidence::{Attribution, Store};

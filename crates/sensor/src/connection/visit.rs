@@ -52,6 +52,8 @@ pub(super) struct After {
     pub(super) waiting: Vec<Waiting>,
     /// Whether the connection is over.
     pub(super) over: bool,
+    /// Whether it was the decoy that ended it.
+    pub(super) hang_up: bool,
 }
 
 impl Visit {
@@ -194,7 +196,8 @@ impl Visit {
             self.recorder = None;
             self.desk.faults.fetch_add(1, Ordering::Relaxed);
         }
-        self.over = output.close.is_some() || matches!(input, Input::Ended(_));
+        after.hang_up = output.close.is_some() && !matches!(input, Input::Ended(_));
+        self.over = after.hang_up || matches!(input, Input::Ended(_));
         self.capture(output);
         self.publish(output, after);
         after.over = self.over;
