@@ -55,8 +55,8 @@ fn ranges(ranges: &[[u64; 2]]) -> Vec<ByteRange> {
     ranges.iter().copied().map(ByteRange::from).collect()
 }
 
-fn end(state: UploadState, total: u64, present: &[[u64; 2]]) -> End {
-    End { state, total: Some(total), ranges: ranges(present) }
+fn end(state: UploadState, total: u64, present: &[[u64; 2]]) -> Option<End> {
+    Some(End { state, total: Some(total), ranges: ranges(present) })
 }
 
 #[test]
@@ -152,6 +152,16 @@ fn a_full_buffer_makes_the_task_wait_and_only_so_long() {
 fn an_upload_without_a_byte_is_no_sample() {
     let rig = rig();
     rig.begin(1).end(end(UploadState::Partial, 5, &[]));
+    assert!(rig.finish().is_empty());
+}
+
+#[test]
+fn what_is_to_be_forgotten_leaves_nothing() {
+    let rig = rig();
+    let upload = rig.begin(1);
+    upload.push(0, b"a repeat", false);
+    upload.push(0, b"another!", true);
+    upload.end(None);
     assert!(rig.finish().is_empty());
 }
 

@@ -277,6 +277,7 @@ impl Visit {
     fn fault(&mut self, now: Timestamp, input: Input<'_>, after: &mut After) {
         self.over = true;
         after.over = true;
+        after.hang_up = true;
         self.desk.faults.fetch_add(1, Ordering::Relaxed);
         let id = self.attribution.connection;
         if let Some(recorder) = &mut self.recorder {
