@@ -256,7 +256,14 @@ impl Drive {
             replayed.is_ok_and(|replayed| replayed.same_replies == Some(true)),
             "other replies in the replay"
         );
-        assert_eq!(again.uploads, self.holder.uploads, "other uploads in the replay");
+        for (number, held) in &self.holder.uploads {
+            let replayed = again.uploads.get(number);
+            let other =
+                replayed.and_then(|again| held.0.iter().find(|(at, byte)| again.0.get(at) != Some(byte)));
+            let lengths = (held.0.len(), replayed.map(|again| again.0.len()));
+            assert_eq!(other, None, "upload {number} is another in the replay, {lengths:?} bytes");
+        }
+        assert!(again.uploads == self.holder.uploads, "more uploads in the replay");
     }
 }
 

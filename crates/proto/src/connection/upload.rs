@@ -181,7 +181,6 @@ impl Upload {
         let same_as =
             before.filter(|before| before.marks.contains(chunk.offset, hash)).map(|before| before.number);
         self.known = self.known.saturating_add(u64::from(same_as.is_some()));
-        self.marks.add(chunk.offset, hash);
         let len = u64::try_from(kept.len()).unwrap_or(0);
         let range = ByteRange { start: chunk.offset, end: chunk.offset.saturating_add(len) };
         let parts = self.ranges.parts(range);
@@ -197,6 +196,8 @@ impl Upload {
             }
         }
         if all_free {
+            // Only what stands in the sample as it came is known again.
+            self.marks.add(chunk.offset, hash);
             // What the upload before had too is in its sample, whatever becomes of this one.
             self.span(ctx, chunk, kept.len(), same_as.unwrap_or(self.number));
         } else if !kept.is_empty() {

@@ -360,6 +360,10 @@ fn run(text: &str) -> Parsed<Run> {
             (name, _) => return Err(format!("`{name}` is no part of a run")),
         }
     }
+    let (count, listed) = (crate::wire::reader::size(run.count), run.offsets.len());
+    if (listed != 0 && listed != count) || run.values.len() != run.varying.len().saturating_mul(count) {
+        return Err("a run lists offsets and values for each of its messages, or none".to_owned());
+    }
     if run.count > COUNT_MAX {
         return Err(format!("count={} is over {COUNT_MAX}", run.count));
     }
