@@ -16,7 +16,7 @@ use tokio::sync::{broadcast, watch};
 const GROUP_MAX: usize = 1024;
 /// Shortest time from one commit to the next. A commit costs the same for one event as for fifty, so under a
 /// flood of visitors those of a few milliseconds go together; after a pause the first one goes at once.
-const BETWEEN: Duration = Duration::from_millis(3);
+const BETWEEN: Duration = Duration::from_millis(5);
 /// Without work for this long, the WAL is written back and the spool's free slots are given up.
 const IDLE: Duration = Duration::from_millis(1500);
 /// How long a journal that cannot be written is left alone before the next try.

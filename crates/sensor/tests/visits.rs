@@ -168,7 +168,7 @@ fn visitors_over_the_bound_are_turned_away_and_told_together() {
 }
 
 #[test]
-fn a_visitor_who_never_reads_is_read_to_its_end() {
+fn a_visitor_who_sends_and_never_reads_is_let_go() {
     let dir = tempfile::tempdir().unwrap();
     let rig = Rig::start(dir.path(), SensorOptions { write_secs_max: 1, ..SensorOptions::default() });
     let mut stream = connect(rig.address, "127.0.0.2");
@@ -183,15 +183,10 @@ fn a_visitor_who_never_reads_is_read_to_its_end() {
     let len = echo.len() as u32;
     echo.splice(..0, len.to_be_bytes());
     stream.set_write_timeout(Some(rig::DEADLINE)).unwrap();
-    // Far more than the sockets' buffers hold: a server that waited for its replies to be taken would stop reading.
-    for _ in 0..8000 {
-        stream.write_all(&echo).unwrap();
-    }
-    drop(stream);
+    while stream.write_all(&echo).is_ok() {}
     let closed = wait_for("its end", || events(dir.path(), "connection.closed").pop());
-    let Event::ConnectionClosed { reason, bytes_in, .. } = closed.event else { unreachable!() };
-    assert!(matches!(reason, CloseReason::PeerReset | CloseReason::PeerClosed), "{reason}");
-    assert!(bytes_in > 20 * 1024 * 1024, "{bytes_in} bytes were read");
+    let Event::ConnectionClosed { reason, .. } = closed.event else { unreachable!() };
+    assert_eq!(reason, CloseReason::PeerReset);
     rig.stop();
 }
 
