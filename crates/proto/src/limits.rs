@@ -17,6 +17,8 @@ pub struct Limits {
     pub transcript_bytes_max: u32,
     /// Everything that one connection may own, in bytes.
     pub connection_bytes_max: u32,
+    /// Bytes that one connection may send in all.
+    pub stream_bytes_max: u64,
     /// Bytes kept of one upload; a longer one ends as `oversize`.
     pub upload_bytes_max: u64,
     /// Uploads that one connection may begin.
@@ -49,6 +51,7 @@ impl Default for Limits {
             transactions_max: 8,
             transcript_bytes_max: 32 * 1024,
             connection_bytes_max: 192 * 1024,
+            stream_bytes_max: 1024 * 1024 * 1024,
             upload_bytes_max: 32 * 1024 * 1024,
             uploads_max: 64,
             ranges_max: 2048,

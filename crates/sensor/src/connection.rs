@@ -122,21 +122,13 @@ fn tick(visit: &mut Visit, timer: Pin<&mut Sleep>) -> After {
 }
 
 /// Does what could not be done at once. Says whether the connection goes on.
-async fn settle(visit: &mut Visit, stream: &mut TcpStream, mut after: After) -> bool {
+async fn settle(visit: &mut Visit, stream: &mut TcpStream, after: After) -> bool {
     if !after.unsent.is_empty() {
         let write = send(stream, &after.unsent, &after.unsent_writes);
         let limit = Duration::from_secs(visit.desk.options.write_secs_max);
-        match tokio::time::timeout(limit, write).await {
-            Ok(Ok(())) => {}
-            // It is gone: what it had sent is still read to the end.
-            Ok(Err(_)) => visit.set_deaf(),
-            // It sends and never listens: it is not talking to us.
-            Err(_) if !after.over => {
-                let last = visit.end(Ending::Reset);
-                after.over = last.over;
-                after.waiting.extend(last.waiting);
-            }
-            Err(_) => {}
+        if !matches!(tokio::time::timeout(limit, write).await, Ok(Ok(()))) {
+            // It does not take our replies, or is gone: what it sends is read to the end, within the bounds.
+            visit.set_deaf();
         }
     }
     for waiting in after.waiting {

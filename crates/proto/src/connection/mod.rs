@@ -141,6 +141,10 @@ impl Connection {
         self.tally.bytes_in =
             self.tally.bytes_in.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let (mut ctx, deframer, smb1) = self.step(now, output);
+        if ctx.tally.bytes_in > ctx.decoy.limits.stream_bytes_max {
+            ctx.limit("stream_bytes_max", ctx.decoy.limits.stream_bytes_max);
+            ctx.close(CloseReason::Limit);
+        }
         while ctx.output.close.is_none() {
             ctx.output.consumed = deframer.consumed();
             match deframer.next(&mut bytes) {

@@ -58,6 +58,7 @@ limit_fields!(
     transactions_max,
     transcript_bytes_max,
     connection_bytes_max,
+    stream_bytes_max,
     upload_bytes_max,
     uploads_max,
     ranges_max,

@@ -291,3 +291,19 @@ fn events_are_bounded_and_the_rest_is_counted() {
     let closed = |event: &Event| matches!(event, Event::ConnectionClosed { events_dropped: 4, .. });
     assert!(client.events.len() <= 7 && client.has(closed), "{:?}", client.events);
 }
+
+#[test]
+fn a_connection_may_send_only_so_much() {
+    let mut decoy = decoy();
+    decoy.limits.stream_bytes_max = 1000;
+    let mut client = Client::new(decoy);
+    for _ in 0..250 {
+        client.give(Input::Bytes(&[0x85, 0, 0, 0]));
+    }
+    assert!(!client.is_closing(), "1000 bytes are allowed");
+    client.give(Input::Bytes(&[0x85]));
+    assert!(
+        client.has(|event| matches!(event, Event::LimitReached { limit, .. } if limit == "stream_bytes_max"))
+    );
+    assert!(client.has(|event| matches!(event, Event::ConnectionClosed { reason: CloseReason::Limit, .. })));
+}

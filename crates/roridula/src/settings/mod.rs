@@ -246,6 +246,7 @@ impl Settings {
             ("limits.reassembly_bytes_max", limits.reassembly_bytes_max.into(), 4608, 64 * MIB),
             ("limits.transactions_max", limits.transactions_max.into(), 1, 1024),
             ("limits.transcript_bytes_max", limits.transcript_bytes_max.into(), 0, 64 * MIB),
+            ("limits.stream_bytes_max", limits.stream_bytes_max, 1, most),
             ("limits.upload_bytes_max", limits.upload_bytes_max, 1, most),
             ("limits.uploads_max", limits.uploads_max.into(), 1, 1_000_000),
             ("limits.ranges_max", limits.ranges_max.into(), 1, 1_000_000),
