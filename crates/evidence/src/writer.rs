@@ -81,6 +81,8 @@ struct Rows {
     connection: i64,
     body: i64,
     open: HashMap<ConnectionId, Open>,
+    /// What `open` held before this transaction's changes, the earliest first.
+    undo: Vec<(ConnectionId, Option<Open>)>,
     bodies: HashMap<Event, i64>,
     endpoints: HashMap<SocketAddr, i64>,
     samples: HashMap<SampleId, (i64, Hashes)>,
@@ -127,6 +129,8 @@ impl Writer {
 
     fn transact(&mut self, items: &[Item], tell: bool) -> rusqlite::Result<Vec<Arc<Published>>> {
         self.rows.tell = tell.then(Vec::new);
+        self.rows.undo.clear();
+        let before = (self.rows.seq, self.rows.connection, self.rows.body);
         let transaction = self.db.unchecked_transaction()?;
         let mut result = items.iter().try_for_each(|item| self.rows.write(&transaction, item));
         if result.is_ok() {
@@ -135,8 +139,7 @@ impl Writer {
             drop(transaction);
         }
         if let Err(error) = result {
-            // What was remembered since the beginning of the transaction is not so.
-            self.rows = Rows::load(&self.db, Arc::clone(&self.rows.sensor))?;
+            self.rows.forget_since(before);
             return Err(error);
         }
         Ok(self.rows.tell.take().unwrap_or_default())
@@ -152,6 +155,7 @@ impl Rows {
             connection: latest("SELECT ifnull(max(n), 0) FROM connection")?,
             body: latest("SELECT ifnull(max(n), 0) FROM body")?,
             open: HashMap::new(),
+            undo: Vec::new(),
             bodies: HashMap::new(),
             endpoints: HashMap::new(),
             samples: HashMap::new(),
@@ -161,6 +165,29 @@ impl Rows {
             rows.open.insert(unended.attribution.connection, unended.open);
         }
         Ok(rows)
+    }
+
+    /// What was remembered since the beginning of a transaction that failed is not so.
+    fn forget_since(&mut self, (seq, connection, body): (u64, i64, i64)) {
+        (self.seq, self.connection, self.body) = (seq, connection, body);
+        while let Some((id, open)) = self.undo.pop() {
+            match open {
+                Some(open) => self.open.insert(id, open),
+                None => self.open.remove(&id),
+            };
+        }
+        self.bodies.clear();
+        self.endpoints.clear();
+        self.samples.clear();
+    }
+
+    /// Remembers how far a connection is, or forgets it.
+    fn set_open(&mut self, id: ConnectionId, open: Option<Open>) {
+        let before = match open {
+            Some(open) => self.open.insert(id, open),
+            None => self.open.remove(&id),
+        };
+        self.undo.push((id, before));
     }
 
     fn write(&mut self, db: &Connection, item: &Item) -> rusqlite::Result<()> {
@@ -186,7 +213,7 @@ impl Rows {
             }
         }
         let Some(closing) = &batch.closing else { return self.remember(db, whose.connection, open) };
-        self.open.remove(&whose.connection);
+        self.set_open(whose.connection, None);
         let sql = "INSERT OR REPLACE INTO ending VALUES (?, ?, ?, ?, ?, ?, ?)";
         db.prepare_cached(sql)?
             .execute(params![
@@ -203,8 +230,8 @@ impl Rows {
 
     /// Notes how far an open connection is, or that one which has ended told something more.
     fn remember(&mut self, db: &Connection, id: ConnectionId, open: Open) -> rusqlite::Result<()> {
-        if let Some(known) = self.open.get_mut(&id) {
-            *known = open;
+        if self.open.contains_key(&id) {
+            self.set_open(id, Some(open));
             return Ok(());
         }
         let sql = "UPDATE ending SET last = ?, events = events + ? WHERE conn = ?";
@@ -236,7 +263,7 @@ impl Rows {
             self.seq as i64 + 1,
         ])?;
         let open = Open { n: self.connection, last: self.seq, events: 0 };
-        self.open.insert(whose.connection, open);
+        self.set_open(whose.connection, Some(open));
         Ok(open)
     }
 
@@ -483,4 +510,66 @@ pub(crate) fn unended(db: &Connection) -> rusqlite::Result<Vec<Unended>> {
         })
     })?;
     rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Closing;
+    use crate::{EventFilter, Reader, schema};
+    use roridula_proto::event::{CloseReason, Transport};
+
+    fn batch(id: u64, event: Event, closing: bool) -> Item {
+        let attribution = Attribution {
+            connection: ConnectionId(id),
+            at: WallClock(id),
+            source: "192.0.2.1:1".parse().unwrap(),
+            destination: "192.0.2.2:445".parse().unwrap(),
+        };
+        let closing = closing.then(Closing::default);
+        let batch =
+            Batch { attribution, events: vec![(WallClock(id), event)], changes: Changes::default(), closing };
+        Item::Batch { batch, transcript: None }
+    }
+
+    fn opened(id: u64) -> Item {
+        batch(id, Event::ConnectionOpened { transport: Transport::DirectTcp }, false)
+    }
+
+    fn closed(id: u64) -> Item {
+        let closed = Event::ConnectionClosed {
+            reason: CloseReason::PeerClosed,
+            duration_us: 1,
+            bytes_in: 0,
+            bytes_out: 0,
+            events_dropped: 0,
+        };
+        batch(id, closed, true)
+    }
+
+    #[test]
+    fn a_transaction_that_failed_can_be_tried_again_as_if_it_had_never_been() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::new(schema::open_to_write(dir.path()).unwrap(), "t").unwrap();
+        writer.commit(&[opened(1), opened(2)], false).unwrap();
+        // Everything of it succeeds but the end: the disk is full.
+        let group = [closed(1), opened(3), closed(3), opened(4)];
+        let pages: i64 = writer.db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        writer.db.execute_batch(&format!("PRAGMA max_page_count = {pages}")).unwrap();
+        let huge = Event::LimitReached { limit: "x".repeat(100_000), value: 0 };
+        let too_much = [closed(1), opened(3), closed(3), opened(4), batch(2, huge, false)];
+        for _ in 0..3 {
+            let error = writer.commit(&too_much, true).unwrap_err();
+            assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull));
+        }
+        writer.db.execute_batch("PRAGMA max_page_count = 1000000").unwrap();
+        let told = writer.commit(&group, true).unwrap();
+        assert_eq!(told.iter().map(|event| event.seq).collect::<Vec<_>>(), [3, 4, 5, 6]);
+        let left: Vec<u64> =
+            unended(writer.db()).unwrap().iter().map(|left| left.attribution.connection.0).collect();
+        assert_eq!(left, [2, 4]);
+        let events =
+            Reader::open(dir.path()).unwrap().events(0, &EventFilter::default(), 100).unwrap().events;
+        assert_eq!(events.len(), 6);
+    }
 }
