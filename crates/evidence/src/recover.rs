@@ -9,6 +9,7 @@ use crate::{StoreError, ranges, reader, schema};
 use roridula_proto::event::{CloseReason, Event, UploadState};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Makes partial samples of the uploads in `dir/spool` and ends the connections that were open. Gives the first
@@ -47,6 +48,8 @@ fn notes(spool: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
             (Some(number), Some("note")) => notes.push((number, path)),
             // Data without a note was never claimed by one.
             (Some(_), Some("data")) if !path.with_extension("note").exists() => drop(fs::remove_file(&path)),
+            // Half of a sample that is made again from its data.
+            (Some(_), Some("joined")) => drop(fs::remove_file(&path)),
             _ => {}
         }
     }
@@ -84,6 +87,9 @@ fn recover_slot(dir: &Path, path: &Path, writer: &mut Writer) -> Result<bool, St
             .map_err(StoreError::io("read", &place))?;
         return record(&note, id, hashes, writer, path);
     }
+    // It may have been killed between its protection and its renaming.
+    fs::set_permissions(&data_path, fs::Permissions::from_mode(0o600))
+        .map_err(StoreError::io("open", &data_path))?;
     let data = File::options()
         .read(true)
         .write(true)

@@ -367,6 +367,41 @@ fn what_had_arrived_when_the_process_was_killed_becomes_partial_samples() {
 }
 
 #[test]
+fn a_sample_killed_on_its_way_to_its_place_is_found_wherever_it_was() {
+    use std::os::unix::fs::PermissionsExt;
+    // Protected but not renamed; renamed but not on record.
+    for renamed in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let whose = accept(&store, "203.0.113.1:1");
+        opened(&store, whose);
+        let mut slot = store.slot(&whose, 1, Origin::DoublePulsar).unwrap();
+        slot.write(0, b"on its way").unwrap();
+        committed(dir.path(), 1);
+        let copy = kill(store, dir.path());
+        drop(slot);
+        let (spool, id) = (copy.path().join("spool"), name(b"on its way"));
+        let note = std::fs::read_to_string(spool.join("0.note")).unwrap();
+        let sealed = note.replace("\"sealed\":null", &format!("\"sealed\":\"{id}\""));
+        assert_ne!(sealed, note);
+        std::fs::write(spool.join("0.note"), sealed).unwrap();
+        let data = spool.join("0.data");
+        std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o400)).unwrap();
+        std::fs::write(spool.join("0.joined"), "half").unwrap();
+        if renamed {
+            let place = id.path(copy.path());
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::rename(data, place).unwrap();
+        }
+        assert_eq!(open(copy.path()).recovered().samples, 1);
+        let reader = Reader::open(copy.path()).unwrap();
+        assert_eq!(std::fs::read(reader.sample_path(id)).unwrap(), b"on its way");
+        assert_eq!(reader.captures(id).unwrap().len(), 1);
+        assert_eq!(std::fs::read_dir(spool).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn an_upload_killed_after_its_last_byte_is_complete() {
     use roridula_proto::event::{Answer, KeySource, Reason};
     let dir = tempfile::tempdir().unwrap();
