@@ -179,6 +179,8 @@ impl Visit {
         if handled.is_err() {
             return self.fault(now, input, after);
         }
+        // Before the reply: whoever has been answered and comes again finds things changed.
+        let changes = self.change(now, output);
         if let Some(stream) = stream.filter(|_| !self.deaf) {
             send_now(stream, output, after);
         }
@@ -199,7 +201,7 @@ impl Visit {
         after.hang_up = output.close.is_some() && !matches!(input, Input::Ended(_));
         self.over = after.hang_up || matches!(input, Input::Ended(_));
         self.capture(output);
-        self.publish(output, after);
+        self.publish(output, changes, after);
         after.over = self.over;
         if !self.over {
             self.tell_progress();
@@ -209,6 +211,15 @@ impl Visit {
                 self.step(Input::Ended(Ending::Limit), output, None, after);
             }
         }
+    }
+
+    /// Tells other connections what this one changed; gives what has to outlive a restart.
+    fn change(&self, now: Timestamp, output: &Output) -> Changes {
+        if output.changes.is_empty() {
+            return Changes::default();
+        }
+        let source = self.attribution.source.ip().to_canonical();
+        self.desk.shared.apply(source, self.attribution.at.at(now), &output.changes)
     }
 
     /// Hands payload to the capture.
@@ -240,18 +251,11 @@ impl Visit {
     }
 
     /// Puts events on record, and the end.
-    fn publish(&mut self, output: &mut Output, after: &mut After) {
-        if output.events.is_empty() && output.changes.is_empty() && !self.over {
+    fn publish(&mut self, output: &mut Output, changes: Changes, after: &mut After) {
+        if output.events.is_empty() && changes == Changes::default() && !self.over {
             return;
         }
         let at = self.attribution.at;
-        let now = at.at(self.now());
-        let changes = match output.changes.is_empty() {
-            true => Changes::default(),
-            false => {
-                self.desk.shared.apply(self.attribution.source.ip().to_canonical(), now, &output.changes)
-            }
-        };
         let events = output.events.drain(..).map(|(when, event)| (at.at(when), event)).collect();
         let closing = self.over.then(|| self.closing());
         let batch = Batch { attribution: self.attribution, events, changes, closing };
