@@ -18,6 +18,8 @@ use tokio::sync::broadcast::error::RecvError;
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// …or when so much more of it is here.
 const PROGRESS_PERCENT: u128 = 25;
+/// Lines that are there at once are written at once, up to about this much.
+const BATCH_BYTES_MAX: usize = 16 * 1024;
 /// Uploads whose last line is remembered.
 const UPLOADS_MAX: usize = 4096;
 
@@ -42,9 +44,19 @@ pub(crate) async fn show(
                 Err(RecvError::Closed) => { uploading = false; None }
             },
         };
-        if let Some(line) = line
-            && writeln!(std::io::stdout().lock(), "{line}").is_err()
+        let Some(mut text) = line else { continue };
+        text.push('\n');
+        // A flood is written in large pieces: a system call and a wake-up for each line would cost more than
+        // the visitors themselves.
+        while text.len() < BATCH_BYTES_MAX
+            && let Ok(event) = events.try_recv()
         {
+            if let Some(line) = view.event(&event) {
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+        if std::io::stdout().lock().write_all(text.as_bytes()).is_err() {
             return;
         }
     }
