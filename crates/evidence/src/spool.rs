@@ -21,6 +21,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Free slots that are kept warm; more are given back to the file system at once.
 const WARM_MAX: usize = 64;
@@ -38,6 +39,8 @@ struct Files {
     number: u64,
     data: File,
     note: File,
+    /// Since when nobody has used them.
+    idle_since: Instant,
 }
 
 /// What a note says.
@@ -118,7 +121,21 @@ impl Spool {
         let data = create("data").inspect_err(|_| {
             let _ = fs::remove_file(self.dir.join(format!("{number}.note")));
         })?;
-        Ok(Files { number, data, note })
+        Ok(Files { number, data, note, idle_since: Instant::now() })
+    }
+
+    /// Gives the space of slots that were free for `age` back to the file system: under steady traffic there is no
+    /// idle moment in which all could go.
+    pub(crate) fn trim_older(&self, age: Duration) {
+        let old = {
+            let mut free = self.lock();
+            // Used as a stack, so that the oldest stand first.
+            let fresh = free.partition_point(|files| files.idle_since.elapsed() >= age);
+            free.drain(..fresh).collect::<Vec<_>>()
+        };
+        for files in old {
+            self.discard(files);
+        }
     }
 
     /// Gives the space of all free slots back to the file system.
@@ -199,9 +216,10 @@ impl Slot {
 
     /// Gives the files up for the next upload: what is in them is kept elsewhere, or was nothing.
     pub fn recycle(mut self) {
-        let Some(files) = self.files.take() else { return };
+        let Some(mut files) = self.files.take() else { return };
         let mut free = self.spool.lock();
         if free.len() < WARM_MAX && files.note.write_all_at(b"free\n", 0).is_ok() {
+            files.idle_since = Instant::now();
             free.push(files);
         } else {
             drop(free);

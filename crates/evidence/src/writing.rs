@@ -80,6 +80,7 @@ impl Writing {
             let stop = group.iter().any(|item| matches!(item, Item::Stop));
             self.commit(&mut group);
             committed_at = Some(Instant::now());
+            self.spool.trim_older(IDLE);
             if stop {
                 break;
             }

@@ -146,7 +146,8 @@ words! {
 words! {
     /// What there is of a sample.
     UploadState {
-        /// Every byte up to the total that the sender announced.
+        /// Every byte up to the total that the sender announced. Whoever announced too little and goes on begins
+        /// another upload.
         Complete = "complete",
         /// Less than the total; `ranges` says which bytes are here.
         Partial = "partial",

@@ -34,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("connection_cuts", connection_cuts),
     ("connection_operations", connection_operations),
     ("deframer", deframer),
+    ("implant", implant),
     ("security_blob", security_blob),
     ("smb1_messages", smb1_messages),
     ("transcript", transcript),
@@ -318,6 +319,22 @@ pub fn connection_operations(data: &[u8]) {
     for _ in 0..64 {
         let Ok(operation) = reader.u8("operation") else { break };
         if operation_step(&mut drive, &base, &mut reader, &mut frame, operation).is_none() {
+            break;
+        }
+    }
+    drive.finish(&base);
+}
+
+/// The implant alone: chunks whose place, size, total and key are fuzzed, one after the other.
+pub fn implant(data: &[u8]) {
+    let base = decoy();
+    let mut drive = Drive::new(&base);
+    log_on(&mut drive);
+    let mut reader = Reader::new(data);
+    let mut frame = Vec::new();
+    for _ in 0..64 {
+        let Ok(operation) = reader.u8("operation") else { break };
+        if exec(&mut drive, &base, &mut reader, &mut frame, operation).is_none() {
             break;
         }
     }

@@ -19,7 +19,8 @@ pub struct Limits {
     pub connection_bytes_max: u32,
     /// Bytes that one connection may send in all.
     pub stream_bytes_max: u64,
-    /// Bytes kept of one upload; a longer one ends as `oversize`.
+    /// Bytes kept of one upload; a longer one ends as `oversize`, and its sender is told what the implant tells
+    /// when it has no memory for so much.
     pub upload_bytes_max: u64,
     /// Uploads that one connection may begin.
     pub uploads_max: u32,

@@ -1,7 +1,7 @@
 //! Rights: who the honeypot becomes once its ports are bound, and what a triage worker may not do.
 
 use crate::cli::Failure;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Uid, User, setgid, setgroups, setuid};
 use std::fmt;
 use std::fs::{self, DirBuilder};
@@ -142,6 +142,18 @@ pub(crate) fn settle(data: &Path, plan: &Plan) -> Result<(), Failure> {
         }
     }
     nix::sys::prctl::set_no_new_privs().map_err(|error| Failure::new(format!("no_new_privs: {error}")))
+}
+
+/// Files that the honeypot opens besides its visitors' sockets: journal, spool, sinks, triage.
+const FILES_BESIDES: u64 = 256;
+
+/// Raises the limit of open files as far as it goes, and gives how many visitors that allows: each is a socket, and
+/// a tenth of them may have an upload's two files open.
+pub(crate) fn raise_open_files() -> u64 {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, hard)| {
+        if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft }
+    });
+    limit.saturating_sub(FILES_BESIDES).saturating_mul(10).checked_div(12).unwrap_or(0).max(16)
 }
 
 /// Gives the data directory, and in it what is ours, to the user.

@@ -8,6 +8,7 @@ use crate::{decoy, live};
 use clap::Args;
 use roridula_desk::sink::{Cursor, JsonLines, Lines, Pump, PumpHandle, Rotation, Sink, SinkError};
 use roridula_evidence::{Committed, Options, Reader, Store};
+use roridula_proto::connection::Policy;
 use roridula_sensor::{BindError, Bound, Sensor};
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
@@ -49,7 +50,7 @@ pub(crate) struct RunArgs {
 
 /// Runs until it is told to stop.
 pub(crate) fn run(args: &RunArgs, data: &Path) -> Result<(), Failure> {
-    let settings = args.settings.load()?;
+    let mut settings = args.settings.load()?;
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
@@ -57,6 +58,14 @@ pub(crate) fn run(args: &RunArgs, data: &Path) -> Result<(), Failure> {
         // A standard error that cannot be written (a full disk, a closed terminal) must not cost a thread.
         .log_internal_errors(false)
         .init();
+    let visitors = sandbox::raise_open_files();
+    if visitors < u64::from(settings.gate.connections_max) {
+        tracing::warn!(
+            "gate.connections_max is {visitors} instead of {}: this process may open no more files (ulimit -Hn)",
+            settings.gate.connections_max
+        );
+        settings.gate.connections_max = u32::try_from(visitors).unwrap_or(u32::MAX);
+    }
     let bound = bind_all(&settings.listen)?;
     // From here on nothing needs root; no thread runs yet, so that all of them will be the new user's.
     let plan = sandbox::plan(data, settings.run_as.as_deref())?;
@@ -86,7 +95,7 @@ pub(super) fn bind_help(error: &BindError) -> String {
                  as root, which it gives up     sudo {program} run\n  \
                  as a service                   deploy/roridula.service, see docs/operate.md\n  \
                  a right for this file          sudo setcap cap_net_bind_service=+ep {program}\n  \
-                 a redirect                     sudo iptables -t nat -A PREROUTING -p tcp --dport {port} -j REDIRECT --to-ports 4445\n  \
+                 a redirect of port 445         sudo iptables -t nat -A PREROUTING -p tcp --dport 445 -j REDIRECT --to-ports 4445\n  \
                  {:30} and roridula run --listen 0.0.0.0:4445",
                 ""
             )
@@ -203,6 +212,12 @@ fn banner(settings: &Settings, data: &Path, plan: &Plan, sensor: &Sensor) -> Res
         Plan::StayRoot(why) => writeln!(out, "  WARNING  still root: {why}")?,
         Plan::Become { name, .. } => writeln!(out, "  runs as  {name}")?,
         Plan::Myself => {}
+    }
+    if implant.policy == Policy::AfterExploit {
+        writeln!(
+            out,
+            "  note     no exploit is recognised to its end yet: with after-exploit nobody is answered"
+        )?;
     }
     let option = format!("--data {}", data.display());
     writeln!(out, "  next     roridula samples list {option}      what was caught")?;
