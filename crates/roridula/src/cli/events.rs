@@ -4,6 +4,7 @@ use super::{Failure, out, reader};
 use clap::Args;
 use roridula_evidence::{EventFilter, Published};
 use roridula_proto::connection::ConnectionId;
+use roridula_proto::event::CATALOGUE;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::Path;
@@ -51,6 +52,13 @@ pub(crate) struct EventsArgs {
 
 /// Prints them.
 pub(crate) fn run(args: &EventsArgs, data: &Path) -> Result<(), Failure> {
+    for id in &args.ids {
+        let known = |known: &str| known == id || (id.ends_with('.') && known.starts_with(id.as_str()));
+        if !CATALOGUE.iter().any(|spec| known(spec.id)) {
+            let ids: Vec<_> = CATALOGUE.iter().map(|spec| spec.id).collect();
+            return Err(Failure(format!("--id {id}: no event has this id; there are {}", ids.join(", "))));
+        }
+    }
     let reader = reader(data)?;
     let filter = EventFilter { ids: args.ids.clone(), connection: args.connection, source: args.source };
     let mut after = match (args.since, args.last) {
