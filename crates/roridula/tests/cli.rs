@@ -363,3 +363,25 @@ fn the_live_view_tells_each_stage_in_its_order() {
     assert!(places.is_sorted(), "{places:?}: {text}");
     assert!(!text.contains('\u{1b}'), "colour without a terminal: {text}");
 }
+
+#[test]
+fn with_few_open_files_visitors_are_turned_away_and_captures_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut program = Command::new("sh");
+    program.args(["-c", "ulimit -n 400; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_roridula")]);
+    let doors = ["per_source_max=1000", "per_network_max=1000", "per_minute_max=1000000"];
+    let doors: Vec<String> = doors.iter().map(|door| format!("gate.connections_{door}")).collect();
+    let args: Vec<&str> = doors.iter().flat_map(|door| ["--set", door.as_str()]).collect();
+    let mut honeypot = Honeypot::launch(program, &dir.path().join("data"), &args);
+    // More visitors than files: 400, less what the honeypot needs itself.
+    let crowd: Vec<_> = (0..200).map(|_| std::net::TcpStream::connect(honeypot.address).unwrap()).collect();
+    assert_eq!(honeypot.event("connection.refused")["limit"], "connections_max");
+    drop(crowd);
+    for _ in 0..100 {
+        honeypot.event("connection.closed");
+    }
+    let bytes = payload(9000, 3);
+    assert_eq!(upload(honeypot.address, &bytes, usize::MAX).1, Some(Outcome::Uploaded));
+    assert_eq!(honeypot.event("sample.captured")["sha256"], sha256(&bytes));
+    honeypot.stop();
+}

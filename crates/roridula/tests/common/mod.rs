@@ -57,7 +57,12 @@ pub(crate) struct Honeypot {
 impl Honeypot {
     /// Started with `data` and further arguments; returns once it listens.
     pub(crate) fn start(data: &Path, args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_roridula"))
+        Self::launch(Command::new(env!("CARGO_BIN_EXE_roridula")), data, args)
+    }
+
+    /// The same by a command that ends in the program.
+    pub(crate) fn launch(mut program: Command, data: &Path, args: &[&str]) -> Self {
+        let mut child = program
             .args(["run", "--listen", "127.0.0.1:0", "--json", "--data"])
             .arg(data)
             .args(args)
