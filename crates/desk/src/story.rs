@@ -30,6 +30,9 @@ pub fn weight(event: &Event) -> Weight {
         Event::Ms17010Probe { .. }
         | Event::ImplantPing { .. }
         | Event::ImplantKill { .. }
+        | Event::ImplantUnknown { .. }
+        | Event::ExploitStep { .. }
+        | Event::ExploitCompleted { .. }
         | Event::UploadStarted { .. }
         | Event::UploadOddity { .. }
         | Event::UploadFinished { .. }
@@ -40,6 +43,7 @@ pub fn weight(event: &Event) -> Weight {
         | Event::ConnectionOpened { .. }
         | Event::ConnectionClosed { .. }
         | Event::FrameUnfinished { .. }
+        | Event::ClientFingerprint { .. }
         | Event::Smb1Negotiate { .. } => Weight::Stage,
         _ => Weight::Detail,
     }
@@ -73,6 +77,11 @@ fn connection_line(event: &Event) -> Option<String> {
                 let _ = write!(text, ", {events_dropped} events left out");
             }
             text
+        }
+        Event::ClientFingerprint { fingerprint, shape, tools, recognised, .. } => {
+            let tool = if tools.is_empty() { "no known tool".to_owned() } else { tools.join(", ") };
+            let known = if recognised.is_empty() { ", UNKNOWN traffic" } else { "" };
+            format!("fingerprint {fingerprint}: {tool}{known}, messages {shape}")
         }
         Event::NetBiosSession { called, calling } => format!("NetBIOS session from {calling} to {called}"),
         Event::FrameUnfinished { claimed, arrived } => {
@@ -136,6 +145,15 @@ fn attack_line(event: &Event) -> Option<String> {
         }
         Event::ImplantKill { answer, reason, .. } => {
             format!("DoublePulsar kill: answered {answer} ({reason})")
+        }
+        Event::ExploitStep { exploit, step, grounds, size: bytes, .. } => {
+            format!("{exploit}: {step} ({grounds}, {})", size(*bytes))
+        }
+        Event::ExploitCompleted { exploit, answer, reason, .. } => {
+            format!("{exploit} COMPLETED: the implant is {answer} from now on ({reason})")
+        }
+        Event::ImplantUnknown { opcode, size: bytes, .. } => {
+            format!("DoublePulsar opcode {opcode:#04x}: unknown, refused, {} of data", size(*bytes))
         }
         Event::UploadStarted { upload, answer, reason, total, key_source, .. } => {
             let total = total.map_or("size unknown".to_owned(), |total| format!("{total} bytes announced"));

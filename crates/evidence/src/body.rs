@@ -50,11 +50,16 @@ fn each_number(event: &mut Event, visit: &mut dyn FnMut(&mut dyn Number)) -> &'s
         Event::FrameUnfinished { claimed, arrived } => show!(claimed, arrived),
         Event::Smb1Negotiate { pid, mid, .. } => show!(pid, mid),
         Event::Smb1Write { offset, size, .. } => show!(offset, size),
-        Event::Ms17010Probe { pid, mid, .. } => show!(pid, mid),
-        Event::ImplantPing { timeout, mid, seed, .. } => show!(timeout, mid, seed),
-        Event::ImplantKill { timeout, mid, .. } => show!(timeout, mid),
-        Event::UploadStarted { timeout, mid, key: Some(key), .. } => show!(timeout, mid, key),
-        Event::UploadStarted { timeout, mid, .. } => show!(timeout, mid),
+        Event::Ms17010Probe { pid, mid, stream_at, .. } => show!(pid, mid, stream_at),
+        Event::ExploitStep { stream_at, size, .. } => show!(stream_at, size),
+        Event::ExploitCompleted { stream_at, .. } => show!(stream_at),
+        Event::ImplantPing { timeout, mid, seed, stream_at, .. } => show!(timeout, mid, seed, stream_at),
+        Event::ImplantKill { timeout, mid, stream_at, .. } => show!(timeout, mid, stream_at),
+        Event::ImplantUnknown { timeout, mid, size, stream_at, .. } => show!(timeout, mid, size, stream_at),
+        Event::UploadStarted { timeout, mid, key: Some(key), stream_at, .. } => {
+            show!(timeout, mid, key, stream_at)
+        }
+        Event::UploadStarted { timeout, mid, stream_at, .. } => show!(timeout, mid, stream_at),
         Event::UploadOddity { offset, value, .. } => show!(offset, value),
         _ => "",
     }
@@ -146,6 +151,7 @@ mod tests {
             key_source: KeySource::Seed,
             timeout: u32::MAX,
             mid: 66,
+            stream_at: 400,
         };
         assert_eq!(there_and_back(&started(Some(0))), there_and_back(&started(Some(u32::MAX))));
         assert_ne!(there_and_back(&started(None)), there_and_back(&started(Some(7))));

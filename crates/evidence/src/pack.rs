@@ -85,7 +85,14 @@ pub(crate) fn take_ranges(bytes: Option<&[u8]>, size: u64) -> Vec<ByteRange> {
 }
 
 const STATES: [UploadState; 3] = [UploadState::Complete, UploadState::Partial, UploadState::Oversize];
-const ORIGINS: [Origin; 3] = [Origin::DoublePulsar, Origin::DoublePulsarRaw, Origin::DoublePulsarConflict];
+const ORIGINS: [Origin; 6] = [
+    Origin::DoublePulsar,
+    Origin::DoublePulsarRaw,
+    Origin::DoublePulsarConflict,
+    Origin::ExploitBuffer,
+    Origin::UnknownBuffer,
+    Origin::StreamRest,
+];
 
 /// A state's number in the journal; numbers are never given again.
 pub(crate) fn put_state(state: UploadState) -> i64 {

@@ -417,6 +417,7 @@ fn an_upload_killed_after_its_last_byte_is_complete() {
         key_source: KeySource::Seed,
         timeout: 1,
         mid: 66,
+        stream_at: 0,
     };
     store.append_blocking(Batch {
         attribution: whose,

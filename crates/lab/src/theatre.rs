@@ -156,6 +156,9 @@ impl Theatre {
             match change {
                 SharedChange::UploadFinished => self.shared.generation += 1,
                 SharedChange::Killed => self.shared.dormant = true,
+                SharedChange::Exploited => {
+                    (self.shared.dormant, self.shared.exploited) = (false, true);
+                }
             }
         }
         if self.shared != before {

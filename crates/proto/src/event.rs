@@ -165,6 +165,12 @@ words! {
         DoublePulsarRaw = "doublepulsar-raw",
         /// Bytes sent a second time for a place that already held others.
         DoublePulsarConflict = "doublepulsar-conflict",
+        /// What an exploit's overflow or groom carried.
+        ExploitBuffer = "exploit-buffer",
+        /// A large piece of a message that no recogniser claims, as it came.
+        UnknownBuffer = "unknown-buffer",
+        /// What a visitor sent after its transcript had met `limits.transcript_bytes_max`, as it came.
+        StreamRest = "stream-rest",
     }
 }
 
@@ -240,12 +246,12 @@ pub struct EventSpec {
 }
 
 macro_rules! events {
-    ($( $(#[doc = $about:literal])+ $id:literal $name:ident { $( $(#[doc = $fabout:literal])+ $field:ident : $ty:ty ),* $(,)? } )*) => {
+    ($( $(#[doc = $about:literal])+ $id:literal $name:ident { $( $(#[doc = $fabout:literal])+ $(#[serde($serde:ident)])? $field:ident : $ty:ty ),* $(,)? } )*) => {
         /// A published fact about a connection, a sample or the sensor.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(tag = "eventid")]
         pub enum Event {
-            $( $(#[doc = $about])+ #[serde(rename = $id)] $name { $( $(#[doc = $fabout])+ $field: $ty ),* } ),*
+            $( $(#[doc = $about])+ #[serde(rename = $id)] $name { $( $(#[doc = $fabout])+ $(#[serde($serde)])? $field: $ty ),* } ),*
         }
 
         /// Every event that exists, in the order of a connection's life.
@@ -292,6 +298,23 @@ events! {
         limit: String,
         /// How many since the last such event.
         count: u64,
+    }
+    /// What the visitor's implementation looks like; told at the end of every connection that brought an SMB
+    /// message or anything else.
+    "client.fingerprint" ClientFingerprint {
+        /// 16 hexadecimal digits of a SHA-256 over `features`: the same for every visit of the same kind by the same
+        /// implementation.
+        fingerprint: String,
+        /// What was observed, as `key=value` parted by `; `: dialects, flags, ids, sizes, texts, paths, Timeouts, order.
+        features: String,
+        /// The order of messages, runs put together; unknown traffic is grouped by it.
+        shape: String,
+        /// Tools whose every proving feature was observed, as in `docs/tools.md`; empty where none is known.
+        tools: Vec<String>,
+        /// The features that prove them, as they stand in `features`.
+        grounds: Vec<String>,
+        /// What recognisers found, each once; empty: nobody knows this traffic yet.
+        recognised: Vec<String>,
     }
     /// A visitor is gone.
     "connection.closed" ConnectionClosed {
@@ -428,6 +451,33 @@ events! {
         mid: u16,
         /// The status that it was answered with.
         status: u32,
+        /// Where the request begins in the bytes received; 0 in events of versions before 0.2.
+        #[serde(default)]
+        stream_at: u64,
+    }
+    /// A recogniser saw a step of an exploit.
+    "exploit.step" ExploitStep {
+        /// Which: `eternalblue`.
+        exploit: String,
+        /// Which step of it: a word of the recogniser's file in `crates/proto/src/exploit`.
+        step: String,
+        /// What shows it, in words.
+        grounds: String,
+        /// Where the message begins in the bytes received.
+        stream_at: u64,
+        /// Bytes that it announces or brings.
+        size: u64,
+    }
+    /// An exploit ran to its end, and was answered as a host that it works on.
+    "exploit.completed" ExploitCompleted {
+        /// Which.
+        exploit: String,
+        /// What the implant says to this source from now on.
+        answer: Answer,
+        /// Why.
+        reason: Reason,
+        /// Where its last message begins in the bytes received.
+        stream_at: u64,
     }
     /// The implant was pinged.
     "implant.ping" ImplantPing {
@@ -443,6 +493,9 @@ events! {
         seed: u32,
         /// The architecture given: `x86`, `x64`, or empty where absent.
         arch: String,
+        /// Where the request begins in the bytes received; 0 in events of versions before 0.2.
+        #[serde(default)]
+        stream_at: u64,
     }
     /// The implant was told to remove itself.
     "implant.kill" ImplantKill {
@@ -454,6 +507,22 @@ events! {
         timeout: u32,
         /// The request's multiplex id.
         mid: u16,
+        /// Where the request begins in the bytes received; 0 in events of versions before 0.2.
+        #[serde(default)]
+        stream_at: u64,
+    }
+    /// The implant was asked for something that it does not know; passed on to Windows, which refuses it.
+    "implant.unknown" ImplantUnknown {
+        /// The byte sum of the Timeout.
+        opcode: u8,
+        /// The Timeout.
+        timeout: u32,
+        /// The request's multiplex id.
+        mid: u16,
+        /// Bytes of data that it brings.
+        size: u64,
+        /// Where the request begins in the bytes received.
+        stream_at: u64,
     }
     /// A first chunk for the implant came.
     "upload.started" UploadStarted {
@@ -473,6 +542,9 @@ events! {
         timeout: u32,
         /// The first chunk's multiplex id.
         mid: u16,
+        /// Where the request begins in the bytes received; 0 in events of versions before 0.2.
+        #[serde(default)]
+        stream_at: u64,
     }
     /// Something about an upload that an honest sender does not do.
     "upload.oddity" UploadOddity {

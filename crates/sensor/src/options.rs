@@ -17,8 +17,7 @@ pub struct SensorOptions {
     pub write_secs_max: u64,
     /// Seconds for which the implant stays silent to a source that killed it.
     pub dormant_secs: u64,
-    /// Seconds for which a source that exploited us counts as having done so. The state is kept and given to the
-    /// decoy; no recogniser says yet that an exploit has run to its end, so nothing sets it.
+    /// Seconds for which a source whose exploit ran to its end counts as having exploited us.
     pub exploited_secs: u64,
     /// Sources whose state (dormant, exploited) is remembered at once.
     pub sources_max: usize,

@@ -17,6 +17,7 @@ pub(crate) struct Shared {
     generation: AtomicU64,
     sources: Mutex<HashMap<IpAddr, Source>>,
     dormant_us: u64,
+    exploited_us: u64,
     sources_max: usize,
 }
 
@@ -44,6 +45,7 @@ impl Shared {
             generation: AtomicU64::new(store.generation()),
             sources: Mutex::new(store.sources(options.sources_max)?.into_iter().map(source).collect()),
             dormant_us: options.dormant_secs.saturating_mul(1_000_000),
+            exploited_us: options.exploited_secs.saturating_mul(1_000_000),
             sources_max: options.sources_max.max(1),
         })
     }
@@ -74,6 +76,11 @@ impl Shared {
                 SharedChange::Killed => {
                     let until = WallClock(now.0.saturating_add(self.dormant_us));
                     kept.source = Some(self.note(source, now, |state| state.dormant_until = until));
+                }
+                SharedChange::Exploited => {
+                    let exploited_until = WallClock(now.0.saturating_add(self.exploited_us));
+                    let implanted = Source { dormant_until: WallClock(0), exploited_until };
+                    kept.source = Some(self.note(source, now, |state| *state = implanted));
                 }
             }
             self.version.fetch_add(1, Ordering::AcqRel);
@@ -124,6 +131,19 @@ mod tests {
         assert!(shared.state(killer, WallClock(14_999_999)).dormant);
         assert!(!shared.state(killer, WallClock(15_000_000)).dormant);
         assert!(!shared.state(other, now).dormant);
+    }
+
+    #[test]
+    fn an_exploit_puts_the_implant_in_place_for_that_source_and_that_time_and_undoes_a_kill() {
+        let shared = shared(SensorOptions { exploited_secs: 10, ..SensorOptions::default() });
+        let (source, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let now = WallClock(5_000_000);
+        let kept = shared.apply(source, now, &[SharedChange::Killed, SharedChange::Exploited]);
+        assert_eq!(kept.source.unwrap().exploited_until, WallClock(15_000_000));
+        let state = shared.state(source, WallClock(14_999_999));
+        assert!(state.exploited && !state.dormant);
+        assert!(!shared.state(source, WallClock(15_000_000)).exploited);
+        assert!(!shared.state(other, now).exploited);
     }
 
     #[test]

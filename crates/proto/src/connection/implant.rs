@@ -29,6 +29,8 @@ pub(crate) struct Request<'a> {
     pub(crate) declared: u32,
     /// Where the data stood in the inbound stream, if in one piece.
     pub(crate) data_at: Option<u64>,
+    /// Where the message begins in the inbound stream; of one in several pieces, the last.
+    pub(crate) stream_at: u64,
 }
 
 /// What goes into the reply.
@@ -80,7 +82,8 @@ impl Implant {
                 return ping(ctx, request, answer, reason);
             }
             Opcode::Kill if reachable => {
-                ctx.tell(Event::ImplantKill { answer, reason, timeout: request.timeout, mid: request.mid });
+                let (timeout, mid, stream_at) = (request.timeout, request.mid, request.stream_at);
+                ctx.tell(Event::ImplantKill { answer, reason, timeout, mid, stream_at });
                 if here {
                     ctx.shared.dormant = true;
                     ctx.output.changes.push(SharedChange::Killed);
@@ -89,9 +92,16 @@ impl Implant {
             }
             Opcode::Exec => {
                 let answer = if here { answer } else { Answer::Absent };
-                self.exec(ctx, request, Said { answer, reason, timeout: request.timeout, mid: request.mid })
+                let (timeout, mid, stream_at) = (request.timeout, request.mid, request.stream_at);
+                self.exec(ctx, request, Said { answer, reason, timeout, mid, stream_at })
             }
-            Opcode::Ping | Opcode::Kill | Opcode::Unknown(_) => Outcome::NotThere,
+            Opcode::Unknown(opcode) => {
+                let (timeout, mid, stream_at) = (request.timeout, request.mid, request.stream_at);
+                let size = u64::try_from(request.data.len()).unwrap_or(u64::MAX);
+                ctx.tell(Event::ImplantUnknown { opcode, timeout, mid, size, stream_at });
+                Outcome::NotThere
+            }
+            Opcode::Ping | Opcode::Kill => Outcome::NotThere,
         };
         Response { mid_delta: if here { outcome.mid_delta() } else { 0 }, security: [0; 8] }
     }
@@ -211,6 +221,7 @@ fn ping(ctx: &mut Context<'_>, request: &Request<'_>, answer: Answer, reason: Re
         mid: request.mid,
         seed,
         arch: arch.to_owned(),
+        stream_at: request.stream_at,
     });
     if !here {
         return Response::default();

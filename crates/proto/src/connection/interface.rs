@@ -88,6 +88,8 @@ pub enum SharedChange {
     UploadFinished,
     /// This source killed the implant: dormant for it from now on.
     Killed,
+    /// This source's exploit ran to its end: the implant is in memory again, whatever killed it before.
+    Exploited,
 }
 
 /// How the peer ended the connection.

@@ -59,6 +59,8 @@ struct Whole<'a> {
     data: &'a [u8],
     declared: u32,
     data_at: Option<u64>,
+    /// Where its (last) message begins in the inbound stream.
+    stream_at: u64,
 }
 
 /// The transactions of one connection.
@@ -123,7 +125,7 @@ impl Transactions {
         }
         match self.pending.proceed(frame.header, &secondary, ctx.decoy.limits.reassembly_bytes_max) {
             Ok(None) => Ok(Answer::Silence),
-            Ok(Some(pending)) => Ok(self.dispatch(ctx, opens, frame, command, &Whole::of_pending(&pending))),
+            Ok(Some(pending)) => Ok(self.dispatch(ctx, opens, frame, command, &Whole::of_pending(&pending, frame.stream_at))),
             Err(refusal) => Ok(refuse(ctx, command, refusal)),
         }
     }
@@ -179,7 +181,7 @@ impl Transactions {
     /// The connection is over: what never became whole is kept as far as it came.
     pub(crate) fn end(&mut self, ctx: &mut Context<'_>) {
         for pending in self.pending.take() {
-            let whole = Whole::of_pending(&pending);
+            let whole = Whole::of_pending(&pending, 0);
             if pending.command == TRANSACTION2 && whole.setup == Some(trans::TRANS2_SESSION_SETUP) {
                 self.implant.handle(ctx, &whole.for_implant(0), false);
             }
@@ -202,7 +204,7 @@ impl Transactions {
                     // Whole or not, `end` keeps it; a refusal was told before.
                     let max = ctx.decoy.limits.reassembly_bytes_max;
                     if let Ok(Some(pending)) = self.pending.proceed(frame.header, &secondary, max) {
-                        let whole = Whole::of_pending(&pending);
+                        let whole = Whole::of_pending(&pending, frame.stream_at);
                         if pending.command == TRANSACTION2 && whole.setup == Some(trans::TRANS2_SESSION_SETUP)
                         {
                             self.implant.handle(ctx, &whole.for_implant(frame.header.mid), false);
@@ -263,7 +265,7 @@ fn transaction(ctx: &mut Context<'_>, opens: &Table<Open>, frame: &Frame<'_>, wh
         (Some(trans::PEEK_NMPIPE), None) => {
             let patched =
                 (ctx.decoy.ms17_010 == Ms17010::Patched).then_some(ctx.decoy.persona.patched_peek_status);
-            let (event, status) = ms17_010::probe(patched.map(Status), frame.header);
+            let (event, status) = ms17_010::probe(patched.map(Status), frame.header, frame.stream_at);
             ctx.tell(event);
             plain(TRANSACTION, status)
         }
@@ -295,10 +297,11 @@ impl<'a> Whole<'a> {
             data: primary.data.bytes,
             declared: primary.data.declared,
             data_at: frame.stream_position(primary.data.at),
+            stream_at: frame.stream_at,
         }
     }
 
-    fn of_pending(pending: &'a Pending) -> Self {
+    fn of_pending(pending: &'a Pending, stream_at: u64) -> Self {
         let setup =
             |at: usize| pending.setup.as_chunks::<2>().0.get(at).map(|&word| u16::from_le_bytes(word));
         Self {
@@ -312,6 +315,7 @@ impl<'a> Whole<'a> {
             data: &pending.data,
             declared: pending.declared_data(),
             data_at: None,
+            stream_at,
         }
     }
 
@@ -324,6 +328,7 @@ impl<'a> Whole<'a> {
             data: self.data,
             declared: self.declared,
             data_at: self.data_at,
+            stream_at: self.stream_at,
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Said {
     pub(crate) timeout: u32,
     /// The request's multiplex id.
     pub(crate) mid: u16,
+    /// Where the request begins in the inbound stream.
+    pub(crate) stream_at: u64,
 }
 
 /// The uploads of one connection.
@@ -166,6 +168,7 @@ impl Uploads {
             key_source: source,
             timeout: said.timeout,
             mid: said.mid,
+            stream_at: said.stream_at,
         });
         let mut upload = Upload::begin(ctx, number, source, raw);
         upload.answered = said.answer == Answer::Present;
