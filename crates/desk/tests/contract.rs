@@ -28,6 +28,11 @@ fn the_schema_is_the_catalogue() {
 }
 
 #[test]
+fn the_tools_page_is_the_table() {
+    expect("tools.md", &contract::tools_markdown());
+}
+
+#[test]
 fn every_documented_id_exists_and_every_id_is_documented() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/events.md")).unwrap();
     let documented: Vec<_> =

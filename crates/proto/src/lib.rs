@@ -38,6 +38,7 @@ pub mod client;
 pub mod connection;
 pub mod event;
 pub mod exploit;
+pub mod fingerprint;
 pub mod fuzzing;
 pub mod identity;
 pub mod limits;

@@ -24,6 +24,12 @@ pub struct Limits {
     pub upload_bytes_max: u64,
     /// Uploads that one connection may begin.
     pub uploads_max: u32,
+    /// Pieces of messages (an exploit's buffers, large unknown messages) that one connection may have kept as samples.
+    pub buffers_max: u32,
+    /// Bytes of all of them together.
+    pub buffer_bytes_max: u64,
+    /// Bytes kept as they came, without their times, once the transcript has met `transcript_bytes_max`.
+    pub rest_bytes_max: u64,
     /// Disjoint ranges that one upload may consist of while it is out of order.
     pub ranges_max: u32,
     /// Sessions (UIDs) of one connection.
@@ -55,6 +61,9 @@ impl Default for Limits {
             stream_bytes_max: 1024 * 1024 * 1024,
             upload_bytes_max: 32 * 1024 * 1024,
             uploads_max: 64,
+            buffers_max: 64,
+            buffer_bytes_max: 4 * 1024 * 1024,
+            rest_bytes_max: 8 * 1024 * 1024,
             ranges_max: 2048,
             sessions_max: 64,
             trees_max: 64,

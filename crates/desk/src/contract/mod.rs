@@ -2,12 +2,15 @@
 //!
 //! The catalogue in `roridula_proto::event` is the truth. [`markdown`] and [`schema`] are written from it
 //! (`docs/events.md`, `docs/events.schema.json`), and [`check`] tells whether a published line keeps to it.
+//! [`tools_markdown`] is `docs/tools.md`: the tools that a fingerprint can name.
 
 mod check;
 mod pages;
+mod tools;
 
 pub use check::check;
 pub use pages::{markdown, schema};
+pub use tools::markdown as tools_markdown;
 
 /// An envelope field of a published event.
 pub(crate) struct EnvelopeField {

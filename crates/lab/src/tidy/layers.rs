@@ -5,9 +5,10 @@ use super::{Complaint, Source};
 /// Layers of `proto` and what each may name besides itself.
 const PROTO: &[(&str, &[&str])] = &[
     ("client", &[]),
-    ("connection", &["event", "exploit", "identity", "limits", "persona", "time", "wire"]),
+    ("connection", &["event", "exploit", "fingerprint", "identity", "limits", "persona", "time", "wire"]),
     ("event", &["wire"]),
     ("exploit", &["event", "time", "wire"]),
+    ("fingerprint", &["event", "wire"]),
     (
         "fuzzing",
         &["client", "connection", "event", "identity", "limits", "persona", "time", "transcript", "wire"],

@@ -1,5 +1,7 @@
 //! What every handler is given: who we are, what time it is, where output goes.
 
+use super::buffers::Buffers;
+use super::watch::Watch;
 use super::{Arch, Decoy, Opening, Output, SharedState};
 use crate::event::{CloseReason, Event};
 use crate::time::{Timestamp, WallClock};
@@ -15,6 +17,16 @@ pub(crate) struct Tally {
     pub(crate) events: u32,
     /// Events left out.
     pub(crate) events_dropped: u64,
+    /// Numbers given to uploads and buffers.
+    pub(crate) uploads: u32,
+}
+
+impl Tally {
+    /// The next number for an upload or a buffer, from 1.
+    pub(crate) fn next_upload(&mut self) -> u32 {
+        self.uploads = self.uploads.saturating_add(1);
+        self.uploads
+    }
 }
 
 /// One step of a connection.
@@ -24,12 +36,15 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
     pub(crate) shared: &'a mut SharedState,
     pub(crate) tally: &'a mut Tally,
+    pub(crate) watch: &'a mut Watch,
+    pub(crate) buffers: &'a mut Buffers,
     pub(crate) output: &'a mut Output,
 }
 
 impl Context<'_> {
     /// Tells an event, within `limits.events_max`.
     pub(crate) fn tell(&mut self, event: Event) {
+        self.watch.note(&event);
         if self.tally.events >= self.decoy.limits.events_max {
             self.tally.events_dropped = self.tally.events_dropped.saturating_add(1);
             return;
@@ -40,6 +55,7 @@ impl Context<'_> {
 
     /// Tells an event that must not be left out: what was captured, and that the connection is over.
     pub(crate) fn tell_always(&mut self, event: Event) {
+        self.watch.note(&event);
         self.output.events.push((self.now, event));
     }
 

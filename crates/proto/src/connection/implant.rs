@@ -1,11 +1,12 @@
 //! The emulated DoublePulsar: who is answered, with which seed, and what becomes of what they send.
 
+use super::buffers::Owner;
 use super::context::Context;
 use super::keys::{Decoded, find_key};
 use super::upload::Chunk;
 use super::uploads::{Said, Uploads};
 use super::{Policy, Progress, SharedChange};
-use crate::event::{Answer, Event, KeySource, Reason};
+use crate::event::{Answer, Event, KeySource, Origin, Reason};
 use crate::wire::doublepulsar::{ExecParameters, Opcode, Outcome, key_from_seed};
 use crate::wire::reader::size;
 
@@ -53,7 +54,7 @@ pub(crate) struct Implant {
 }
 
 /// Whether the implant answers this source, and why.
-fn decide(ctx: &Context<'_>) -> (Answer, Reason) {
+pub(crate) fn decide(ctx: &Context<'_>) -> (Answer, Reason) {
     match ctx.decoy.implant.policy {
         Policy::Absent => (Answer::Absent, Reason::PolicyAbsent),
         _ if ctx.shared.dormant => (Answer::Absent, Reason::Dormant),
@@ -99,6 +100,7 @@ impl Implant {
                 let (timeout, mid, stream_at) = (request.timeout, request.mid, request.stream_at);
                 let size = u64::try_from(request.data.len()).unwrap_or(u64::MAX);
                 ctx.tell(Event::ImplantUnknown { opcode, timeout, mid, size, stream_at });
+                ctx.keep(Owner::Message, Origin::UnknownBuffer, request.data, request.data_at);
                 Outcome::NotThere
             }
             Opcode::Ping | Opcode::Kill => Outcome::NotThere,
@@ -107,6 +109,7 @@ impl Implant {
     }
 
     fn exec(&mut self, ctx: &mut Context<'_>, request: &Request<'_>, said: Said) -> Outcome {
+        ctx.watch.claimed = true;
         if request.data.is_empty() {
             return Outcome::InvalidParameters;
         }

@@ -1,5 +1,6 @@
 //! One TCP connection: bytes and time in, bytes and events out. State, no layouts.
 
+mod buffers;
 mod context;
 mod id;
 mod implant;
@@ -15,17 +16,21 @@ mod tables;
 mod transactions;
 mod upload;
 mod uploads;
+mod watch;
 
 pub use id::{BadConnectionId, ConnectionId};
 pub use interface::*;
 
-use crate::event::{CloseReason, Event, Text, Transport};
+use crate::event::{CloseReason, Event, Origin, Text, Transport};
+use crate::exploit::Sight;
 use crate::time::Timestamp;
 use crate::wire::nbss::{self, Deframed, Deframer};
 use crate::wire::ntlmssp::hex;
+use buffers::{Buffers, Owner};
 use context::{Context, Tally};
 use smb1::Smb1;
 use std::sync::Arc;
+use watch::Watch;
 
 /// Bytes of an unknown frame that its event shows.
 const HEAD_MAX: usize = 32;
@@ -40,6 +45,8 @@ pub struct Connection {
     /// Made at the first message: most connections of a scan bring none.
     smb1: Option<Box<Smb1>>,
     tally: Tally,
+    watch: Watch,
+    buffers: Buffers,
     last_byte_at: Timestamp,
     opened: bool,
     over: bool,
@@ -56,6 +63,8 @@ impl Connection {
             deframer,
             smb1: None,
             tally: Tally::default(),
+            watch: Watch::default(),
+            buffers: Buffers::default(),
             last_byte_at: Timestamp::default(),
             opened: false,
             over: false,
@@ -118,7 +127,9 @@ impl Connection {
     /// Bytes that this connection owns; never more than `limits.connection_bytes_max`.
     pub fn memory_used(&self) -> usize {
         let smb1 = self.smb1.as_ref().map_or(0, |smb1| size_of::<Smb1>().saturating_add(smb1.memory_used()));
-        size_of::<Self>().saturating_add(self.deframer.memory_used()).saturating_add(smb1)
+        [self.deframer.memory_used(), smb1, self.watch.memory_used(), self.buffers.memory_used()]
+            .into_iter()
+            .fold(size_of::<Self>(), usize::saturating_add)
     }
 
     /// How far the present upload is, if there is one.
@@ -132,8 +143,8 @@ impl Connection {
         now: Timestamp,
         output: &'a mut Output,
     ) -> (Context<'a>, &'a mut Deframer, &'a mut Option<Box<Smb1>>) {
-        let Self { decoy, opening, shared, deframer, smb1, tally, .. } = self;
-        (Context { decoy, opening: *opening, now, shared, tally, output }, deframer, smb1)
+        let Self { decoy, opening, shared, deframer, smb1, tally, watch, buffers, .. } = self;
+        (Context { decoy, opening: *opening, now, shared, tally, watch, buffers, output }, deframer, smb1)
     }
 
     fn bytes(&mut self, now: Timestamp, mut bytes: &[u8], output: &mut Output) {
@@ -152,6 +163,7 @@ impl Connection {
                 Deframed::TooLong { claimed } => {
                     // What Windows does with a frame that it cannot hold; the bytes are in the transcript.
                     ctx.limit("frame_bytes_max", u64::from(claimed));
+                    ctx.watch.observer().too_long(claimed);
                     ctx.close(CloseReason::Refused);
                 }
                 Deframed::Frame { kind: nbss::SESSION_MESSAGE, body, stream_at } => {
@@ -170,12 +182,24 @@ impl Connection {
         if let Some((kind, claimed, body, stream_at)) = deframer.unfinished() {
             let arrived = u32::try_from(body.len()).unwrap_or(u32::MAX);
             ctx.tell(Event::FrameUnfinished { claimed, arrived });
+            ctx.watch.observer().unfinished(claimed, body);
+            let body_at = stream_at.saturating_add(4);
+            let carries = ctx.show(&Sight::Unfinished { claimed, body }, stream_at);
             if let (nbss::SESSION_MESSAGE, Some(smb1)) = (kind, smb1.as_mut()) {
-                smb1.cut_off(&mut ctx, body, stream_at.saturating_add(4));
+                smb1.cut_off(&mut ctx, body, body_at);
+            }
+            let claimed = ctx.watch.claimed || ctx.output.spans.iter().any(|span| span.stream_at >= body_at);
+            if !claimed {
+                let origin = if carries { Origin::ExploitBuffer } else { Origin::UnknownBuffer };
+                ctx.keep(Owner::CutOff, origin, body, Some(body_at));
             }
         }
         if let Some(smb1) = smb1 {
             smb1.transactions.end(&mut ctx);
+        }
+        ctx.end_buffers();
+        if let Some(fingerprint) = ctx.watch.fingerprint() {
+            ctx.tell_always(fingerprint);
         }
         let (bytes_in, bytes_out) = (ctx.tally.bytes_in, ctx.tally.bytes_out);
         let events_dropped = ctx.tally.events_dropped;
@@ -192,6 +216,7 @@ impl Connection {
 
 /// NetBIOS frames that carry no SMB.
 fn session_service(ctx: &mut Context<'_>, kind: u8, body: &[u8]) {
+    ctx.watch.observer().frame(kind);
     match kind {
         nbss::KEEP_ALIVE => {}
         nbss::SESSION_REQUEST if ctx.opening.transport == Transport::NetBios => {

@@ -3,6 +3,7 @@
 //! As Windows without the patch does, a SECONDARY of any kind continues the transaction that has its TID, PID,
 //! UID and MID, and completion counts bytes: this is what the worm's exploit relies on to be answered.
 
+use crate::event::Origin;
 use crate::wire::reader::size;
 use crate::wire::smb1::header::Header;
 use crate::wire::smb1::trans::{Piece, Primary, Secondary};
@@ -13,6 +14,8 @@ pub(crate) struct Pending {
     key: (u16, u16, u16, u16),
     /// The command of its first request.
     pub(crate) command: u8,
+    /// Whose its data are; `None` where the implant keeps them itself.
+    pub(crate) origin: Option<Origin>,
     /// Its setup words.
     pub(crate) setup: Vec<u8>,
     /// NT_TRANSACT's function.
@@ -44,7 +47,8 @@ pub(crate) struct Reassembly {
     pending: Vec<Pending>,
 }
 
-fn key(header: &Header) -> (u16, u16, u16, u16) {
+/// What the requests of one transaction have in common: TID, PID, UID, MID.
+pub(crate) fn key(header: &Header) -> (u16, u16, u16, u16) {
     (header.tid, header.pid, header.uid, header.mid)
 }
 
@@ -102,6 +106,7 @@ impl Reassembly {
         let mut pending = Pending {
             key: key(header),
             command: header.command,
+            origin: None,
             setup: primary.setup.to_vec(),
             function: primary.function,
             timeout: primary.timeout,
@@ -143,6 +148,11 @@ impl Reassembly {
         }
         pending.add(&secondary.parameters, &secondary.data);
         Ok(if pending.is_whole() { Some(self.pending.remove(at)) } else { None })
+    }
+
+    /// The transaction that a request belongs to, if it is here.
+    pub(crate) fn find_mut(&mut self, header: &Header) -> Option<&mut Pending> {
+        self.pending.iter_mut().find(|held| held.key == key(header))
     }
 
     /// Everything that never became whole.

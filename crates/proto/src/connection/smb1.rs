@@ -1,10 +1,12 @@
 //! SMB1: one message in, at most one reply out (an ECHO may want more).
 
+use super::buffers::Owner;
 use super::context::Context;
 use super::tables::{FIRST_FID, FIRST_UID_TID, Open, Session, Table};
 use super::transactions::{Answer, Frame, Transactions};
 use super::{logon, pipe, share};
-use crate::event::{CloseReason, Event, Text};
+use crate::event::{CloseReason, Event, Origin, Text};
+use crate::exploit::Sight;
 use crate::limits::Limits;
 use crate::wire::smb1::header::{FLAGS2_EXTENDED_SECURITY, Header, LEN};
 use crate::wire::smb1::{self, Block, create, echo, negotiate, read_write, session_setup, trans, tree};
@@ -14,6 +16,8 @@ use crate::wire::{Malformed, filetime, nbss, spnego};
 
 /// Replies to one ECHO: Windows sends as many as are asked for; a honeypot is no amplifier.
 const ECHO_REPLIES_MAX: u16 = 4;
+/// Messages of this size that nobody understands are kept as samples; smaller ones are in the transcript.
+const MESSAGE_BYTES_MIN: usize = 1024;
 /// Bytes past a tree connect that its event shows: WannaCry's template shows through there.
 const TRAILING_MAX: usize = 64;
 
@@ -67,6 +71,7 @@ impl Smb1 {
 
     /// Takes one whole message that stands at `stream_at` of the inbound stream.
     pub(crate) fn message(&mut self, ctx: &mut Context<'_>, message: &[u8], stream_at: u64) {
+        ctx.watch.observer().message(message);
         let header = match Header::parse(message) {
             Ok(header) => header,
             Err(malformed) => {
@@ -77,6 +82,10 @@ impl Smb1 {
         };
         let admitted = self.admit(&header);
         let frame = Frame { message, stream_at, header: &header, admitted };
+        if let Ok(block) = Block::parse(message, LEN) {
+            ctx.show(&Sight::Message { header: &header, block: &block }, stream_at);
+        }
+        ctx.watch.claimed = false;
         match header.command {
             smb1::NT_CANCEL => {}
             smb1::ECHO => self.echo(ctx, &frame),
@@ -85,6 +94,12 @@ impl Smb1 {
                 self.transaction(ctx, &frame, false);
             }
             _ => self.chain(ctx, &frame),
+        }
+        // What nobody took is kept whole, unless it is small enough for the transcript.
+        let claimed =
+            ctx.watch.claimed || ctx.output.spans.iter().rev().any(|span| span.stream_at >= stream_at);
+        if message.len() >= MESSAGE_BYTES_MIN && !claimed {
+            ctx.keep(Owner::Message, Origin::UnknownBuffer, message, Some(stream_at));
         }
     }
 
@@ -406,6 +421,8 @@ impl Smb1 {
             size: written,
             status: status.0,
         });
+        let data_at = frame.stream_position(request.data.at);
+        ctx.keep(Owner::Open(request.fid), Origin::UnknownBuffer, request.data.bytes, data_at);
         pipe::write(open?, request.data.bytes);
         Ok(Done { andx_at: Some(read_write::write_write_reply(writer, written)), status })
     }

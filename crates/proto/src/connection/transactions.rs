@@ -1,13 +1,14 @@
 //! TRANSACTION, TRANSACTION2, NT_TRANSACT and their SECONDARY requests: what each is answered with.
 
 use super::Ms17010;
+use super::buffers::Owner;
 use super::context::Context;
 use super::implant::{self, Implant, Response};
 use super::pipe;
-use super::reassembly::{Pending, Reassembly, Refusal};
+use super::reassembly::{Pending, Reassembly, Refusal, key};
 use super::tables::{Open, Table};
-use crate::event::Event;
-use crate::exploit::ms17_010;
+use crate::event::{Event, Origin};
+use crate::exploit::{Sight, ms17_010};
 use crate::wire::Malformed;
 use crate::wire::smb1::header::Header;
 use crate::wire::smb1::trans::{self, Primary, Secondary};
@@ -41,7 +42,8 @@ pub(crate) struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    fn stream_position(&self, at: usize) -> Option<u64> {
+    /// Where byte `at` of the message stands in the inbound stream.
+    pub(crate) fn stream_position(&self, at: usize) -> Option<u64> {
         Some(self.stream_at.saturating_add(u64::try_from(at).ok()?))
     }
 }
@@ -97,7 +99,10 @@ impl Transactions {
                 limits.reassembly_bytes_max,
             );
             return Ok(match held {
-                Ok(()) => plain(command, Status::SUCCESS),
+                Ok(()) => {
+                    self.begun(ctx, frame, &primary);
+                    plain(command, Status::SUCCESS)
+                }
                 Err(refusal) => refuse(ctx, command, refusal),
             });
         }
@@ -124,10 +129,66 @@ impl Transactions {
             return Ok(plain(command, status));
         }
         match self.pending.proceed(frame.header, &secondary, ctx.decoy.limits.reassembly_bytes_max) {
-            Ok(None) => Ok(Answer::Silence),
-            Ok(Some(pending)) => Ok(self.dispatch(ctx, opens, frame, command, &Whole::of_pending(&pending, frame.stream_at))),
+            Ok(None) => {
+                self.piece(ctx, frame, &secondary);
+                Ok(Answer::Silence)
+            }
+            Ok(Some(pending)) => {
+                keep_piece(ctx, frame, pending.origin, &secondary);
+                ctx.end_buffer(Owner::Transaction(key(frame.header)), true);
+                self.whole(ctx, frame, command, &pending);
+                Ok(self.dispatch(ctx, opens, frame, command, &Whole::of_pending(&pending, frame.stream_at)))
+            }
             Err(refusal) => Ok(refuse(ctx, command, refusal)),
         }
+    }
+
+    /// A transaction that waits for more: who knows it, and whose its bytes are.
+    fn begun(&mut self, ctx: &mut Context<'_>, frame: &Frame<'_>, primary: &Primary<'_>) {
+        let command = frame.header.command;
+        let setup = primary.setup_word(0);
+        let sight = Sight::Begun {
+            header: frame.header,
+            function: if command == NT_TRANSACT { primary.function } else { setup.unwrap_or(0) },
+            total_parameters: primary.total_parameters,
+            total_data: primary.total_data,
+        };
+        let carries = ctx.show(&sight, frame.stream_at);
+        // The implant keeps its own.
+        let is_implants = command == TRANSACTION2 && setup == Some(trans::TRANS2_SESSION_SETUP);
+        let origin = match (is_implants, carries) {
+            (true, _) => None,
+            (false, true) => Some(Origin::ExploitBuffer),
+            (false, false) => Some(Origin::UnknownBuffer),
+        };
+        if let Some(pending) = self.pending.find_mut(frame.header) {
+            pending.origin = origin;
+        }
+        match origin {
+            None => ctx.watch.claimed = true,
+            Some(origin) => {
+                let owner = Owner::Transaction(key(frame.header));
+                ctx.keep(owner, origin, primary.data.bytes, frame.stream_position(primary.data.at));
+            }
+        }
+    }
+
+    /// One more piece of a transaction that waits for more.
+    fn piece(&mut self, ctx: &mut Context<'_>, frame: &Frame<'_>, secondary: &Secondary<'_>) {
+        if let Some(pending) = self.pending.find_mut(frame.header) {
+            keep_piece(ctx, frame, pending.origin, secondary);
+        }
+    }
+
+    /// A transaction has become whole.
+    fn whole(&self, ctx: &mut Context<'_>, frame: &Frame<'_>, command: u8, pending: &Pending) {
+        let sight = Sight::Whole {
+            began_as: pending.command,
+            ended_as: command,
+            total_data: pending.declared_data(),
+            answered: ctx.decoy.ms17_010 == Ms17010::Unpatched,
+        };
+        ctx.show(&sight, frame.stream_at);
     }
 
     fn dispatch(
@@ -203,6 +264,7 @@ impl Transactions {
                 if let Ok(secondary) = parse_secondary(frame, block) {
                     // Whole or not, `end` keeps it; a refusal was told before.
                     let max = ctx.decoy.limits.reassembly_bytes_max;
+                    self.piece(ctx, frame, &secondary);
                     if let Ok(Some(pending)) = self.pending.proceed(frame.header, &secondary, max) {
                         let whole = Whole::of_pending(&pending, frame.stream_at);
                         if pending.command == TRANSACTION2 && whole.setup == Some(trans::TRANS2_SESSION_SETUP)
@@ -235,6 +297,17 @@ fn parse_secondary<'a>(frame: &Frame<'a>, block: &Block<'a>) -> Result<Secondary
         nt_transact::parse_secondary(frame.message, block)
     } else {
         Secondary::parse(frame.message, block)
+    }
+}
+
+/// Keeps a SECONDARY's data with its transaction's; `origin` is `None` where the implant keeps them.
+fn keep_piece(ctx: &mut Context<'_>, frame: &Frame<'_>, origin: Option<Origin>, secondary: &Secondary<'_>) {
+    match origin {
+        None => ctx.watch.claimed = true,
+        Some(origin) => {
+            let owner = Owner::Transaction(key(frame.header));
+            ctx.keep(owner, origin, secondary.data.bytes, frame.stream_position(secondary.data.at));
+        }
     }
 }
 

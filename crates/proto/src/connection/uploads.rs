@@ -35,8 +35,8 @@ pub(crate) struct Uploads {
     raw: Option<Upload>,
     /// The last one that was whole.
     finished: Option<Finished>,
-    /// Numbers given so far.
-    numbers: u32,
+    /// Begun so far; raw copies count.
+    begun: u32,
     /// `limits.uploads_max` was told.
     refused: bool,
 }
@@ -149,15 +149,15 @@ impl Uploads {
         key: Option<u32>,
         source: KeySource,
     ) -> Option<Upload> {
-        if self.numbers >= ctx.decoy.limits.uploads_max {
+        if self.begun >= ctx.decoy.limits.uploads_max {
             if !std::mem::replace(&mut self.refused, true) {
                 ctx.limit("uploads_max", u64::from(ctx.decoy.limits.uploads_max));
             }
             return None;
         }
-        let number = self.numbers.saturating_add(1);
-        let raw = (source == KeySource::Recovered).then_some(number.saturating_add(1));
-        self.numbers = raw.unwrap_or(number);
+        let number = ctx.tally.next_upload();
+        let raw = (source == KeySource::Recovered).then(|| ctx.tally.next_upload());
+        self.begun = self.begun.saturating_add(if raw.is_some() { 2 } else { 1 });
         // Who got the answer and why is told of every upload; `limits.uploads_max` bounds them.
         ctx.tell_always(Event::UploadStarted {
             upload: number,
