@@ -2,19 +2,23 @@
 //! found runs again as a plain test. Each takes bytes and panics where an invariant breaks.
 
 mod cuts;
+mod exploits;
+mod holder;
 
 pub use cuts::connection_cuts;
+pub use exploits::exploits;
+use holder::Holder;
 
 use crate::client::request::{self, Carrier, Header, Setup, Tree};
 use crate::connection::{
-    CaptureOp, Connection, ConnectionId, Decoy, Ending, Implant, Input, Ms17010, Opening, Output, SharedState,
+    Connection, ConnectionId, Decoy, Ending, Implant, Input, Ms17010, Opening, Output, SharedState,
 };
 use crate::event::Transport;
 use crate::identity::{Identity, Secret};
 use crate::limits::Limits;
 use crate::persona::Persona;
 use crate::time::{Timestamp, WallClock};
-use crate::transcript::{Payloads, Recorder, Transcript, replay};
+use crate::transcript::{Recorder, Transcript, replay};
 use crate::wire::doublepulsar::{ExecParameters, Opcode, key_from_seed};
 use crate::wire::nbss::{Deframed, Deframer};
 use crate::wire::reader::Reader;
@@ -22,7 +26,6 @@ use crate::wire::smb1::{
     Block, create, header, negotiate, nt_transact, read_write, session_setup, trans, tree,
 };
 use crate::wire::{dcerpc, ntlmssp, spnego};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A target: its name and its body.
@@ -34,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     ("connection_cuts", connection_cuts),
     ("connection_operations", connection_operations),
     ("deframer", deframer),
+    ("exploits", exploits),
     ("implant", implant),
     ("security_blob", security_blob),
     ("smb1_messages", smb1_messages),
@@ -109,66 +113,6 @@ pub fn transcript(data: &[u8]) {
     assert_eq!(again.as_ref(), Ok(&parsed), "the text form loses something");
 }
 
-/// What was kept of uploads, and a check of every capture operation against a plain model.
-#[derive(Default)]
-struct Holder {
-    uploads: BTreeMap<u32, (BTreeMap<u64, u8>, bool)>,
-}
-
-impl Holder {
-    fn take(&mut self, output: &Output) {
-        for op in &output.capture {
-            match op {
-                CaptureOp::Begin { upload, .. } => {
-                    assert!(
-                        self.uploads.insert(*upload, Default::default()).is_none(),
-                        "an upload begins twice"
-                    );
-                }
-                CaptureOp::Write { upload, offset, bytes } => {
-                    let payload = output.payload.get(bytes.clone());
-                    assert!(payload.is_some(), "a write outside the payload");
-                    let held = self.uploads.get_mut(upload).filter(|held| !held.1);
-                    assert!(held.is_some(), "a write outside an upload");
-                    let Some((held, _)) = held else { continue };
-                    for (at, &byte) in (*offset..).zip(payload.unwrap_or_default()) {
-                        assert!(held.insert(at, byte).is_none(), "a free place that is taken");
-                    }
-                }
-                CaptureOp::Again { upload, offset, bytes } => {
-                    let held = self.uploads.get(upload);
-                    let mut places = (*offset..).take(bytes.len());
-                    assert!(
-                        places.all(|at| held.is_some_and(|held| held.0.contains_key(&at))),
-                        "taken, yet free"
-                    );
-                }
-                CaptureOp::Discard { upload } => {
-                    // Nothing may need these bytes any more: a replay reads them from the upload before.
-                    let held = self.uploads.insert(*upload, (BTreeMap::new(), true));
-                    assert!(held.is_some_and(|held| !held.1), "a discard without an upload");
-                }
-                CaptureOp::End { upload, ranges, .. } => {
-                    let held = self.uploads.get_mut(upload).filter(|held| !held.1);
-                    assert!(held.is_some(), "an end without an upload");
-                    let total: u64 = ranges.iter().map(|range| range.len()).sum();
-                    if let Some(held) = held {
-                        held.1 = true;
-                        assert_eq!(u64::try_from(held.0.len()), Ok(total), "ranges are not what was kept");
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Payloads for Holder {
-    fn read(&self, upload: u32, offset: u64, len: u32) -> Option<Vec<u8>> {
-        let held = &self.uploads.get(&upload)?.0;
-        (offset..offset.saturating_add(u64::from(len))).map(|at| held.get(&at).copied()).collect()
-    }
-}
-
 /// The decoy that fuzzing meets: tight limits, so that they are met.
 fn decoy() -> Decoy {
     Decoy {
@@ -180,7 +124,10 @@ fn decoy() -> Decoy {
             ranges_max: 8,
             transactions_max: 3,
             reassembly_bytes_max: 16_384,
+            buffers_max: 6,
+            buffer_bytes_max: 20_000,
             transcript_bytes_max: 1 << 20,
+            rest_bytes_max: 1 << 20,
             events_max: 100_000,
             ..Limits::default()
         },
@@ -198,6 +145,8 @@ struct Drive {
     shared: SharedState,
     now: Timestamp,
     replies: Vec<Vec<u8>>,
+    /// Everything that was sent before the connection was over.
+    sent: Vec<u8>,
     memory_max: usize,
     over: bool,
 }
@@ -217,6 +166,7 @@ impl Drive {
             shared: SharedState::default(),
             now: Timestamp(0),
             replies: Vec::new(),
+            sent: Vec::new(),
             memory_max: usize::try_from(decoy.limits.connection_bytes_max).unwrap_or(usize::MAX),
             over: false,
         };
@@ -232,7 +182,13 @@ impl Drive {
         self.output.clear();
         self.connection.handle(self.now, input, &mut self.output);
         self.recorder.record(self.now, input, &self.output);
+        if let Input::Bytes(bytes) = input {
+            self.sent.extend_from_slice(bytes);
+        }
         self.holder.take(&self.output);
+        if let Some((offset, bytes)) = self.recorder.take_rest() {
+            self.holder.add_rest(offset, &bytes);
+        }
         assert!(self.connection.memory_used() <= self.memory_max, "over the memory limit");
         let replies: Vec<Vec<u8>> = self.output.replies().map(<[u8]>::to_vec).collect();
         assert!(replies.iter().all(|reply| reply.len() <= REPLY_BYTES_MAX), "a reply out of proportion");
@@ -243,7 +199,7 @@ impl Drive {
     /// The end: nothing is open, and the transcript gives the same replies and captures again.
     fn finish(mut self, base: &Decoy) {
         self.input(Input::Ended(Ending::Closed));
-        assert!(self.holder.uploads.values().all(|held| held.1), "an upload without an end");
+        assert!(self.holder.all_ended(), "an upload without an end");
         let transcript = self.recorder.transcript();
         if !transcript.is_complete() {
             return;
@@ -251,20 +207,22 @@ impl Drive {
         let text = transcript.to_text();
         let read = Transcript::parse(&text);
         assert_eq!(read.as_ref(), Ok(&transcript), "the text form loses something");
+        let mut kept = Vec::new();
+        let gone = transcript.inputs(&self.holder, &mut |_, input| {
+            if let Input::Bytes(bytes) = input {
+                kept.extend_from_slice(bytes);
+            }
+        });
+        assert!(gone.is_ok() && kept == self.sent, "a byte that was sent is not in the record");
         let mut again = Holder::default();
         let replayed = replay(&transcript, base, &self.holder, &mut |_, _, output| again.take(output));
+        // Without their times, what came last may be answered at another one.
+        let expected = (!self.holder.has_rest()).then_some(true);
         assert!(
-            replayed.is_ok_and(|replayed| replayed.same_replies == Some(true)),
+            replayed.is_ok_and(|replayed| replayed.same_replies == expected),
             "other replies in the replay"
         );
-        for (number, held) in &self.holder.uploads {
-            let replayed = again.uploads.get(number);
-            let other =
-                replayed.and_then(|again| held.0.iter().find(|(at, byte)| again.0.get(at) != Some(byte)));
-            let lengths = (held.0.len(), replayed.map(|again| again.0.len()));
-            assert_eq!(other, None, "upload {number} is another in the replay, {lengths:?} bytes");
-        }
-        assert!(again.uploads == self.holder.uploads, "more uploads in the replay");
+        self.holder.assert_same_uploads(&again);
     }
 }
 

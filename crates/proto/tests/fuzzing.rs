@@ -22,6 +22,9 @@ fn no_body_breaks_an_invariant() {
         fuzzing::connection_operations(&data);
         fuzzing::connection_bytes(&data);
         fuzzing::connection_cuts(&data);
+        if seed % 5 == 0 {
+            fuzzing::exploits(&data);
+        }
         fuzzing::deframer(&data);
         fuzzing::security_blob(&data);
         let message = [&b"\xffSMB"[..], &data].concat();

@@ -7,8 +7,10 @@ mod rig;
 use rig::{Rig, connect, events, payload, plan, play, sample, sha256, upload, visit, wait_for};
 use roridula_evidence::Reader;
 use roridula_proto::client::visit::{Goal, Outcome, Visit};
-use roridula_proto::event::{ByteRange, CloseReason, Event, TranscriptState, UploadState};
+use roridula_proto::connection::Input;
+use roridula_proto::event::{ByteRange, CloseReason, Event, Origin, TranscriptState, UploadState};
 use roridula_proto::limits::Limits;
+use roridula_proto::transcript::Transcript;
 use roridula_sensor::SensorOptions;
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -224,4 +226,58 @@ fn silence_and_age_end_a_connection() {
     let _ = busy.shutdown(Shutdown::Both);
     talking.join().unwrap();
     rig.stop();
+}
+
+/// A frame of NBSS keep-alive and an ECHO before any negotiate: small messages that nobody claims.
+fn small_frames(count: usize) -> Vec<u8> {
+    let mut stream = Vec::new();
+    for number in 0..count {
+        let mut message = b"\xffSMB\x2b\0\0\0\0\x18\x07\xc0".to_vec();
+        message.resize(32, 0);
+        message.extend_from_slice(&[1, 1, 0, 8, 0]);
+        message.extend_from_slice(&(number as u64).to_le_bytes());
+        stream.extend_from_slice(&[0, 0, 0, message.len() as u8]);
+        stream.extend_from_slice(&message);
+    }
+    stream
+}
+
+#[test]
+fn what_a_transcript_has_no_room_for_is_kept_besides_and_replays() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { transcript_bytes_max: 4096, ..Limits::default() };
+    let rig = Rig::start_with(dir.path(), SensorOptions::default(), limits);
+    // Also a large message that nobody understands: a session setup with a blob of 3000 bytes.
+    let mut large = b"\0\0\0\0\xffSMB\x73\0\0\0\0\x18\x07\xc0".to_vec();
+    large.resize(4 + 32, 0);
+    large.extend_from_slice(&[0, 0xb8, 0x0b]);
+    large.extend_from_slice(&payload(9, 3000));
+    large[2..4].copy_from_slice(&(35u16 + 3000).to_be_bytes());
+    let sent = [large.clone(), small_frames(2000)].concat();
+    let mut stream = connect(rig.address, "127.0.0.2");
+    std::thread::scope(|scope| {
+        let mut reading = stream.try_clone().unwrap();
+        scope.spawn(move || std::io::copy(&mut reading, &mut std::io::sink()).unwrap());
+        stream.write_all(&sent).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+    });
+    rig.stop();
+
+    let reader = Reader::open(dir.path()).unwrap();
+    let origins: Vec<_> = reader.samples().unwrap().iter().map(|sample| sample.origin).collect();
+    assert!(origins.contains(&Origin::UnknownBuffer) && origins.contains(&Origin::StreamRest), "{origins:?}");
+    assert!(sample(dir.path(), &sha256(&large[4..])).is_some(), "the large message is a sample of its own");
+    let view = reader.connections(None, 9).unwrap().remove(0);
+    assert_eq!(view.transcript, TranscriptState::Complete);
+    let transcript = Transcript::parse(&reader.transcript(view.connection).unwrap().unwrap()).unwrap();
+    let mut again = Vec::new();
+    let payloads = reader.payloads(view.connection).unwrap();
+    transcript
+        .inputs(&payloads, &mut |_, input| {
+            if let Input::Bytes(bytes) = input {
+                again.extend_from_slice(bytes);
+            }
+        })
+        .unwrap();
+    assert!(again == sent, "{} bytes of {}", again.len(), sent.len());
 }

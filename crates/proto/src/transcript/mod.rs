@@ -19,6 +19,12 @@ use crate::wire::doublepulsar::{ExecParameters, PARAMETERS, xor_into};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
+/// The number of the upload that holds what did not fit into a transcript (`limits.transcript_bytes_max`); uploads
+/// and buffers are numbered from 1.
+pub const REST_UPLOAD: u32 = 0;
+/// Bytes of it that are handed out at once.
+const REST_PIECE: u32 = 32 * 1024;
+
 /// A recorded connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transcript {
@@ -59,6 +65,8 @@ pub(crate) enum Entry {
     Tick { at: Timestamp },
     /// The connection was over.
     Ended { at: Timestamp, ending: Ending },
+    /// What followed, as it came but without its times: bytes `offset..offset + len` of upload [`REST_UPLOAD`].
+    Rest { at: Timestamp, offset: u64, len: u64 },
     /// What followed was too much to keep.
     Truncated,
 }
@@ -171,7 +179,11 @@ impl Transcript {
 
     /// The uploads that it refers to, each once.
     pub fn uploads(&self) -> Vec<u32> {
-        let run = |entry: &Entry| if let Entry::Run(run) = entry { Some(run.upload) } else { None };
+        let run = |entry: &Entry| match entry {
+            Entry::Run(run) => Some(run.upload),
+            Entry::Rest { .. } => Some(REST_UPLOAD),
+            _ => None,
+        };
         let mut uploads: Vec<u32> = self.entries.iter().filter_map(run).collect();
         uploads.sort_unstable();
         uploads.dedup();
@@ -202,6 +214,7 @@ impl Transcript {
                 Entry::Tick { at } => visit(*at, Input::Tick),
                 Entry::Ended { at, ending } => visit(*at, Input::Ended(*ending)),
                 Entry::Truncated => break,
+                Entry::Rest { at, offset, len } => rest(payloads, *at, *offset, *len, visit)?,
                 Entry::Run(run) => {
                     for index in 0..run.count {
                         let offset = u64::from(run.offset_of(index));
@@ -214,6 +227,25 @@ impl Transcript {
         }
         Ok(())
     }
+}
+
+/// Hands out what did not fit into a transcript, in pieces: how they are cut makes no difference.
+fn rest(
+    payloads: &dyn Payloads,
+    at: Timestamp,
+    mut offset: u64,
+    len: u64,
+    visit: &mut dyn FnMut(Timestamp, Input<'_>),
+) -> Result<(), PayloadGone> {
+    let end = offset.saturating_add(len);
+    while offset < end {
+        let piece = u32::try_from(end.saturating_sub(offset)).unwrap_or(REST_PIECE).min(REST_PIECE);
+        let gone = PayloadGone { upload: REST_UPLOAD, offset, len: piece };
+        let bytes = payloads.read(REST_UPLOAD, offset, piece).ok_or(gone)?;
+        visit(at, Input::Bytes(&bytes));
+        offset = offset.saturating_add(u64::from(piece));
+    }
+    Ok(())
 }
 
 /// Runs `transcript` through today's code under the settings that it records and `base`'s identity: `visit`
@@ -234,8 +266,9 @@ pub fn replay(
         visit(now, &input, &output);
     })?;
     let replies = tally.replies();
-    // What was cut short was answered longer than it can be replayed.
-    let then = transcript.replies.as_ref().filter(|_| transcript.is_complete());
+    // What was cut short was answered longer than it can be replayed; without their times some replies differ.
+    let timed = transcript.is_complete() && !transcript.uploads().contains(&REST_UPLOAD);
+    let then = transcript.replies.as_ref().filter(|_| timed);
     let same_replies = then.map(|then| *then == replies);
     Ok(Replayed { connection, replies, same_replies })
 }

@@ -7,6 +7,8 @@ use crate::wire::doublepulsar::PARAMETERS;
 
 /// Places in which the messages of one run may differ.
 const VARYING_MAX: usize = 16;
+/// Entries that are written after the bound was met: what changed outside, and the end.
+const LATE_MAX: usize = 64;
 /// What an entry costs besides its bytes.
 const ENTRY_BYTES: usize = size_of::<Entry>();
 
@@ -22,6 +24,11 @@ pub struct Recorder {
     /// When which part of the tail came: the time, and one past its last byte.
     reads: Vec<(Timestamp, u64)>,
     kept_bytes: usize,
+    /// What came after `limits.transcript_bytes_max` was met, not yet taken by the holder.
+    rest: Vec<u8>,
+    /// Bytes of it so far, once it has begun.
+    rest_bytes: Option<u64>,
+    late: usize,
     truncated: bool,
     replies: ReplyTally,
 }
@@ -47,6 +54,9 @@ impl Recorder {
             tail_at: 0,
             reads: Vec::new(),
             kept_bytes: 0,
+            rest: Vec::new(),
+            rest_bytes: None,
+            late: 0,
             truncated: false,
             replies: ReplyTally::default(),
         }
@@ -59,6 +69,7 @@ impl Recorder {
             return;
         }
         match input {
+            Input::Bytes(bytes) if self.rest_bytes.is_some() => self.add_rest(now, bytes),
             Input::Bytes(bytes) => {
                 self.tail.extend_from_slice(bytes);
                 let end = self.tail_at.saturating_add(u64::try_from(self.tail.len()).unwrap_or(0));
@@ -91,16 +102,23 @@ impl Recorder {
         }
     }
 
-    /// Whether `limits.transcript_bytes_max` was met.
+    /// Whether more came than `limits.transcript_bytes_max` and `limits.rest_bytes_max` allow.
     pub fn is_truncated(&self) -> bool {
         self.truncated
+    }
+
+    /// Bytes that no entry holds, to be kept by the holder as upload [`REST_UPLOAD`]: where they go in it, and they.
+    pub fn take_rest(&mut self) -> Option<(u64, Vec<u8>)> {
+        let bytes = std::mem::take(&mut self.rest);
+        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        (len > 0).then(|| (self.rest_bytes.unwrap_or(0).saturating_sub(len), bytes))
     }
 
     /// Bytes owned.
     pub fn memory_used(&self) -> usize {
         let entries = self.entries.capacity().saturating_mul(ENTRY_BYTES);
         let reads = self.reads.capacity().saturating_mul(size_of::<(Timestamp, u64)>());
-        [size_of::<Head>(), entries, reads, self.tail.capacity()]
+        [size_of::<Head>(), entries, reads, self.tail.capacity(), self.rest.capacity()]
             .into_iter()
             .fold(self.kept_bytes, usize::saturating_add)
     }
@@ -115,16 +133,55 @@ impl Recorder {
     }
 
     fn push(&mut self, entry: Entry, bytes: usize) {
-        let cost = bytes.saturating_add(ENTRY_BYTES);
-        let max = usize::try_from(self.head.limits.transcript_bytes_max).unwrap_or(usize::MAX);
-        if self.kept_bytes.saturating_add(cost) > max {
-            self.truncated = true;
-            self.entries.push(Entry::Truncated);
-            (self.tail, self.reads) = (Vec::new(), Vec::new());
-            return;
+        if self.rest_bytes.is_none() && !self.fits(bytes) {
+            self.begin_rest();
+        }
+        if self.rest_bytes.is_some() {
+            if self.late >= LATE_MAX {
+                return self.truncate();
+            }
+            self.late = self.late.saturating_add(1);
         }
         self.kept_bytes = self.kept_bytes.saturating_add(bytes);
         self.entries.push(entry);
+    }
+
+    /// Whether an entry of so many bytes is within the bound.
+    fn fits(&self, bytes: usize) -> bool {
+        let max = usize::try_from(self.head.limits.transcript_bytes_max).unwrap_or(usize::MAX);
+        self.kept_bytes.saturating_add(bytes).saturating_add(ENTRY_BYTES) <= max
+    }
+
+    /// From here on bytes are handed out as they come, without their times.
+    fn begin_rest(&mut self) {
+        self.rest_bytes = Some(0);
+        let at = self.reads.first().map_or(Timestamp::default(), |&(at, _)| at);
+        let tail = std::mem::take(&mut self.tail);
+        self.reads = Vec::new();
+        self.add_rest(at, &tail);
+    }
+
+    fn add_rest(&mut self, now: Timestamp, bytes: &[u8]) {
+        let offset = self.rest_bytes.unwrap_or(0);
+        let room = size(self.head.limits.rest_bytes_max.saturating_sub(offset));
+        let kept = bytes.get(..room).unwrap_or(bytes);
+        let added = u64::try_from(kept.len()).unwrap_or(0);
+        self.rest.extend_from_slice(kept);
+        self.rest_bytes = Some(offset.saturating_add(added));
+        match self.entries.last_mut() {
+            Some(Entry::Rest { len, .. }) => *len = len.saturating_add(added),
+            _ if added > 0 => self.push(Entry::Rest { at: now, offset, len: added }, 0),
+            _ => {}
+        }
+        if kept.len() < bytes.len() {
+            self.truncate();
+        }
+    }
+
+    fn truncate(&mut self) {
+        self.truncated = true;
+        self.entries.push(Entry::Truncated);
+        (self.tail, self.reads) = (Vec::new(), Vec::new());
     }
 
     /// Moves what came before `position` into entries, read by read.
@@ -133,6 +190,9 @@ impl Recorder {
             let upto = end.min(position);
             let len = size(upto.saturating_sub(self.tail_at)).min(self.tail.len());
             if len > 0 {
+                if !self.fits(len) {
+                    return self.begin_rest();
+                }
                 let bytes: Vec<u8> = self.tail.drain(..len).collect();
                 self.tail_at = self.tail_at.saturating_add(u64::try_from(len).unwrap_or(0));
                 self.push(Entry::Bytes { at, bytes }, len);
@@ -148,8 +208,12 @@ impl Recorder {
     fn refer(&mut self, now: Timestamp, span: &PayloadSpan) {
         let before = size(span.stream_at.saturating_sub(self.tail_at));
         let end = before.saturating_add(size(u64::from(span.len)));
-        if self.truncated || span.stream_at < self.tail_at || end > self.tail.len() {
+        let lost = self.truncated || self.rest_bytes.is_some();
+        if lost || span.stream_at < self.tail_at || end > self.tail.len() {
             return;
+        }
+        if !self.fits(before) {
+            return self.begin_rest();
         }
         let mut template: Vec<u8> = self.tail.drain(..end).take(before).collect();
         let params = span.params_at.and_then(|at| at.checked_sub(self.tail_at)).map(size);
@@ -190,9 +254,8 @@ impl Recorder {
                 self.push(Entry::Run(run), bytes);
             }
         }
-        let max = usize::try_from(self.head.limits.transcript_bytes_max).unwrap_or(usize::MAX);
-        if self.kept_bytes > max && !self.truncated {
-            self.push(Entry::Truncated, max);
+        if !self.fits(0) {
+            self.begin_rest();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The text form, made to be read in a diff. One line an entry; bytes follow in hexadecimal, indented.
 //!
-//! `>` bytes came · `x` a run of chunks · `!` the shared state · `t` time passed · `=` the end · `~` cut short.
+//! `>` bytes came · `x` a run of chunks · `!` the shared state · `t` time passed · `=` the end · `~` cut short: with
+//! numbers, where the bytes are that followed.
 //! Times are microseconds since the connection opened. `#` begins a comment.
 
 use super::{Entry, Head, Replies, Run, Transcript};
@@ -162,6 +163,9 @@ fn write_entry(text: &mut String, entry: &Entry) {
         Entry::Ended { at, ending: how } => {
             let _ = writeln!(text, "= {} {}", at.0, ending(*how));
         }
+        Entry::Rest { at, offset, len } => {
+            let _ = writeln!(text, "~ {} offset={offset} len={len}", at.0);
+        }
         Entry::Truncated => text.push_str("~\n"),
     }
 }
@@ -248,7 +252,8 @@ impl Parser {
         match key {
             ">" => self.entries.push(Entry::Bytes { at: Timestamp(number(value)?), bytes: Vec::new() }),
             "t" => self.entries.push(Entry::Tick { at: Timestamp(number(value)?) }),
-            "~" => self.entries.push(Entry::Truncated),
+            "~" if value.is_empty() => self.entries.push(Entry::Truncated),
+            "~" => self.entries.push(rest(value)?),
             "x" => self.entries.push(Entry::Run(run(value)?)),
             "!" => self.entries.push(shared(value)?),
             "=" => {
@@ -328,6 +333,19 @@ fn shared(text: &str) -> Parsed<Entry> {
         }
     }
     Ok(Entry::Shared { at: Timestamp(number(at)?), state })
+}
+
+fn rest(text: &str) -> Parsed<Entry> {
+    let (at, rest) = text.split_once(' ').ok_or("a time and where the bytes are")?;
+    let (mut offset, mut len) = (0, 0);
+    for field in fields(rest) {
+        match field? {
+            ("offset", value) => offset = number(value)?,
+            ("len", value) => len = number(value)?,
+            (name, _) => return Err(format!("`{name}` is no part of a rest")),
+        }
+    }
+    Ok(Entry::Rest { at: Timestamp(number(at)?), offset, len })
 }
 
 fn run(text: &str) -> Parsed<Run> {

@@ -6,9 +6,9 @@ use crate::gate::Permit;
 use crate::running::UploadProgress;
 use roridula_evidence::{Attribution, Batch, Changes, Closing, Waiting};
 use roridula_proto::connection::{CaptureOp, Connection, Ending, Input, Opening, Output};
-use roridula_proto::event::{CloseReason, Event, Transport, UploadState};
+use roridula_proto::event::{ByteRange, CloseReason, Event, Origin, Transport, UploadState};
 use roridula_proto::time::Timestamp;
-use roridula_proto::transcript::Recorder;
+use roridula_proto::transcript::{REST_UPLOAD, Recorder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub(super) struct Visit {
     shared_version: u64,
     uploads: Vec<(u32, Arc<Upload>)>,
     bytes: (u64, u64),
+    /// Bytes kept besides the transcript.
+    rest: u64,
     told_progress: Option<Instant>,
     /// It takes no replies any more; it is only read.
     deaf: bool,
@@ -76,6 +78,7 @@ impl Visit {
             shared_version: 0,
             uploads: Vec::new(),
             bytes: (0, 0),
+            rest: 0,
             told_progress: None,
             deaf: false,
             over: false,
@@ -190,17 +193,24 @@ impl Visit {
         }
         let recorder = &mut self.recorder;
         let recorded = catch_unwind(AssertUnwindSafe(|| {
-            if let Some(recorder) = recorder {
+            recorder.as_mut().and_then(|recorder| {
                 recorder.record(now, input, output);
-            }
+                recorder.take_rest()
+            })
         }));
-        if recorded.is_err() {
-            self.recorder = None;
-            self.desk.faults.fetch_add(1, Ordering::Relaxed);
+        match recorded {
+            Ok(rest) => self.keep_rest(rest),
+            Err(_) => {
+                self.recorder = None;
+                self.desk.faults.fetch_add(1, Ordering::Relaxed);
+            }
         }
         after.hang_up = output.close.is_some() && !matches!(input, Input::Ended(_));
         self.over = after.hang_up || matches!(input, Input::Ended(_));
         self.capture(output);
+        if self.over {
+            self.end_rest();
+        }
         self.publish(output, changes, after);
         after.over = self.over;
         if !self.over {
@@ -242,6 +252,24 @@ impl Visit {
                 }
             }
         }
+    }
+
+    /// What the transcript has no room for goes the way of payload.
+    fn keep_rest(&mut self, rest: Option<(u64, Vec<u8>)>) {
+        let Some((offset, bytes)) = rest else { return };
+        if offset == 0 {
+            let begun = self.desk.capture.begin(self.attribution, REST_UPLOAD, Origin::StreamRest);
+            self.uploads.push((REST_UPLOAD, begun));
+        }
+        push(&self.uploads, REST_UPLOAD, offset, Some(&bytes), false);
+        self.rest = offset + bytes.len() as u64;
+    }
+
+    fn end_rest(&mut self) {
+        let cut = self.recorder.as_ref().is_some_and(Recorder::is_truncated);
+        let state = if cut { UploadState::Partial } else { UploadState::Complete };
+        let ranges = vec![ByteRange { start: 0, end: self.rest }];
+        self.end_upload(REST_UPLOAD, Some(End { state, total: None, ranges }));
     }
 
     fn end_upload(&mut self, upload: u32, end: Option<End>) {
