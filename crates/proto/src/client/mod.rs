@@ -6,11 +6,13 @@
 //! reply and gives the next request; whoever owns a socket (or a [`Connection`](crate::connection::Connection)
 //! in memory) carries them across.
 //!
-//! [`chance`] (seeded numbers), [`implant`] (keys and opcodes), [`reply`] (reading as naively as the worm does),
-//! [`request`] (layouts), [`sender`] (who sends what), [`upload`] (which chunks in which order), [`visit`]
-//! (one TCP connection).
+//! [`chance`] (seeded numbers), [`exploit`] (the connections around EternalBlue's transaction, filled with
+//! nothing), [`implant`] (keys and opcodes), [`reply`] (reading as naively as the worm does), [`request`]
+//! (layouts), [`sender`] (who sends what), [`upload`] (which chunks in which order), [`visit`] (one TCP
+//! connection).
 
 pub mod chance;
+pub mod exploit;
 pub mod implant;
 pub mod reply;
 pub mod request;

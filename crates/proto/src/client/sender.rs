@@ -2,7 +2,7 @@
 
 use super::chance::Chance;
 use super::implant::Opcode;
-use super::request::{Header, Setup};
+use super::request::{Header, Setup, Tree};
 
 /// A tool whose traffic the visitor has the shape of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,13 +85,33 @@ const FUZZBUNCH: Manner = Manner {
     tree_byte_count: None,
 };
 
+/// The preliminaries of Metasploit's EternalBlue module: one dialect, all texts ASCII. What follows them is
+/// everybody's template.
+const METASPLOIT_EXPLOIT: Manner = Manner {
+    dialects: &["NT LM 0.12"],
+    flags2: [0x6801, 0x6001, 0x6001, 0xc007],
+    pid: 0xfeff,
+    mid: 64,
+    ..CHECK
+};
+
 impl Sender {
     /// How it opens a connection that checks for MS17-010.
     pub const fn check_manner(self) -> Manner {
         match self {
             // The worm's template counted 28 bytes and was never corrected.
             Self::WannaCry => Manner { tree_byte_count: Some(28), ..CHECK },
+            // The pipe's name in the check is ASCII.
+            Self::FuzzBunch => Manner { flags2: [0xc053, 0xc007, 0xc007, 0x4007], ..FUZZBUNCH },
             _ => CHECK,
+        }
+    }
+
+    /// How it opens the connection that carries EternalBlue.
+    pub const fn exploit_manner(self) -> Manner {
+        match self {
+            Self::Metasploit => METASPLOIT_EXPLOIT,
+            _ => FUZZBUNCH,
         }
     }
 
@@ -126,5 +146,18 @@ impl Manner {
     pub fn header(&self, step: usize, tid: u16, uid: u16) -> Header {
         let flags2 = self.flags2.get(step).or(self.flags2.last()).copied().unwrap_or(0);
         Header { flags: 0x18, flags2, tid, pid: self.pid, uid, mid: self.mid }
+    }
+
+    /// The tree connect to `path`.
+    pub fn tree<'a>(&self, path: &'a str, stale: &'a [u8]) -> Tree<'a> {
+        let path_len = u16::try_from(path.len()).unwrap_or(u16::MAX);
+        Tree {
+            andx_offset: if self.extended_tree { path_len.saturating_mul(2).saturating_add(52) } else { 0 },
+            flags: if self.extended_tree { 0x0008 } else { 0 },
+            path,
+            unicode: self.setup.unicode,
+            byte_count: self.tree_byte_count,
+            stale,
+        }
     }
 }

