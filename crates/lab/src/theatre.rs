@@ -1,6 +1,7 @@
 //! A visitor and a connection face to face in memory, in virtual time: no socket, no clock.
 
 use crate::pcap::From;
+use roridula_proto::client::exploit::{Exploit, Turn, Wrong};
 use roridula_proto::client::visit::{Next, Outcome, Plan, Visit};
 use roridula_proto::connection::{
     CaptureOp, Connection, ConnectionId, Decoy, Ending, Implant, Input, Ms17010, Opening, Output,
@@ -207,6 +208,41 @@ impl Theatre {
                     reply = self.bytes(&frame);
                 }
                 Next::Done(outcome) => return Some(outcome),
+            }
+        }
+    }
+
+    /// Plays one of an exploit's connections to its end, without closing; the others' turns take no time.
+    ///
+    /// # Panics
+    /// If the decoy says something where an unpatched host is silent.
+    pub fn exploit(&mut self, exploit: &mut Exploit<'_>) -> Result<(), Wrong> {
+        self.exploit_until(exploit, usize::MAX).unwrap_or(Ok(()))
+    }
+
+    /// Plays it until `bytes_max` bytes were sent; how it ended, if it came that far.
+    pub fn exploit_until(
+        &mut self,
+        exploit: &mut Exploit<'_>,
+        bytes_max: usize,
+    ) -> Option<Result<(), Wrong>> {
+        let (mut frames, mut reply, mut left) = (Vec::new(), Vec::new(), bytes_max);
+        loop {
+            let turn = exploit.next(&reply, &mut frames);
+            reply.clear();
+            match turn {
+                Turn::Wait => {}
+                Turn::Done(ended) => return Some(ended),
+                _ if frames.len() > left => {
+                    self.bytes(&frames[..left]);
+                    return None;
+                }
+                Turn::Ask(_) | Turn::Tell(_) => {
+                    left -= frames.len();
+                    let said = self.bytes(&frames);
+                    assert!(matches!(turn, Turn::Ask(_)) || said.is_empty(), "{turn:?} was answered");
+                    reply = said;
+                }
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Whole attacks: which connections, in which order, with which payload.
 
+use super::exploit::{self, Went};
 use super::report::{PayloadReport, Report};
-use super::socket::{self, Sent};
-use super::{Attack, Body, Kind, Order};
+use super::socket::{self, GiveUp, Sent};
+use super::{Attack, Body, Kind, Order, Shape};
 use crate::samples::cli::{Arch, Kind as SampleKind, payload, sha256_hex};
 use roridula_proto::client::chance::Chance;
 use roridula_proto::client::sender::Sender;
@@ -14,33 +15,59 @@ use std::time::Duration;
 /// The worm's pause between connections.
 const WORM_PAUSE: Duration = Duration::from_secs(3);
 
+/// How often the worm exploits a host before it gives up.
+const WORM_ATTEMPTS: usize = 5;
+
 /// The network of the worm's authors, which its replayed traffic still names.
 const WORM_PATH_HOST: &str = "192.168.56.20";
+
+/// The same in its exploit.
+const WORM_EXPLOIT_PATH_HOST: &str = "172.16.99.5";
 
 /// A first target as long as the one that the public capture was measured with.
 const CHECK_PATH_HOST: &str = "192.168.116.149";
 
 impl Kind {
-    const fn sender(self) -> Sender {
-        match self {
-            Self::Wannacry | Self::Upload => Sender::WannaCry,
-            Self::Fuzzbunch => Sender::FuzzBunch,
-            Self::Metasploit => Sender::Metasploit,
-            Self::Check | Self::Ping => Sender::Checker,
-            Self::Kill => Sender::Countercept,
-        }
-    }
-
     const fn name(self) -> &'static str {
         match self {
             Self::Wannacry => "wannacry",
+            Self::Eternalblue => "eternalblue",
             Self::Fuzzbunch => "fuzzbunch",
             Self::Metasploit => "metasploit",
             Self::Check => "check",
             Self::Ping => "ping",
             Self::Kill => "kill",
             Self::Upload => "upload",
+            Self::Logon => "logon",
         }
+    }
+}
+
+impl Attack {
+    /// Whose traffic it has the shape of.
+    pub const fn sender(&self) -> Sender {
+        match (self.kind, self.shape) {
+            (Kind::Wannacry | Kind::Upload, _) => Sender::WannaCry,
+            (Kind::Fuzzbunch, _) | (Kind::Eternalblue, Shape::Fuzzbunch) => Sender::FuzzBunch,
+            (Kind::Metasploit, _) | (Kind::Eternalblue, Shape::Metasploit) => Sender::Metasploit,
+            (Kind::Check | Kind::Ping, _) => Sender::Checker,
+            (Kind::Kill, _) => Sender::Countercept,
+            (Kind::Logon, _) => Sender::Smbclient,
+        }
+    }
+
+    fn pause(&self) {
+        if self.real_timing {
+            std::thread::sleep(WORM_PAUSE);
+        }
+    }
+}
+
+/// The host that the exploit's tree connect names.
+pub(super) fn exploit_path_host(attack: &Attack) -> String {
+    match attack.kind {
+        Kind::Wannacry => WORM_EXPLOIT_PATH_HOST.to_owned(),
+        _ => attack.target.ip().to_string(),
     }
 }
 
@@ -53,7 +80,9 @@ pub fn play(attack: &Attack) -> anyhow::Result<Report> {
         Kind::Check => single(attack, &mut report, "check", Goal::Check)?,
         Kind::Ping => single(attack, &mut report, "ping", Goal::Ping)?,
         Kind::Kill => single(attack, &mut report, "kill", Goal::Kill)?,
+        Kind::Logon => single(attack, &mut report, "logon", Goal::Logon)?,
         Kind::Wannacry => wannacry(attack, &mut report)?,
+        Kind::Eternalblue => eternalblue(attack, &mut report)?,
         Kind::Fuzzbunch | Kind::Upload | Kind::Metasploit => {
             let ask = attack.kind == Kind::Fuzzbunch || attack.arch.is_none();
             if ask {
@@ -74,7 +103,7 @@ fn plan<'p>(attack: &Attack, goal: Goal<'p>) -> Plan<'p> {
         _ => attack.target.ip().to_string(),
     };
     Plan {
-        sender: attack.kind.sender(),
+        sender: attack.sender(),
         goal,
         path_host,
         later_target: !attack.first_target,
@@ -84,32 +113,75 @@ fn plan<'p>(attack: &Attack, goal: Goal<'p>) -> Plan<'p> {
 }
 
 fn single(attack: &Attack, report: &mut Report, purpose: &'static str, goal: Goal<'_>) -> anyhow::Result<()> {
-    let (connection, _) = socket::run(plan(attack, goal), purpose, attack.target, attack.source, None)?;
+    let only = matches!(attack.kind, Kind::Check | Kind::Ping | Kind::Kill | Kind::Logon);
+    let give_up = GiveUp { payload: None, stream: attack.cut_at.filter(|_| only) };
+    let (connection, _) = socket::run(plan(attack, goal), purpose, attack.target, attack.source, give_up)?;
     report.succeeded = connection.succeeded;
     report.connections.push(connection);
     Ok(())
 }
 
-/// A: check. B1: ping. B2: ping again. B3: ping and upload. A patched or refusing host still gets the ping.
+/// A: check. B1: ping. B2: ping again. B3: ping and upload. A patched or refusing host still gets the ping. Where
+/// B1 finds no implant, the exploit follows, and a ping again, up to five times.
 fn wannacry(attack: &Attack, report: &mut Report) -> anyhow::Result<()> {
-    let pause = || {
-        if attack.real_timing {
-            std::thread::sleep(WORM_PAUSE);
-        }
-    };
     single(attack, report, "check", Goal::Check)?;
-    let vulnerable = report.connections.last().is_some_and(|last| last.outcome.starts_with("vulnerable"));
-    pause();
-    single(attack, report, "ping", Goal::Ping)?;
-    if vulnerable && report.succeeded {
-        pause();
-        single(attack, report, "ping", Goal::Ping)?;
-    } else if vulnerable && !attack.stubborn {
-        report.notes.push("the worm would now exploit; the lab has no exploit and stops".into());
+    if is_vulnerable(report) {
+        for attempt in 0..WORM_ATTEMPTS {
+            attack.pause();
+            single(attack, report, "ping", Goal::Ping)?;
+            if report.succeeded || attack.stubborn {
+                break;
+            }
+            attack.pause();
+            if exploit::play(attack, attempt, report)? == Went::Cut {
+                report.succeeded = true;
+                return Ok(());
+            }
+        }
     }
+    attack.pause();
+    single(attack, report, "ping", Goal::Ping)?;
     if report.succeeded || attack.stubborn {
         deliver(attack, report)?;
     }
+    Ok(())
+}
+
+fn is_vulnerable(report: &Report) -> bool {
+    report.connections.last().is_some_and(|last| last.outcome.starts_with("vulnerable"))
+}
+
+/// Check, ping, exploit, ping, ping and upload. It reaches its aim where each is answered by a host that has no
+/// implant before the exploit and one afterwards; the notes say where it was not.
+fn eternalblue(attack: &Attack, report: &mut Report) -> anyhow::Result<()> {
+    let mut failed = Vec::new();
+    single(attack, report, "check", Goal::Check)?;
+    if !is_vulnerable(report) {
+        failed.push("check: the host is not vulnerable");
+    }
+    single(attack, report, "ping", Goal::Ping)?;
+    if report.connections.last().is_none_or(|last| last.outcome != "not implanted") {
+        failed.push("ping before the exploit: not answered as by a clean host");
+    }
+    match exploit::play(attack, 0, report)? {
+        Went::Well => {}
+        Went::Badly => failed.push("exploit: not answered as by an unpatched host"),
+        Went::Cut => {
+            report.succeeded = failed.is_empty();
+            return Ok(());
+        }
+    }
+    single(attack, report, "ping", Goal::Ping)?;
+    if report.succeeded || attack.stubborn {
+        deliver(attack, report)?;
+        if !report.succeeded {
+            failed.push("upload: not taken to its end");
+        }
+    } else {
+        failed.push("ping after the exploit: no implant answers");
+    }
+    report.succeeded = failed.is_empty();
+    report.notes.extend(failed.into_iter().map(|stage| format!("failed at {stage}")));
     Ok(())
 }
 
@@ -127,8 +199,9 @@ fn deliver(attack: &Attack, report: &mut Report) -> anyhow::Result<()> {
         (0..attack.uploads).map(|number| shared_payload(attack, arch, attack.seed + number as u64)).collect();
     let uploads: Vec<Upload<'_>> = payloads.iter().map(|payload| prepare(attack, payload)).collect();
     let goal = Goal::Uploads(uploads.clone());
+    let give_up = GiveUp { payload: attack.drop_at, stream: None };
     let (connection, sent) =
-        socket::run(plan(attack, goal), "upload", attack.target, attack.source, attack.drop_at)?;
+        socket::run(plan(attack, goal), "upload", attack.target, attack.source, give_up)?;
     report.succeeded = connection.succeeded;
     report.connections.push(connection);
     report_payloads(&uploads, sent, report);
@@ -181,7 +254,7 @@ fn shared_payload(attack: &Attack, arch: Arch, seed: u64) -> Arc<[u8]> {
         (Body::Raw(size), _) => (SampleKind::Raw, size),
         (Body::Dll(size), _) => (SampleKind::Dll, size),
         (Body::OfKind, Kind::Metasploit) => (SampleKind::Metasploit, 0),
-        (Body::OfKind, Kind::Fuzzbunch) => (SampleKind::Dll, 70_000),
+        (Body::OfKind, Kind::Fuzzbunch | Kind::Eternalblue) => (SampleKind::Dll, 70_000),
         (Body::OfKind, Kind::Upload) => (SampleKind::Raw, 10_000),
         (Body::OfKind, _) => (SampleKind::Worm, 0),
     };

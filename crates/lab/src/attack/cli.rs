@@ -2,7 +2,7 @@
 
 use super::campaign::play;
 use super::report::Report;
-use super::{Attack, Body, Kind, Order};
+use super::{Attack, Body, Kind, Order, Shape};
 use crate::samples::cli::Arch;
 use anyhow::ensure;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +14,9 @@ pub struct Args {
     /// Which attack.
     #[arg(value_enum)]
     pub kind: Kind,
+    /// With `eternalblue`: whose.
+    #[arg(long, value_enum, default_value_t = Shape::Fuzzbunch)]
+    pub shape: Shape,
     /// The honeypot; loopback only.
     #[arg(long)]
     pub target: SocketAddr,
@@ -26,6 +29,9 @@ pub struct Args {
     /// Stop after this many payload bytes, even inside a frame, and close.
     #[arg(long, value_name = "BYTES")]
     pub drop_at: Option<u64>,
+    /// Stop after this many bytes of the exploit's main connection (or of the only one), and close.
+    #[arg(long, value_name = "BYTES")]
+    pub cut_at: Option<u64>,
     /// Bytes per chunk.
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=65_000))]
     pub chunk: u32,
@@ -53,7 +59,7 @@ pub struct Args {
     /// Uploads on one connection, each a variant of its own.
     #[arg(long, default_value_t = 1)]
     pub uploads: usize,
-    /// `real` waits between connections as the worm does (3 s).
+    /// `real` waits as the worm does: 3 s between connections, 10 s before the exploit's are closed.
     #[arg(long, value_enum, default_value_t = Timing::None)]
     pub timing: Timing,
     /// The loopback address to come from.
@@ -99,6 +105,7 @@ impl Args {
             (None, None) => Body::OfKind,
         };
         Attack {
+            shape: self.shape,
             source: self.source,
             arch: self.arch,
             body,
@@ -109,6 +116,7 @@ impl Args {
             announce: self.announce,
             announce_later: self.announce_later,
             drop_at: self.drop_at,
+            cut_at: self.cut_at,
             uploads: self.uploads,
             real_timing: self.timing == Timing::Real,
             stubborn: self.stubborn || self.wrong_key,

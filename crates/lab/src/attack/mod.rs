@@ -2,6 +2,7 @@
 
 pub mod campaign;
 pub mod cli;
+pub mod exploit;
 pub mod report;
 pub mod socket;
 
@@ -11,8 +12,11 @@ use std::net::{IpAddr, SocketAddr};
 /// Which attack is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
-    /// The worm: MS17-010 check, two pings, ping and upload, on four connections.
+    /// The worm: MS17-010 check, two pings, ping and upload, on four connections; where no implant answers, up to
+    /// five rounds of EternalBlue's look-alike before.
     Wannacry,
+    /// Check, ping, EternalBlue's look-alike, ping, upload, as the tool of --shape does it.
+    Eternalblue,
     /// A ping, then ping and upload with a Timeout by chance in each packet, then a goodbye.
     Fuzzbunch,
     /// One exec packet with MID and Timeout by chance, no PE.
@@ -25,6 +29,18 @@ pub enum Kind {
     Kill,
     /// Ping and upload on one connection, WannaCry's framing.
     Upload,
+    /// A null session on IPC$, as smbclient opens one.
+    Logon,
+}
+
+/// Whose EternalBlue is played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    /// The original tool.
+    #[default]
+    Fuzzbunch,
+    /// Metasploit's module.
+    Metasploit,
 }
 
 /// In which order chunks go.
@@ -55,6 +71,8 @@ pub enum Body {
 pub struct Attack {
     /// Which.
     pub kind: Kind,
+    /// Whose EternalBlue, where the kind leaves that open.
+    pub shape: Shape,
     /// The honeypot.
     pub target: SocketAddr,
     /// The address to come from.
@@ -79,6 +97,9 @@ pub struct Attack {
     pub announce_later: Option<u32>,
     /// Stop after so many payload bytes, in the middle of a frame if need be, and close.
     pub drop_at: Option<u64>,
+    /// Stop after so many bytes of the exploit's main connection, or of the one connection that the kind makes,
+    /// in the middle of a frame if need be, and close.
+    pub cut_at: Option<u64>,
     /// Uploads on one connection.
     pub uploads: usize,
     /// Wait between connections as long as the worm does.
@@ -94,6 +115,7 @@ impl Attack {
     pub const fn new(kind: Kind, target: SocketAddr, seed: u64) -> Self {
         Self {
             kind,
+            shape: Shape::Fuzzbunch,
             target,
             source: None,
             arch: None,
@@ -106,6 +128,7 @@ impl Attack {
             announce: None,
             announce_later: None,
             drop_at: None,
+            cut_at: None,
             uploads: 1,
             real_timing: false,
             stubborn: false,

@@ -18,6 +18,9 @@ pub struct ConnectionReport {
     pub replies: u64,
     /// Replies that did not come as one whole frame in one read: a lock-step client would be lost.
     pub replies_not_in_one_piece: u64,
+    /// What was done on it that an onlooker can tell: `logon`, `probe`, `ping`, `exploit` (begun), `upload`
+    /// (begun), `kill`. A request counts once it was sent whole, a chunk from its first payload byte.
+    pub stages: Vec<&'static str>,
     /// How it ended.
     pub outcome: String,
     /// Whether the attacker got what this connection was for.
@@ -70,19 +73,26 @@ impl Report {
     /// A readable text, a line per connection and payload.
     pub fn to_text(&self) -> String {
         let mut text = format!("{} against {}\n", self.attack, self.target);
-        for connection in &self.connections {
+        // Dozens of groom connections say the same.
+        let alike = |one: &ConnectionReport, next: &ConnectionReport| {
+            one.purpose == "groom" && (one.purpose, &one.outcome) == (next.purpose, &next.outcome)
+        };
+        for connections in self.connections.chunk_by(alike) {
+            let Some(connection) = connections.first() else { continue };
             let ms = connection.elapsed_us / 1000;
+            let times =
+                if connections.len() > 1 { format!(" x{}", connections.len()) } else { String::new() };
             let _ = writeln!(
                 text,
-                "  {:<8} from {:<21} {} requests, {} replies, {ms} ms: {}",
+                "  {:<8} from {:<21} {} requests, {} replies, {ms} ms: {}{times}",
                 connection.purpose,
                 connection.from,
                 connection.requests,
                 connection.replies,
                 connection.outcome
             );
-            if connection.replies_not_in_one_piece > 0 {
-                let count = connection.replies_not_in_one_piece;
+            let count: u64 = connections.iter().map(|one| one.replies_not_in_one_piece).sum();
+            if count > 0 {
                 let _ = writeln!(text, "           {count} replies did not come in one piece");
             }
         }
@@ -109,6 +119,7 @@ pub const fn arch_name(arch: u8) -> &'static str {
 /// An outcome in words.
 pub fn outcome_text(outcome: Outcome, counts: &ExecCounts) -> String {
     match outcome {
+        Outcome::LoggedOn => "logged on".into(),
         Outcome::Checked(Checked::Vulnerable) => "vulnerable to MS17-010".into(),
         Outcome::Checked(Checked::Patched) => "patched against MS17-010".into(),
         Outcome::Checked(Checked::Undetermined(status)) => format!("undetermined, status {status:#010x}"),
@@ -131,7 +142,8 @@ pub fn outcome_text(outcome: Outcome, counts: &ExecCounts) -> String {
 pub const fn is_success(outcome: Outcome) -> bool {
     matches!(
         outcome,
-        Outcome::Checked(_)
+        Outcome::LoggedOn
+            | Outcome::Checked(_)
             | Outcome::Pinged(Pinged { status: Status::Done, .. })
             | Outcome::Killed(Status::Done)
             | Outcome::Uploaded

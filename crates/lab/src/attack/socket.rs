@@ -4,7 +4,7 @@ use super::report::{ConnectionReport, arch_name, is_success, outcome_text, stage
 use anyhow::{Context, bail, ensure};
 use roridula_proto::client::implant::Status;
 use roridula_proto::client::reply::Reply;
-use roridula_proto::client::visit::{Next, Plan, Visit};
+use roridula_proto::client::visit::{Next, Plan, Stage, Visit};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -40,7 +40,10 @@ pub fn connect(target: SocketAddr, source: Option<IpAddr>) -> anyhow::Result<Tcp
 }
 
 /// Reads one reply into `buffer`; returns its bytes and whether it came in one piece.
-fn receive<'b>(stream: &mut TcpStream, buffer: &'b mut [u8; 1024]) -> anyhow::Result<(&'b [u8], bool)> {
+pub(super) fn receive<'b>(
+    stream: &mut TcpStream,
+    buffer: &'b mut [u8; 1024],
+) -> anyhow::Result<(&'b [u8], bool)> {
     let mut len = stream.read(buffer).context("no reply")?;
     if len == 0 {
         bail!("the server closed the connection");
@@ -73,13 +76,56 @@ pub struct Sent {
     pub cut: Option<u32>,
 }
 
-/// Runs a visit. With `drop_at`, closes after so many payload bytes.
+/// Where a visit is given up, if anywhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GiveUp {
+    /// After so many payload bytes.
+    pub payload: Option<u64>,
+    /// After so many bytes of any kind.
+    pub stream: Option<u64>,
+}
+
+impl GiveUp {
+    /// How many bytes of `frame` are still sent, if not all of them; `payload` says where it holds some.
+    fn part_of(&mut self, frame: &[u8], payload: Option<(usize, u32)>) -> Option<usize> {
+        let of_stream = left_of(&mut self.stream, frame.len() as u64);
+        let of_payload = payload.and_then(|(at, len)| Some(at + left_of(&mut self.payload, u64::from(len))?));
+        of_stream.into_iter().chain(of_payload).min()
+    }
+}
+
+/// Takes `len` from what is left; where that is not enough, gives what there is.
+fn left_of(left: &mut Option<u64>, len: u64) -> Option<usize> {
+    let have = (*left)?;
+    *left = Some(have.saturating_sub(len));
+    (have < len).then(|| usize::try_from(have).unwrap_or(usize::MAX))
+}
+
+/// The word for what was done, once its request is sent.
+fn stage_word(stage: Stage) -> Option<&'static str> {
+    match stage {
+        Stage::Setup => Some("logon"),
+        Stage::Peek => Some("probe"),
+        Stage::Ping => Some("ping"),
+        Stage::Exec(..) => Some("upload"),
+        Stage::Kill => Some("kill"),
+        Stage::Negotiate | Stage::Tree | Stage::TreeDisconnect | Stage::Logoff => None,
+    }
+}
+
+fn note_stage(stages: &mut Vec<&'static str>, stage: Stage) {
+    if let Some(word) = stage_word(stage).filter(|word| !stages.contains(word)) {
+        stages.push(word);
+    }
+}
+
+/// Runs a visit, to its end or to where it is given up.
 pub fn run(
     plan: Plan<'_>,
     purpose: &'static str,
     target: SocketAddr,
     source: Option<IpAddr>,
-    drop_at: Option<u64>,
+    mut give_up: GiveUp,
 ) -> anyhow::Result<(ConnectionReport, Sent)> {
     let begun = Instant::now();
     let mut stream = connect(target, source)?;
@@ -88,7 +134,6 @@ pub fn run(
     let mut visit = Visit::new(plan);
     let mut sent = Sent::default();
     let (mut frame, mut buffer) = (Vec::with_capacity(4200), [0; 1024]);
-    let mut payload_left = drop_at;
     let mut reply: &[u8] = &[];
     loop {
         let stage = match visit.next(reply, &mut frame) {
@@ -99,19 +144,19 @@ pub fn run(
                 break;
             }
         };
-        if let Some((at, len)) = visit.payload_in_frame(stage) {
-            sent.chunks += 1;
-            if let Some(left) = payload_left {
-                if left < u64::from(len) {
-                    let part = u32::try_from(left).unwrap_or(len);
-                    stream.write_all(&frame[..at + part as usize])?;
-                    sent.cut = Some(part);
-                    report.outcome = format!("closed in the middle of {}", stage_name(stage));
-                    report.succeeded = true;
-                    break;
-                }
-                payload_left = Some(left - u64::from(len));
-            }
+        let payload = visit.payload_in_frame(stage);
+        let part = give_up.part_of(&frame, payload);
+        let payload_sent = payload.map_or(0, |(at, _)| part.unwrap_or(frame.len()).saturating_sub(at));
+        sent.chunks += usize::from(payload.is_some());
+        if payload_sent > 0 || (part.is_none() && payload.is_none()) {
+            note_stage(&mut report.stages, stage);
+        }
+        if let Some(part) = part {
+            stream.write_all(&frame[..part])?;
+            sent.cut = payload.and(u32::try_from(payload_sent).ok());
+            report.outcome = format!("closed in the middle of {}", stage_name(stage));
+            report.succeeded = true;
+            break;
         }
         stream.write_all(&frame).with_context(|| format!("cannot send {}", stage_name(stage)))?;
         report.requests += 1;

@@ -1,6 +1,6 @@
 //! `roridula-lab sample`.
 
-use super::{X64, X86, metasploit, raw, small_dll, worm};
+use super::{X64, X86, base64_like, metasploit, raw, small_dll, worm};
 use anyhow::Context;
 use clap::ValueEnum;
 use sha2::{Digest, Sha256};
@@ -37,6 +37,8 @@ pub enum Kind {
     Raw,
     /// One 4096-byte packet without a PE.
     Metasploit,
+    /// Base64 letters by chance and nothing else: what fills the look-alike of an exploit.
+    Filler,
 }
 
 /// Options of `sample`.
@@ -66,6 +68,7 @@ pub fn payload(kind: Kind, arch: Arch, seed: u64, size: usize) -> Vec<u8> {
         Kind::Dll => small_dll(arch.layout(), size, seed),
         Kind::Raw => raw(size, seed),
         Kind::Metasploit => metasploit(seed),
+        Kind::Filler => base64_like(size, seed),
     }
 }
 

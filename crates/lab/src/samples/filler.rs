@@ -3,7 +3,8 @@
 use super::MARKER;
 use roridula_proto::client::chance::Chance;
 
-const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const URL_LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// A stream of filler.
 #[derive(Clone, Debug)]
@@ -20,10 +21,19 @@ impl Filler {
         let head = if bytes.len() >= 2 * MARKER.len() { MARKER.len() } else { 0 };
         let (marker, rest) = bytes.split_at_mut(head);
         marker.copy_from_slice(&MARKER[..head]);
-        for chunk in rest.chunks_mut(10) {
+        self.by_chance(rest, URL_LETTERS);
+    }
+
+    /// Fills `bytes` with base64 letters, without the marker.
+    pub fn letters(&mut self, bytes: &mut [u8]) {
+        self.by_chance(bytes, BASE64);
+    }
+
+    fn by_chance(&mut self, bytes: &mut [u8], letters: &[u8; 64]) {
+        for chunk in bytes.chunks_mut(10) {
             let mut word = self.0.next_u64();
             for byte in chunk {
-                *byte = LETTERS[(word & 63) as usize];
+                *byte = letters[(word & 63) as usize];
                 word >>= 6;
             }
         }

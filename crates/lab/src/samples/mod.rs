@@ -136,6 +136,13 @@ pub fn raw(len: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
+/// `len` bytes that look like base64 and decode to nothing: what an exploit's look-alike is filled with.
+pub fn base64_like(len: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    Filler::new(seed).letters(&mut bytes);
+    bytes
+}
+
 /// What Metasploit's module sends: 780 bytes of stub, a length, user code, random filler; 4096 in all.
 pub fn metasploit(seed: u64) -> Vec<u8> {
     let mut payload = raw(4096, seed);
@@ -213,5 +220,8 @@ mod tests {
         assert_eq!(metasploit(1).len(), 4096);
         assert_ne!(raw(100, 1), raw(100, 2));
         assert!(raw(5000, 1).starts_with(MARKER));
+        let filler = base64_like(66_512, 1);
+        assert!(filler.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')));
+        assert_ne!(filler, base64_like(66_512, 2));
     }
 }

@@ -130,10 +130,19 @@ pub struct Setup {
     pub unicode: bool,
 }
 
-/// SESSION_SETUP_ANDX, anonymous, without extended security.
+/// NativeOS and NativeLanMan of the systems that most templates were recorded with.
+pub const WINDOWS_2000: [&str; 2] = ["Windows 2000 2195", "Windows 2000 5.0"];
+
+/// SESSION_SETUP_ANDX of a Windows 2000, anonymous, without extended security.
 pub fn session_setup(frame: &mut Vec<u8>, header: Header, setup: &Setup) {
+    session_setup_of(frame, header, setup, WINDOWS_2000);
+}
+
+/// The same of a system with this NativeOS and NativeLanMan.
+pub fn session_setup_of(frame: &mut Vec<u8>, header: Header, setup: &Setup, native: [&str; 2]) {
     let mut bytes = vec![0; usize::from(setup.password_len)];
-    for text in ["", setup.domain, "Windows 2000 2195", "Windows 2000 5.0"] {
+    let [system, lan_manager] = native;
+    for text in ["", setup.domain, system, lan_manager] {
         append_text(&mut bytes, text, setup.unicode);
     }
     let words = [

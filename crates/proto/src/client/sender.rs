@@ -2,7 +2,7 @@
 
 use super::chance::Chance;
 use super::implant::Opcode;
-use super::request::{Header, Setup, Tree};
+use super::request::{Header, Setup, Tree, WINDOWS_2000};
 
 /// A tool whose traffic the visitor has the shape of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +17,8 @@ pub enum Sender {
     Checker,
     /// Countercept's removal script.
     Countercept,
+    /// smbclient without extended security, as it speaks to old hosts.
+    Smbclient,
 }
 
 /// A conversation's preliminaries: negotiate, session setup, tree connect.
@@ -32,6 +34,8 @@ pub struct Manner {
     pub mid: u16,
     /// The session setup.
     pub setup: Setup,
+    /// NativeOS and NativeLanMan.
+    pub native: [&'static str; 2],
     /// Whether the tree connect asks for the extended response, in Unicode.
     pub extended_tree: bool,
     /// A byte count of the tree connect that never changes.
@@ -54,6 +58,7 @@ const CHECK: Manner = Manner {
         domain: ".",
         unicode: false,
     },
+    native: WINDOWS_2000,
     extended_tree: false,
     tree_byte_count: None,
 };
@@ -81,6 +86,7 @@ const FUZZBUNCH: Manner = Manner {
         domain: "",
         unicode: true,
     },
+    native: WINDOWS_2000,
     extended_tree: true,
     tree_byte_count: None,
 };
@@ -93,6 +99,18 @@ const METASPLOIT_EXPLOIT: Manner = Manner {
     pid: 0xfeff,
     mid: 64,
     ..CHECK
+};
+
+/// smbclient's.
+const SMBCLIENT: Manner = Manner {
+    dialects: &["NT LANMAN 1.0", "NT LM 0.12"],
+    flags2: [0xc043, 0xc043, 0xc043, 0xc043],
+    pid: 0x3b2c,
+    mid: 1,
+    setup: Setup { andx_offset: 0, max_buffer: 65_535, ..FUZZBUNCH.setup },
+    native: ["Unix", "Samba"],
+    extended_tree: false,
+    tree_byte_count: None,
 };
 
 impl Sender {
@@ -120,6 +138,7 @@ impl Sender {
         match self {
             Self::WannaCry | Self::FuzzBunch | Self::Countercept => FUZZBUNCH,
             Self::Metasploit | Self::Checker => CHECK,
+            Self::Smbclient => SMBCLIENT,
         }
     }
 

@@ -10,6 +10,8 @@ use super::upload::{KeyChoice, Upload};
 /// What a connection is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Goal<'p> {
+    /// A logon and a tree connect, then a goodbye.
+    Logon,
     /// The check for MS17-010.
     Check,
     /// The implant's ping.
@@ -85,6 +87,8 @@ pub struct Pinged {
 /// How a visit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
+    /// Logged on, and off again.
+    LoggedOn,
     /// The check's result.
     Checked(Checked),
     /// The ping's.
@@ -202,11 +206,13 @@ impl<'p> Visit<'p> {
             }
             Stage::Tree if reply.command() == 0x75 && reply.status() == 0 => {
                 self.tid = reply.tid();
-                if self.plan.goal == Goal::Check {
-                    self.uid = reply.uid();
-                    Ok(Stage::Peek)
-                } else {
-                    Ok(Stage::Ping)
+                match self.plan.goal {
+                    Goal::Check => {
+                        self.uid = reply.uid();
+                        Ok(Stage::Peek)
+                    }
+                    Goal::Logon => Ok(Stage::TreeDisconnect),
+                    Goal::Ping | Goal::Kill | Goal::Uploads(_) => Ok(Stage::Ping),
                 }
             }
             Stage::Negotiate | Stage::Setup | Stage::Tree => Err(refused),
@@ -219,6 +225,7 @@ impl<'p> Visit<'p> {
             Stage::Exec(upload, chunk) => self.after_exec(upload, chunk, reply),
             Stage::Kill => Err(Outcome::Killed(Status::from_mids(self.mid, reply.mid()))),
             Stage::TreeDisconnect => Ok(Stage::Logoff),
+            Stage::Logoff if self.plan.goal == Goal::Logon => Err(Outcome::LoggedOn),
             Stage::Logoff => Err(Outcome::Uploaded),
         }
     }
@@ -229,7 +236,7 @@ impl<'p> Visit<'p> {
         self.pinged = Some(pinged);
         let go_on = status == Status::Done || self.plan.stubborn;
         match &self.plan.goal {
-            Goal::Ping | Goal::Check => Err(Outcome::Pinged(pinged)),
+            Goal::Ping | Goal::Check | Goal::Logon => Err(Outcome::Pinged(pinged)),
             _ if !go_on => Err(Outcome::NotImplanted),
             Goal::Kill => Ok(Stage::Kill),
             Goal::Uploads(uploads) => {
@@ -280,7 +287,9 @@ impl<'p> Visit<'p> {
         let manner = self.manner;
         match stage {
             Stage::Negotiate => request::negotiate(frame, manner.header(0, 0, 0), manner.dialects),
-            Stage::Setup => request::session_setup(frame, manner.header(1, 0, 0), &manner.setup),
+            Stage::Setup => {
+                request::session_setup_of(frame, manner.header(1, 0, 0), &manner.setup, manner.native);
+            }
             Stage::Tree => self.write_tree(frame),
             // The worm writes the UID where the process id belongs.
             Stage::Peek => {
