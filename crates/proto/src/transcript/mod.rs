@@ -5,9 +5,11 @@
 //! Inside a run the borders of messages are kept, those of TCP segments are not, and the times between the
 //! first and the last message are spread evenly.
 
+mod player;
 mod recorder;
 mod text;
 
+pub use player::Player;
 pub use recorder::Recorder;
 pub use text::TranscriptError;
 
@@ -16,14 +18,12 @@ use crate::limits::Limits;
 use crate::persona::Persona;
 use crate::time::Timestamp;
 use crate::wire::doublepulsar::{ExecParameters, PARAMETERS, xor_into};
+use player::Place;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 
 /// The number of the upload that holds what did not fit into a transcript (`limits.transcript_bytes_max`); uploads
 /// and buffers are numbered from 1.
 pub const REST_UPLOAD: u32 = 0;
-/// Bytes of it that are handed out at once.
-const REST_PIECE: u32 = 32 * 1024;
 
 /// A recorded connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,45 +207,10 @@ impl Transcript {
         payloads: &dyn Payloads,
         visit: &mut dyn FnMut(Timestamp, Input<'_>),
     ) -> Result<(), PayloadGone> {
-        for entry in &self.entries {
-            match entry {
-                Entry::Bytes { at, bytes } => visit(*at, Input::Bytes(bytes)),
-                Entry::Shared { at, state } => visit(*at, Input::Shared(*state)),
-                Entry::Tick { at } => visit(*at, Input::Tick),
-                Entry::Ended { at, ending } => visit(*at, Input::Ended(*ending)),
-                Entry::Truncated => break,
-                Entry::Rest { at, offset, len } => rest(payloads, *at, *offset, *len, visit)?,
-                Entry::Run(run) => {
-                    for index in 0..run.count {
-                        let offset = u64::from(run.offset_of(index));
-                        let gone = PayloadGone { upload: run.upload, offset, len: run.len };
-                        let payload = payloads.read(run.upload, offset, run.len).ok_or(gone)?;
-                        visit(run.time_of(index), Input::Bytes(&run.message(index, &payload)));
-                    }
-                }
-            }
-        }
+        let mut place = Place::default();
+        while self.input_at(&mut place, payloads, visit)? {}
         Ok(())
     }
-}
-
-/// Hands out what did not fit into a transcript, in pieces: how they are cut makes no difference.
-fn rest(
-    payloads: &dyn Payloads,
-    at: Timestamp,
-    mut offset: u64,
-    len: u64,
-    visit: &mut dyn FnMut(Timestamp, Input<'_>),
-) -> Result<(), PayloadGone> {
-    let end = offset.saturating_add(len);
-    while offset < end {
-        let piece = u32::try_from(end.saturating_sub(offset)).unwrap_or(REST_PIECE).min(REST_PIECE);
-        let gone = PayloadGone { upload: REST_UPLOAD, offset, len: piece };
-        let bytes = payloads.read(REST_UPLOAD, offset, piece).ok_or(gone)?;
-        visit(at, Input::Bytes(&bytes));
-        offset = offset.saturating_add(u64::from(piece));
-    }
-    Ok(())
 }
 
 /// Runs `transcript` through today's code under the settings that it records and `base`'s identity: `visit`
@@ -256,15 +221,9 @@ pub fn replay(
     payloads: &dyn Payloads,
     visit: &mut dyn FnMut(Timestamp, &Input<'_>, &Output),
 ) -> Result<Replayed, PayloadGone> {
-    let mut connection = Connection::new(Arc::new(transcript.decoy(base)), transcript.opening());
-    let mut output = Output::default();
-    let mut tally = ReplyTally::default();
-    transcript.inputs(payloads, &mut |now, input| {
-        output.clear();
-        connection.handle(now, input, &mut output);
-        tally.add(&output);
-        visit(now, &input, &output);
-    })?;
+    let mut player = Player::new(transcript, base);
+    while player.step(payloads, visit)? {}
+    let (connection, tally) = player.finish();
     let replies = tally.replies();
     // What was cut short was answered longer than it can be replayed; without their times some replies differ.
     let timed = transcript.is_complete() && !transcript.uploads().contains(&REST_UPLOAD);
