@@ -5,6 +5,8 @@ mod config;
 mod connections;
 mod events;
 pub(crate) mod out;
+mod pcap;
+mod recorded;
 mod replay;
 mod run;
 mod samples;
@@ -60,6 +62,8 @@ enum Command {
     Connections(connections::ConnectionsCommand),
     /// Run recorded connections through this build
     Replay(replay::ReplayArgs),
+    /// Write recorded connections as a packet capture (pcapng) for Wireshark
+    Pcap(pcap::PcapArgs),
     /// Look into one sample (started by `run` in a process of its own)
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
@@ -140,6 +144,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Events(args) => events::run(&args, &data),
         Command::Connections(command) => connections::run(&command, &data),
         Command::Replay(args) => replay::run(&args, &data),
+        Command::Pcap(args) => pcap::run(&args, &data),
         Command::Worker(args) => return worker::main(&args),
     };
     match done {

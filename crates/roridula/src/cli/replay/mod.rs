@@ -2,18 +2,13 @@
 
 mod outcome;
 
-use super::{Failure, connections, out, reader};
+use super::recorded::Source;
+use super::{Failure, connections, out};
 use clap::Args;
 use outcome::{Difference, Outcome, Run, Upload};
 use roridula_desk::story;
-use roridula_evidence::{Install, Reader};
-use roridula_proto::connection::{Decoy, Implant, Ms17010};
-use roridula_proto::event::Event;
-use roridula_proto::identity::{Identity, Secret};
-use roridula_proto::limits::Limits;
-use roridula_proto::persona::Persona;
-use roridula_proto::time::WallClock;
-use roridula_proto::transcript::{Payloads, Transcript, replay};
+use roridula_evidence::Reader;
+use roridula_proto::transcript::replay;
 use sha2::Digest;
 use std::io::Write;
 use std::path::Path;
@@ -46,8 +41,9 @@ pub(crate) fn run(args: &ReplayArgs, data: &Path) -> Result<(), Failure> {
     let journal = Reader::open(data).ok();
     let mut failed = Vec::new();
     for what in &args.what {
-        let outcome = match Source::find(what, journal.as_ref(), data) {
-            Ok(source) => source.replay(),
+        let found = Source::find(what, journal.as_ref(), data);
+        let outcome = match found.and_then(|source| source.replay(journal.as_ref())) {
+            Ok(outcome) => outcome,
             Err(Failure(error)) => {
                 failed.push(error);
                 continue;
@@ -65,52 +61,14 @@ pub(crate) fn run(args: &ReplayArgs, data: &Path) -> Result<(), Failure> {
     if failed.is_empty() { Ok(()) } else { Err(Failure(failed.join("\n"))) }
 }
 
-/// A transcript, with what its replay needs besides.
-struct Source {
-    name: String,
-    transcript: Transcript,
-    payloads: Box<dyn Payloads>,
-    decoy: Decoy,
-    /// What the journal has of it; `None` where it is not in this journal.
-    then: Option<Vec<Event>>,
-}
-
 impl Source {
-    fn find(what: &str, journal: Option<&Reader>, data: &Path) -> Result<Self, Failure> {
-        let text = if Path::new(what).is_file() {
-            std::fs::read_to_string(what).map_err(|error| Failure::new(format!("{what}: {error}")))?
-        } else {
-            let reader = reader(data)?;
-            let id = connections::find(&reader, what).map_err(|_| {
-                Failure::new(format!("`{what}` is neither a file nor a connection in {}", data.display()))
-            })?;
-            reader.transcript(id)?.ok_or_else(|| Failure::new(format!("no transcript of {id} was kept")))?
+    /// Runs it; `journal` is the one that it was looked up in.
+    fn replay(&self, journal: Option<&Reader>) -> Result<Outcome, Failure> {
+        let then = match (journal, &self.known) {
+            (Some(reader), Some(view)) => Some(connections::events(reader, view.connection)?),
+            _ => None,
         };
-        let transcript =
-            Transcript::parse(&text).map_err(|error| Failure::new(format!("{what}: {error}")))?;
-        let id = transcript.opening().id;
-        let known = journal.filter(|reader| matches!(reader.connection(id), Ok(Some(_))));
-        let (install, payloads): (_, Box<dyn Payloads>) = match known {
-            Some(reader) => (Install::load(data)?, Box::new(reader.payloads(id)?)),
-            None => (Install { secret: Secret([0; 32]), installed_at: WallClock(0) }, Box::new(())),
-        };
-        let decoy = Decoy {
-            identity: Identity::derive(install.secret, install.installed_at),
-            persona: Persona::WINDOWS_7_SP1,
-            limits: Limits::default(),
-            implant: Implant::default(),
-            ms17_010: Ms17010::default(),
-        };
-        let then = match known {
-            Some(reader) => {
-                Some(connections::events(reader, id)?.into_iter().map(|told| told.event).collect())
-            }
-            None => None,
-        };
-        Ok(Self { name: what.to_owned(), transcript, payloads, decoy, then })
-    }
-
-    fn replay(&self) -> Outcome {
+        let then = then.map(|told| told.into_iter().map(|told| told.event).collect::<Vec<_>>());
         let mut run = Run::default();
         let replayed =
             replay(&self.transcript, &self.decoy, &*self.payloads, &mut |_, _, output| run.step(output));
@@ -119,22 +77,22 @@ impl Source {
             Err(gone) => (None, Some(format!("{gone}; replay it where its samples are (--data)"))),
         };
         // Another identity gives other replies and another end other events: compared at home and as a whole.
-        let compared = self.then.as_ref().filter(|_| error.is_none() && self.transcript.is_complete());
+        let compared = then.as_ref().filter(|_| error.is_none() && self.transcript.is_complete());
         let difference = compared.map(|then| Difference::of(then, &run.events));
-        Outcome {
+        Ok(Outcome {
             name: self.name.clone(),
             connection: self.transcript.opening().id.to_string(),
             complete: self.transcript.is_complete(),
             replies: run.replies,
             reply_bytes: run.reply_bytes,
             replies_sha256: out::hex(&run.hash.finalize()),
-            same_replies: replayed.and_then(|replayed| replayed.same_replies).filter(|_| self.then.is_some()),
+            same_replies: replayed.and_then(|replayed| replayed.same_replies).filter(|_| then.is_some()),
             same_events: difference.as_ref().map(Difference::is_none),
             difference: difference.filter(|difference| !difference.is_none()),
             events: run.events,
             uploads: run.uploads,
             error,
-        }
+        })
     }
 }
 
