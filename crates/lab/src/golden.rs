@@ -56,6 +56,13 @@ impl OwnedInput {
 #[derive(Clone, Debug, Default)]
 pub struct Generated(BTreeMap<u32, Vec<u8>>);
 
+impl Generated {
+    /// All bytes of an upload.
+    pub fn get(&self, upload: u32) -> Option<&[u8]> {
+        self.0.get(&upload).map(Vec::as_slice)
+    }
+}
+
 impl Payloads for Generated {
     fn read(&self, upload: u32, offset: u64, len: u32) -> Option<Vec<u8>> {
         let start = usize::try_from(offset).ok()?;
@@ -71,6 +78,8 @@ pub struct Golden {
     pub folder: PathBuf,
     /// What was recorded.
     pub transcript: Transcript,
+    /// What its uploads were.
+    pub payloads: Generated,
     /// The recorded inputs, payload bytes put back.
     pub inputs: Vec<(Timestamp, OwnedInput)>,
 }
@@ -95,7 +104,7 @@ impl Golden {
         transcript
             .inputs(&payloads, &mut |now, input| inputs.push((now, OwnedInput::from(input))))
             .with_context(|| format!("{}", folder.display()))?;
-        Ok(Self { folder: folder.to_path_buf(), transcript, inputs })
+        Ok(Self { folder: folder.to_path_buf(), transcript, payloads, inputs })
     }
 
     /// The folder's name.

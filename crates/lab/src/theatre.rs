@@ -1,6 +1,6 @@
 //! A visitor and a connection face to face in memory, in virtual time: no socket, no clock.
 
-use crate::pcap::From;
+use crate::pcap::Side;
 use roridula_proto::client::exploit::{Exploit, Turn, Wrong};
 use roridula_proto::client::visit::{Next, Outcome, Plan, Visit};
 use roridula_proto::connection::{
@@ -121,7 +121,7 @@ pub struct Theatre {
     /// What came out so far.
     pub seen: Seen,
     /// Both sides' bytes in order.
-    pub conversation: Vec<(From, Vec<u8>)>,
+    pub conversation: Vec<(Side, Vec<u8>)>,
 }
 
 impl Theatre {
@@ -149,9 +149,9 @@ impl Theatre {
         self.recorder.record(self.now, input, &self.output);
         self.seen.take(&self.connection, &self.output);
         if let Input::Bytes(bytes) = input {
-            self.conversation.push((From::Visitor, bytes.to_vec()));
+            self.conversation.push((Side::Visitor, bytes.to_vec()));
         }
-        self.conversation.extend(self.output.replies().map(|reply| (From::Decoy, reply.to_vec())));
+        self.conversation.extend(self.output.replies().map(|reply| (Side::Decoy, reply.to_vec())));
         let before = self.shared;
         for change in self.output.changes.drain(..) {
             match change {

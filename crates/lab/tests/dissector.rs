@@ -1,18 +1,9 @@
 //! Wireshark's dissector on our replies: nothing malformed, nothing that it warns of.
 
-use roridula_lab::pcap::{self, Conversation, From};
+use roridula_lab::pcap::{self, Conversation, Side, tshark};
 use roridula_lab::scenarios;
 use roridula_proto::event::Transport;
 use std::fs;
-use std::process::{Command, Stdio};
-
-fn tshark(args: &[&str]) -> String {
-    let output = Command::new("tshark").args(args).stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("tshark: {error}; scripts/setup-tests.sh installs it"));
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "tshark {args:?}: {}\n{error}", output.status);
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 /// Whole worm uploads are 1300 equal replies; the small ones say the same.
 const TOO_LONG: usize = 200_000;
@@ -36,7 +27,7 @@ fn our_replies_dissect_cleanly() {
     for scenario in scenarios::all() {
         let theatre = scenario.play();
         let len: usize = theatre.conversation.iter().map(|(_, bytes)| bytes.len()).sum();
-        if len <= TOO_LONG && theatre.conversation.iter().any(|(from, _)| *from == From::Decoy) {
+        if len <= TOO_LONG && theatre.conversation.iter().any(|(from, _)| *from == Side::Decoy) {
             let port = if scenario.transport == Transport::NetBios { 139 } else { 445 };
             names.push((names.len(), scenario.name));
             conversations.push(Conversation { port, said: theatre.conversation });
@@ -52,7 +43,7 @@ fn a_broken_reply_is_complained_of() {
     let scenario =
         scenarios::all().into_iter().find(|scenario| scenario.name == "wannacry-ping").expect("a ping");
     let mut said = scenario.play().conversation;
-    let reply = said.iter_mut().find(|(from, _)| *from == From::Decoy).expect("a reply");
+    let reply = said.iter_mut().find(|(from, _)| *from == Side::Decoy).expect("a reply");
     reply.1.truncate(50);
     reply.1[3] = 46;
     assert_ne!(complaints(&[Conversation { port: 445, said }]), "");

@@ -3,7 +3,7 @@
 use super::place::{Server, Which};
 use crate::attack::cli::nth_source;
 use crate::attack::socket::connect;
-use crate::pcap::From;
+use crate::pcap::Side;
 use crate::samples::{X86, worm};
 use crate::scenarios::decoy_with;
 use crate::theatre::Theatre;
@@ -44,7 +44,7 @@ impl Script {
         ensure!(outcome == Outcome::Uploaded, "the upload fails in memory: {outcome:?}");
         let said = theatre.conversation.into_iter();
         let frames: Vec<Vec<u8>> =
-            said.filter(|(from, _)| *from == From::Visitor).map(|(_, bytes)| bytes).collect();
+            said.filter(|(from, _)| *from == Side::Visitor).map(|(_, bytes)| bytes).collect();
         ensure!(frames.len() == PRELIMINARIES + 1288, "{} requests", frames.len());
         Ok(Self(frames))
     }
