@@ -161,6 +161,27 @@ impl Reader {
         Ok(views)
     }
 
+    /// How many connections there are.
+    pub fn connections_count(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM connection";
+        self.db.query_row(sql, [], |row| row.get(0)).map(to_u64).map_err(self.fail())
+    }
+
+    /// The names of at most `limit` connections after `after`, the oldest first.
+    pub fn connection_ids(
+        &self,
+        after: Option<ConnectionId>,
+        limit: usize,
+    ) -> Result<Vec<ConnectionId>, StoreError> {
+        let sql = "SELECT id FROM connection WHERE id > ? ORDER BY id LIMIT ?";
+        let mut statement = self.db.prepare_cached(sql).map_err(self.fail())?;
+        let after = after.map_or(-1, |id| to_sql(id.0));
+        let rows = statement.query_map(params![after, to_sql(limit as u64)], |row| {
+            row.get(0).map(|id| ConnectionId(to_u64(id)))
+        });
+        rows.map_err(self.fail())?.collect::<rusqlite::Result<_>>().map_err(self.fail())
+    }
+
     /// One connection.
     pub fn connection(&self, id: ConnectionId) -> Result<Option<ConnectionView>, StoreError> {
         match connection_n(&self.db, id).map_err(self.fail())? {
@@ -187,7 +208,10 @@ impl Reader {
 
     /// The payload bytes of a connection's uploads, as its transcript refers to them.
     pub fn payloads(&self, id: ConnectionId) -> Result<UploadPayloads, StoreError> {
-        let rows = self.capture_rows("k.id = ?", &[&to_sql(id.0)])?;
+        // Captures lie within the connection's events, which saves an index on their connection.
+        let wanted = "k.id = ? AND c.seq BETWEEN k.first
+            AND ifnull((SELECT last FROM ending WHERE conn = k.n), 9223372036854775807)";
+        let rows = self.capture_rows(wanted, &[&to_sql(id.0)])?;
         let mut parts: Vec<Part> = rows
             .into_iter()
             .map(|row| Part {

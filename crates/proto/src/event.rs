@@ -211,9 +211,9 @@ impl ByteRange {
 /// A file inside a sample.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Layer {
-    /// What it is: `pe`, `stub`.
+    /// What it is: `pe`, `pe-truncated`, `stub`, `shellcode`.
     pub kind: String,
-    /// How it was found: `stub-size-field`, `validated-search`, `whole-sample`.
+    /// How it was found: `stub-size-field`, `validated-search`, `whole-sample`, `between-filler`.
     pub found_by: String,
     /// Where it starts in the sample, in bytes.
     pub offset: u64,

@@ -5,7 +5,7 @@
 
 use crate::settings::TriageSettings;
 use roridula_evidence::{Reader, SampleId, SampleView, Store, StoreError};
-use roridula_proto::event::{Event, Layer};
+use roridula_proto::event::{Event, Layer, Origin};
 use roridula_triage::Report;
 use std::collections::HashMap;
 use std::fs::File;
@@ -141,6 +141,7 @@ impl Triage {
         let mut child = Command::new(&self.program)
             .args(["worker", "--memory-bytes", &self.settings.memory_bytes_max.to_string()])
             .args(["--cpu-secs", &self.settings.timeout_secs.to_string()])
+            .args((sample.origin == Origin::ExploitBuffer).then_some("--exploit-buffer"))
             .env_clear()
             .current_dir("/")
             .stdin(file)

@@ -5,7 +5,7 @@
 
 use crate::sandbox;
 use clap::Args;
-use roridula_triage::{Budget, triage};
+use roridula_triage::{Budget, Road, triage};
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
@@ -18,6 +18,9 @@ pub(crate) struct WorkerArgs {
     /// Seconds of CPU time that the process may use
     #[arg(long)]
     cpu_secs: u64,
+    /// The sample is the buffer of an exploit
+    #[arg(long)]
+    exploit_buffer: bool,
 }
 
 /// Answers with the report as JSON, or fails with a line on standard error.
@@ -45,7 +48,8 @@ fn answer(args: &WorkerArgs) -> Result<(), String> {
     if sample.len() as u64 > max {
         return Err(format!("larger than {max} bytes"));
     }
-    let report = triage(&sample, &Budget::default());
+    let road = if args.exploit_buffer { Road::ExploitBuffer } else { Road::Payload };
+    let report = triage(&sample, road, &Budget::default());
     let text = serde_json::to_string(&report).map_err(|error| error.to_string())?;
     std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| format!("cannot answer: {error}"))
 }

@@ -1,8 +1,8 @@
 //! Which layers a sample has.
 
 use crate::pe::Pe;
-use crate::report::{Budget, FoundBy, Kind, Layer, Report};
-use crate::stub;
+use crate::report::{Budget, FoundBy, Kind, Layer, Report, Road};
+use crate::{shellcode, stub};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
@@ -10,13 +10,17 @@ use std::fmt::Write;
 ///
 /// In this order, the first that fits: the sample is a PE file; it is a DoublePulsar stub whose own size field
 /// leads to a PE file of the stub's machine; a search for PE headers that check out. An upload without any
-/// (shellcode only) gives no layer. Never fails: what cannot be understood is not in the report.
-pub fn triage(sample: &[u8], budget: &Budget) -> Report {
+/// (shellcode only) gives no layer; in an exploit's buffer what is no filler is told instead. Never fails: what cannot
+/// be understood is not in the report.
+pub fn triage(sample: &[u8], road: Road, budget: &Budget) -> Report {
     let mut search = Search { sample, budget, hashed: 0, report: Report::default() };
     if let Some(pe) = Pe::parse(sample) {
         search.whole(&pe);
     } else if !search.by_stub() {
         search.by_header();
+    }
+    if road == Road::ExploitBuffer && search.report.layers.is_empty() {
+        search.by_filler();
     }
     search.report
 }
@@ -80,6 +84,15 @@ impl Search<'_> {
         }
     }
 
+    /// What stands between an exploit's filler.
+    fn by_filler(&mut self) {
+        for region in shellcode::regions(self.sample, self.budget.layers_max) {
+            if !self.push(Kind::Shellcode, FoundBy::BetweenFiller, region.start, region.len()) {
+                return;
+            }
+        }
+    }
+
     /// Hashes and reports one layer; `false` when the budget forbids it.
     fn push(&mut self, kind: Kind, found_by: FoundBy, offset: usize, len: usize) -> bool {
         let bytes = offset.checked_add(len).and_then(|end| self.sample.get(offset..end)).unwrap_or_default();
@@ -110,6 +123,10 @@ fn sha256(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn look(sample: &[u8], budget: &Budget) -> Report {
+        triage(sample, Road::Payload, budget)
+    }
     use crate::pe::Machine;
     use crate::pe::tests::look_alike;
     use crate::stub::Layout;
@@ -133,7 +150,7 @@ mod tests {
     fn the_stubs_size_field_gives_the_exact_file() {
         for layout in stub::ALL {
             let file = look_alike(layout.machine, 0x3000, 5);
-            let report = triage(&blob(layout, &file, file.len(), 3), &Budget::default());
+            let report = look(&blob(layout, &file, file.len(), 3), &Budget::default());
             let [stub, pe] = report.layers.as_slice() else { panic!("{report:?}") };
             assert_eq!((stub.kind, stub.offset, stub.size), (Kind::Stub, 0, layout.file_at as u64));
             assert_eq!((pe.kind, pe.found_by), (Kind::Pe, FoundBy::StubSizeField));
@@ -146,7 +163,7 @@ mod tests {
     fn the_size_field_wins_over_the_sections_zero_fill_and_all() {
         let mut file = look_alike(Machine::X86, 0x1000, 5);
         file.resize(0x5000, 0);
-        let report = triage(&blob(stub::X86, &file, file.len(), 3), &Budget::default());
+        let report = look(&blob(stub::X86, &file, file.len(), 3), &Budget::default());
         assert_eq!(report.layers[1].size, 0x5000);
     }
 
@@ -154,7 +171,7 @@ mod tests {
     fn a_lying_size_field_falls_back_to_the_search() {
         let file = look_alike(Machine::X64, 0x2000, 9);
         for claimed in [0, 12] {
-            let report = triage(&blob(stub::X64, &file, claimed, 100), &Budget::default());
+            let report = look(&blob(stub::X64, &file, claimed, 100), &Budget::default());
             let [pe] = report.layers.as_slice() else { panic!("{report:?}") };
             assert_eq!((pe.found_by, pe.offset, pe.size), (FoundBy::ValidatedSearch, 0x1800, 0x2000));
             assert_eq!(pe.sha256, sha256(&file));
@@ -163,14 +180,14 @@ mod tests {
 
     #[test]
     fn naive_marks_are_no_files_and_shellcode_has_no_layer() {
-        assert_eq!(triage(&blob(stub::X64, &[], 5_298_176, 4096), &Budget::default()), Report::default());
-        assert_eq!(triage(&[], &Budget::default()), Report::default());
+        assert_eq!(look(&blob(stub::X64, &[], 5_298_176, 4096), &Budget::default()), Report::default());
+        assert_eq!(look(&[], &Budget::default()), Report::default());
     }
 
     #[test]
     fn a_file_of_the_wrong_machine_is_not_taken_for_the_stubs() {
         let file = look_alike(Machine::X64, 0x2000, 9);
-        let report = triage(&blob(stub::X86, &file, file.len(), 0), &Budget::default());
+        let report = look(&blob(stub::X86, &file, file.len(), 0), &Budget::default());
         assert_eq!(report.layers[0].found_by, FoundBy::ValidatedSearch);
     }
 
@@ -178,14 +195,14 @@ mod tests {
     fn an_upload_cut_off_has_a_truncated_file() {
         let file = look_alike(Machine::X64, 0x4000, 9);
         let whole = blob(stub::X64, &file, file.len(), 0);
-        let report = triage(&whole[..0x3000], &Budget::default());
+        let report = look(&whole[..0x3000], &Budget::default());
         assert_eq!((report.layers[1].kind, report.layers[1].size), (Kind::PeTruncated, 0x1800));
     }
 
     #[test]
     fn a_pe_alone_is_the_whole_sample() {
         let file = look_alike(Machine::X86, 0x1000, 2);
-        let report = triage(&file, &Budget::default());
+        let report = look(&file, &Budget::default());
         assert_eq!(report.layers[0].found_by, FoundBy::WholeSample);
         assert_eq!(report.layers[0].size, 0x1000);
     }
@@ -195,7 +212,7 @@ mod tests {
         let file = look_alike(Machine::X86, 0x600, 3);
         let whole = blob(stub::X86, &file, file.len(), 3);
         for cut in 0..=whole.len() {
-            let report = triage(&whole[..cut], &Budget::default());
+            let report = look(&whole[..cut], &Budget::default());
             let inside = report.layers.iter().all(|layer| layer.offset + layer.size <= cut as u64);
             assert!(inside, "cut at {cut}: {report:?}");
         }
@@ -204,16 +221,27 @@ mod tests {
     #[test]
     fn the_budget_ends_every_search() {
         let marks = b"MZ".repeat(10_000);
-        let report = triage(&marks, &Budget { candidates_max: 100, ..Budget::default() });
+        let report = look(&marks, &Budget { candidates_max: 100, ..Budget::default() });
         assert!(report.budget_exhausted && report.layers.is_empty());
         let mut many = vec![0x90; 8];
         for seed in 0..5 {
             many.extend(look_alike(Machine::X86, 0x400, seed));
         }
-        let report = triage(&many, &Budget { layers_max: 3, ..Budget::default() });
+        let report = look(&many, &Budget { layers_max: 3, ..Budget::default() });
         assert!(report.budget_exhausted);
         assert_eq!(report.layers.len(), 3);
-        let report = triage(&many, &Budget { hashed_bytes_max: 0x400, ..Budget::default() });
+        let report = look(&many, &Budget { hashed_bytes_max: 0x400, ..Budget::default() });
         assert_eq!((report.layers.len(), report.budget_exhausted), (1, true));
+    }
+
+    #[test]
+    fn only_an_exploits_buffer_is_searched_for_code_between_filler() {
+        let code: Vec<u8> = (0..300u32).map(|n| (n.wrapping_mul(97) >> 1).to_le_bytes()[0]).collect();
+        let sample = [&b"A1b2C3d4".repeat(64)[..], &code, &b"A1b2C3d4".repeat(64)].concat();
+        let report = triage(&sample, Road::ExploitBuffer, &Budget::default());
+        let [layer] = report.layers.as_slice() else { panic!("{report:?}") };
+        assert_eq!((layer.kind, layer.found_by), (Kind::Shellcode, FoundBy::BetweenFiller));
+        assert!(layer.offset.abs_diff(512) < 16 && layer.size.abs_diff(300) < 32, "{layer:?}");
+        assert_eq!(look(&sample, &Budget::default()).layers, []);
     }
 }

@@ -1,7 +1,7 @@
 //! Explains a captured byte slice.
 //!
 //! [`triage`] takes the bytes of a sample and says which layers are inside: the DoublePulsar stub, the PE file
-//! that it carries. It computes and does nothing else: no I/O, no clock, no thread, no network. What it costs
+//! that it carries, the code between an exploit's filler. It computes and does nothing else: no I/O, no clock, no thread, no network. What it costs
 //! is bounded by a [`Budget`], whatever the bytes claim. It is run in a child process all the same, because a
 //! hostile file is the whole point of it.
 
@@ -33,7 +33,8 @@ mod bytes;
 mod layers;
 pub mod pe;
 mod report;
+mod shellcode;
 pub mod stub;
 
 pub use layers::triage;
-pub use report::{Budget, FoundBy, Kind, Layer, Report};
+pub use report::{Budget, FoundBy, Kind, Layer, Report, Road};

@@ -20,6 +20,16 @@ impl Default for Budget {
     }
 }
 
+/// By which road a sample came: what it may be expected to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Road {
+    /// A payload, or a file at hand.
+    #[default]
+    Payload,
+    /// The buffer of an exploit: filler, and code somewhere in it.
+    ExploitBuffer,
+}
+
 /// What a layer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -30,6 +40,8 @@ pub enum Kind {
     Pe,
     /// A PE file whose end is not in the sample.
     PeTruncated,
+    /// Bytes of an exploit's buffer that may be code: neither filler nor emptiness.
+    Shellcode,
 }
 
 impl Kind {
@@ -39,6 +51,7 @@ impl Kind {
             Self::Stub => "stub",
             Self::Pe => "pe",
             Self::PeTruncated => "pe-truncated",
+            Self::Shellcode => "shellcode",
         }
     }
 }
@@ -53,6 +66,8 @@ pub enum FoundBy {
     WholeSample,
     /// By looking for a PE header and checking all of it.
     ValidatedSearch,
+    /// By leaving out what is filler.
+    BetweenFiller,
 }
 
 impl FoundBy {
@@ -62,6 +77,7 @@ impl FoundBy {
             Self::StubSizeField => "stub-size-field",
             Self::WholeSample => "whole-sample",
             Self::ValidatedSearch => "validated-search",
+            Self::BetweenFiller => "between-filler",
         }
     }
 }

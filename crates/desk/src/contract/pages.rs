@@ -48,8 +48,8 @@ pub fn markdown() -> String {
         }
     }
     page.push_str(
-        "\n## Layers\n\nA layer is an object: `kind` (`stub`, `pe`, `pe-truncated`), `found_by` (`stub-size-field`, \
-         `whole-sample`,\n`validated-search`), `offset` and `size` in bytes of the sample, `sha256` of those bytes.\n",
+        "\n## Layers\n\nA layer is an object: `kind` (`stub`, `pe`, `pe-truncated`, `shellcode`), `found_by` \
+         (`stub-size-field`,\n`whole-sample`, `validated-search`, `between-filler`), `offset` and `size` in bytes of the sample, `sha256` of those bytes.\n",
     );
     page
 }

@@ -235,7 +235,7 @@ fn show(steps: &mut VecDeque<Step>, span: &PayloadSpan, decode: bool) {
     let noted = if decode {
         text += &format!(", DECODED: on the wire they were XORed with {key:#010x}");
         let parameters = params_at.map(|at| at..at + PARAMETERS);
-        for range in parameters.into_iter().chain([stream_at..end]) {
+        for range in parameters.into_iter().chain(std::iter::once(stream_at..end)) {
             xor(steps, range, key);
         }
         params_at.unwrap_or(stream_at)..end

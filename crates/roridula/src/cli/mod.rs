@@ -10,6 +10,7 @@ mod recorded;
 mod replay;
 mod run;
 mod samples;
+mod unknown;
 
 use crate::settings::{Settings, SettingsError, Sources};
 use crate::worker;
@@ -60,6 +61,8 @@ enum Command {
     /// Who came, and each visit's story
     #[command(subcommand)]
     Connections(connections::ConnectionsCommand),
+    /// What nobody understands yet, grouped by shape
+    Unknown(unknown::UnknownArgs),
     /// Run recorded connections through this build
     Replay(replay::ReplayArgs),
     /// Write recorded connections as a packet capture (pcapng) for Wireshark
@@ -143,6 +146,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Samples(command) => samples::run(&command, &data),
         Command::Events(args) => events::run(&args, &data),
         Command::Connections(command) => connections::run(&command, &data),
+        Command::Unknown(args) => unknown::run(&args, &data),
         Command::Replay(args) => replay::run(&args, &data),
         Command::Pcap(args) => pcap::run(&args, &data),
         Command::Worker(args) => return worker::main(&args),

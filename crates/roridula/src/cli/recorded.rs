@@ -29,8 +29,17 @@ impl Source {
         } else {
             kept(what, data)?
         };
-        let transcript =
-            Transcript::parse(&text).map_err(|error| Failure::new(format!("{what}: {error}")))?;
+        Self::of_text(what, &text, journal, data)
+    }
+
+    /// A transcript whose text is at hand; `what` names it in messages.
+    pub(super) fn of_text(
+        what: &str,
+        text: &str,
+        journal: Option<&Reader>,
+        data: &Path,
+    ) -> Result<Self, Failure> {
+        let transcript = Transcript::parse(text).map_err(|error| Failure::new(format!("{what}: {error}")))?;
         let id = transcript.opening().id;
         let known = match journal {
             Some(reader) => reader.connection(id)?.map(|view| (reader, view)),

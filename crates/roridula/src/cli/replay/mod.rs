@@ -1,5 +1,6 @@
 //! `roridula replay`
 
+mod all;
 mod outcome;
 
 use super::recorded::Source;
@@ -23,13 +24,20 @@ Examples:
   roridula replay 0fz3k2m9q7t1c                 one of this journal's connections
   roridula connections show 7t1c --transcript > visit.txt
   roridula replay visit.txt --json              a file, from wherever
+  roridula replay --all --unknown               after an update: what was unknown, with new eyes
 
 The SHA-256 over all reply bytes tells whether two builds answer alike. Values of an install (names,
 challenge) come from this data directory where the connection is in its journal, else from a fixed set.")]
 pub(crate) struct ReplayArgs {
     /// Transcript files, or names of connections in the journal
-    #[arg(required = true, value_name = "FILE|CONNECTION")]
+    #[arg(required_unless_present = "all", value_name = "FILE|CONNECTION")]
     what: Vec<String>,
+    /// Every connection of the journal: what does this build recognise that was not recognised then?
+    #[arg(long, conflicts_with = "what")]
+    all: bool,
+    /// With --all: only what no recogniser of then knew
+    #[arg(long, requires = "all")]
+    unknown: bool,
     /// One JSON object a transcript, one a line
     #[arg(long)]
     json: bool,
@@ -37,6 +45,9 @@ pub(crate) struct ReplayArgs {
 
 /// Replays each.
 pub(crate) fn run(args: &ReplayArgs, data: &Path) -> Result<(), Failure> {
+    if args.all {
+        return all::run(args, data);
+    }
     let mut out = out::stdout();
     let journal = Reader::open(data).ok();
     let mut failed = Vec::new();

@@ -43,7 +43,7 @@ impl Difference {
     pub(super) fn of(then: &[Event], now: &[Told]) -> Self {
         let mut only_now: Vec<Event> = now.iter().map(|told| told.event.clone()).collect();
         let mut only_then = Vec::new();
-        for event in then.iter().filter(|event| is_connections_own(event)) {
+        for event in then.iter().filter(|event| is_the_connections(event)) {
             match only_now.iter().position(|now| now == event) {
                 Some(at) => drop(only_now.remove(at)),
                 None => only_then.push(event.clone()),
@@ -58,7 +58,7 @@ impl Difference {
 }
 
 /// Whether the connection itself told it: what became of its payload is told by the capture.
-fn is_connections_own(event: &Event) -> bool {
+pub(super) fn is_the_connections(event: &Event) -> bool {
     !matches!(event, Event::SampleCaptured { .. } | Event::SampleTriaged { .. } | Event::CaptureFailed { .. })
 }
 
