@@ -165,6 +165,7 @@ fn eternalblue(attack: &Attack, report: &mut Report) -> anyhow::Result<()> {
     }
     match exploit::play(attack, 0, report)? {
         Went::Well => {}
+        Went::InVain => failed.push("ping on the exploit's own connection: no implant answers"),
         Went::Badly => failed.push("exploit: not answered as by an unpatched host"),
         Went::Cut => {
             report.succeeded = failed.is_empty();
