@@ -576,7 +576,8 @@ events! {
     }
     /// A sample is on disk, with its hashes and its source.
     "sample.captured" SampleCaptured {
-        /// The upload's number within its connection.
+        /// The upload's number within its connection; uploads and kept pieces of messages are numbered together from 1,
+        /// and 0 is what the transcript had no room for.
         upload: u32,
         /// SHA-256, hexadecimal; the sample's name.
         sha256: String,
