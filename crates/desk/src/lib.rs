@@ -1,9 +1,9 @@
 //! Tells what was caught.
 //!
 //! Everything here is derived from evidence and may be thrown away: how an event reads ([`story`]), what the
-//! published contract is ([`contract`]), what a visit looks like as packets ([`pcapng`]), and who is told
-//! ([`sink`]: `deliver(batch)` plus a cursor in the journal, so that a slow or dead sink stalls nobody and loses
-//! nothing).
+//! published contract is ([`contract`]), which connections are one attack ([`incident`]), what a visit looks like as
+//! packets ([`pcapng`]), and who is told ([`sink`]: `deliver(batch)` plus a cursor in the journal, so that a slow or
+//! dead sink stalls nobody and loses nothing).
 //!
 //! The desk reads evidence and never sees an attacker's socket or an SMB byte.
 
@@ -12,6 +12,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod contract;
+pub mod incident;
 pub mod pcapng;
 pub mod sink;
 pub mod story;

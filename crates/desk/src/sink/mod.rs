@@ -49,6 +49,12 @@ pub enum SinkError {
     /// The reader at the other end of a pipe has gone: nobody listens any more.
     #[error("the reader has gone")]
     Gone,
+    /// A derived view could not take the events in.
+    #[error("{what}")]
+    Derived {
+        /// Why.
+        what: String,
+    },
     /// The journal could not be read.
     #[error(transparent)]
     Journal(#[from] StoreError),

@@ -1,0 +1,333 @@
+//! Incidents: all connections of one source that belong to one attack, told as one story.
+//!
+//! A derived view of the journal, kept in `DIR/desk/incidents.sqlite`. It may be deleted, and is made again to exactly
+//! the same content. It is a fold over the published events, in batches; the cursor stands in the same transaction as
+//! what it stands for, so that any number of processes may catch it up.
+//!
+//! A connection finds its incident when it ends, by its source address, by the time since the incident's last
+//! activity, and by what tells several attackers behind one address apart (`fold::choose`, and the table in
+//! `tool`). What was observed is kept apart from what it implies; where the view had to guess, it says so.
+//!
+//! `visit` one connection → `fold` finds its incident → `record` one incident → `view` what is shown; `facts` is what
+//! both a connection and an incident have shown.
+
+mod attack;
+mod database;
+mod facts;
+mod fold;
+mod record;
+mod sentence;
+mod stage;
+mod tool;
+mod view;
+mod visit;
+
+pub use attack::{ATTACK_VERSION, Technique};
+pub use stage::{Role, Stage};
+pub use tool::label as tool_label;
+pub use view::{Attack, Evidence, Incident, IncidentSample, Member, Outcome, StageView, Tool};
+
+use crate::sink::{Sink, SinkError};
+use database::Database;
+use fold::Fold;
+use record::Record;
+use roridula_evidence::{EventFilter, Published, Reader, StoreError};
+use roridula_proto::connection::ConnectionId;
+use roridula_proto::time::WallClock;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// Events that are taken in with one transaction.
+const BATCH: usize = 8192;
+
+/// How connections are put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IncidentSettings {
+    /// A gap of more seconds than this begins a new incident.
+    pub window_secs: u64,
+    /// Connections of one incident that are listed; more are counted.
+    pub connections_max: u64,
+}
+
+impl Default for IncidentSettings {
+    fn default() -> Self {
+        Self { window_secs: 900, connections_max: 4096 }
+    }
+}
+
+/// Which incidents are asked for; an empty filter is all of them.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only of this visitor.
+    pub source: Option<IpAddr>,
+    /// Only those that came just so far.
+    pub outcome: Option<Outcome>,
+    /// Only those in which this tool was seen.
+    pub tool: Option<String>,
+    /// At most so many.
+    pub limit: Option<usize>,
+}
+
+/// How far catching up is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Events that are in the view.
+    pub done: u64,
+    /// Events that are in the journal.
+    pub total: u64,
+}
+
+/// The view cannot be read or brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum IncidentError {
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] StoreError),
+    /// A directory could not be made.
+    #[error("cannot create {path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The view's database refused.
+    #[error("incidents {path}: {source}")]
+    Database {
+        /// Its file.
+        path: PathBuf,
+        /// What it said.
+        source: rusqlite::Error,
+    },
+    /// A row of the view is none that this build writes.
+    #[error("incidents {path}: {what}")]
+    Damaged {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The view's file is there and may not be written.
+    #[error("incidents {path}: not yours to write")]
+    ReadOnly {
+        /// Its file.
+        path: PathBuf,
+    },
+}
+
+impl IncidentError {
+    fn database(path: &Path) -> impl Fn(rusqlite::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Database { path: path.clone(), source }
+    }
+
+    /// Whether the file is no view of this build's: it is made again then.
+    fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
+        match self {
+            Self::Damaged { .. } => true,
+            // Unknown: no such table or column.
+            Self::Database { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase | Unknown))
+                    || matches!(source, rusqlite::Error::InvalidColumnType(..))
+            }
+            Self::Journal(_) | Self::Io { .. } | Self::ReadOnly { .. } => false,
+        }
+    }
+
+    /// Whether somebody else could write the view.
+    fn is_forbidden(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
+        match self {
+            Self::ReadOnly { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
+            ),
+            Self::Database { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(CannotOpen | PermissionDenied | ReadOnly))
+            }
+            Self::Journal(_) | Self::Damaged { .. } => false,
+        }
+    }
+}
+
+/// The incidents of a data directory.
+#[derive(Debug)]
+pub struct Incidents {
+    dir: PathBuf,
+    reader: Reader,
+    db: Database,
+    /// Settings that the view must be made with; `None`: as it is.
+    settings: Option<IncidentSettings>,
+    fold: Option<Fold>,
+}
+
+impl Incidents {
+    /// The view of the data directory `dir`, made where there is none. With `settings` other than it was made with it
+    /// is made again; without, it stays as it is. Nothing is read of the journal before [`Self::catch_up`].
+    pub fn open(dir: &Path, settings: Option<IncidentSettings>) -> Result<Self, IncidentError> {
+        let (reader, db) = (Reader::open(dir)?, Database::open(dir)?);
+        Ok(Self { dir: dir.to_owned(), reader, db, settings, fold: None })
+    }
+
+    /// As [`Self::open`]; where the view may not be written, one that ends with this value.
+    pub fn open_or_temporary(dir: &Path) -> Result<Self, IncidentError> {
+        match Self::open(dir, None) {
+            Err(error) if error.is_forbidden() => Self::temporary(dir, IncidentSettings::default()),
+            opened => opened,
+        }
+    }
+
+    /// A view that ends with this value and touches no file of `dir` but the journal.
+    pub fn temporary(dir: &Path, settings: IncidentSettings) -> Result<Self, IncidentError> {
+        let (reader, db) = (Reader::open(dir)?, Database::temporary()?);
+        Ok(Self { dir: dir.to_owned(), reader, db, settings: Some(settings), fold: None })
+    }
+
+    /// Takes in what the journal has more than the view, and tells `progress` after each batch. Any number of
+    /// processes may do so at the same time. A damaged view is made again.
+    pub fn catch_up(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), IncidentError> {
+        let mut repaired = false;
+        loop {
+            match self.step(None, BATCH) {
+                Ok(Some(now)) if now.done < now.total => progress(now),
+                Ok(now) => {
+                    now.into_iter().for_each(progress);
+                    return Ok(());
+                }
+                Err(error) if error.is_damage() && !repaired => {
+                    repaired = true;
+                    self.fold = None;
+                    self.db.begin_anew(&self.dir)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// As [`Self::catch_up`] with `batch` events a transaction: the result is the same for any number.
+    pub fn catch_up_by(&mut self, batch: usize) -> Result<(), IncidentError> {
+        while self.step(None, batch.max(1))?.is_some_and(|now| now.done < now.total) {}
+        Ok(())
+    }
+
+    /// Forgets everything and makes it again from the journal.
+    pub fn rebuild(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), IncidentError> {
+        let settings = self.settings.map_or_else(|| self.db.settings(), Ok)?;
+        let begins = self.journal_begins()?;
+        let transaction = self.db.begin()?;
+        self.db.reset(settings, begins)?;
+        transaction.commit().map_err(IncidentError::database(&self.dir))?;
+        self.fold = None;
+        self.catch_up(progress)
+    }
+
+    /// The `seq` of the last event that is in the view.
+    pub fn cursor(&self) -> Result<u64, IncidentError> {
+        self.db.cursor()
+    }
+
+    /// The incidents that fit, the newest first.
+    pub fn list(&self, filter: &Filter) -> Result<Vec<Incident>, IncidentError> {
+        self.db.find(filter)?.iter().map(|record| self.shown(record)).collect()
+    }
+
+    /// The incident of this name.
+    pub fn get(&self, id: ConnectionId) -> Result<Option<Incident>, IncidentError> {
+        self.db.record_named(id.0)?.map(|record| self.shown(&record)).transpose()
+    }
+
+    /// The name of the incident that a connection belongs to; `None` while it is open.
+    pub fn of_connection(&self, connection: ConnectionId) -> Result<Option<ConnectionId>, IncidentError> {
+        let Some(n) = self.db.incident_of(connection.0)? else { return Ok(None) };
+        Ok(self.db.record(n)?.map(|record| ConnectionId(record.id)))
+    }
+
+    /// The connections of an incident in the order of their opening, as far as they are listed.
+    pub fn connections(&self, id: ConnectionId) -> Result<Vec<Member>, IncidentError> {
+        let Some(record) = self.db.record_named(id.0)? else { return Ok(Vec::new()) };
+        let rows = self.db.members(record.n)?;
+        Ok(rows.into_iter().map(|(connection, row)| Member::new(connection, row)).collect())
+    }
+
+    fn shown(&self, record: &Record) -> Result<Incident, IncidentError> {
+        let connections_max = self.db.settings()?.connections_max;
+        Incident::new(record, connections_max, |sha256| self.db.triage(sha256))
+    }
+
+    /// When the journal's first event happened: another journal in the same place begins at another time.
+    fn journal_begins(&self) -> Result<WallClock, IncidentError> {
+        let page = self.reader.events(0, &EventFilter::default(), 1)?;
+        Ok(page.events.first().map_or(WallClock(0), |event| event.time))
+    }
+
+    /// Takes in one batch: of `at_hand` where that goes on from the view, else from the journal. `None`: there was
+    /// nothing to do.
+    fn step(
+        &mut self,
+        at_hand: Option<&[Published]>,
+        batch: usize,
+    ) -> Result<Option<Progress>, IncidentError> {
+        if !self.db.is_in_place() {
+            (self.fold, self.db) = (None, Database::open(&self.dir)?);
+        }
+        let total = self.reader.last_seq()?;
+        if self.fold.is_some() && self.db.cursor()? >= total {
+            return Ok(None);
+        }
+        let transaction = self.db.begin()?;
+        let known = self.fold.take();
+        let fold = match known {
+            Some(fold) if fold.cursor == self.db.cursor()? => Some(fold),
+            _ => None,
+        };
+        let mut fold = match fold {
+            Some(fold) => fold,
+            None => {
+                self.check_origin(total)?;
+                Fold::load(&self.db)?
+            }
+        };
+        let next = |event: &Published| event.seq == fold.cursor + 1;
+        let at_hand = at_hand.and_then(|events| events.get(events.iter().position(next)?..));
+        let page = match at_hand {
+            Some(_) => None,
+            None => Some(self.reader.events(fold.cursor, &EventFilter::default(), batch)?),
+        };
+        for event in at_hand.unwrap_or_else(|| page.as_ref().map_or(&[], |page| &page.events)) {
+            fold.apply(&self.db, event)?;
+        }
+        fold.cursor = fold.cursor.max(page.map_or(0, |page| page.next));
+        fold.write(&self.db)?;
+        transaction.commit().map_err(IncidentError::database(&self.dir))?;
+        let done = fold.cursor;
+        self.fold = Some(fold);
+        Ok(Some(Progress { done, total }))
+    }
+
+    /// Begins again where the view is of another journal, or was made with other settings than it must be.
+    fn check_origin(&self, last: u64) -> Result<(), IncidentError> {
+        let begins = self.journal_begins()?;
+        let there = self.db.settings()?;
+        let settings = self.settings.unwrap_or(there);
+        let same = self.db.journal()? == Some(begins) && self.db.cursor()? <= last && settings == there;
+        if same { Ok(()) } else { self.db.reset(settings, begins) }
+    }
+}
+
+impl Sink for Incidents {
+    fn name(&self) -> &str {
+        "incidents"
+    }
+
+    fn deliver(&mut self, batch: &[Published]) -> Result<(), SinkError> {
+        let fail = |error: IncidentError| SinkError::Derived { what: error.to_string() };
+        let Some(last) = batch.last() else { return Ok(()) };
+        match self.step(Some(batch), BATCH) {
+            Ok(Some(now)) if now.done >= last.seq => Ok(()),
+            // Behind, or damaged: the journal has all of it.
+            Ok(_) | Err(_) => self.catch_up(&mut |_| ()).map_err(fail),
+        }
+    }
+}
