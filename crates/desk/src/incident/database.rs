@@ -8,9 +8,10 @@ use super::record::Record;
 use super::stage::Role;
 use super::visit::Visit;
 use super::{Filter, IncidentError, IncidentSettings};
+use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::Layer;
 use roridula_proto::time::WallClock;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs;
@@ -103,6 +104,13 @@ impl Database {
     pub(super) fn temporary() -> Result<Self, IncidentError> {
         let db = Connection::open("").map_err(IncidentError::database(Path::new("")))?;
         Self { path: PathBuf::new(), identity: None, db }.ready()
+    }
+
+    /// The settings that the view of `dir` was made with, if there is one that may be read.
+    pub(super) fn settings_of(dir: &Path) -> Option<IncidentSettings> {
+        let path = dir.join("desk").join("incidents.sqlite");
+        let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+        Self { path, identity: None, db }.settings().ok()
     }
 
     fn open_file(path: &Path) -> Result<Self, IncidentError> {
@@ -307,6 +315,13 @@ impl Database {
     pub(super) fn latest_of(&self, source: IpAddr) -> Result<Vec<Record>, IncidentError> {
         let wanted = "WHERE source = ? ORDER BY last DESC, n DESC LIMIT ?";
         self.records(wanted, params![source.to_string(), ATTACKERS_MAX as i64])
+    }
+
+    /// The names of the newest incidents.
+    pub(super) fn ids(&self, limit: usize) -> Result<Vec<ConnectionId>, IncidentError> {
+        let sql = "SELECT id FROM incident ORDER BY first DESC, n DESC LIMIT ?";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.rows(sql, [limit], |row| row.get(0).map(|id| ConnectionId(to_u64(id))))
     }
 
     /// Those that fit, the newest first.

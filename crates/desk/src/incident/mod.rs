@@ -34,14 +34,16 @@ use record::Record;
 use roridula_evidence::{EventFilter, Published, Reader, StoreError};
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::time::WallClock;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// Events that are taken in with one transaction.
 const BATCH: usize = 8192;
 
-/// How connections are put together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How connections are put together: `[incidents]` of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct IncidentSettings {
     /// A gap of more seconds than this begins a new incident.
     pub window_secs: u64,
@@ -174,7 +176,9 @@ impl Incidents {
     /// As [`Self::open`]; where the view may not be written, one that ends with this value.
     pub fn open_or_temporary(dir: &Path) -> Result<Self, IncidentError> {
         match Self::open(dir, None) {
-            Err(error) if error.is_forbidden() => Self::temporary(dir, IncidentSettings::default()),
+            Err(error) if error.is_forbidden() => {
+                Self::temporary(dir, Database::settings_of(dir).unwrap_or_default())
+            }
             opened => opened,
         }
     }
@@ -226,6 +230,11 @@ impl Incidents {
     /// The `seq` of the last event that is in the view.
     pub fn cursor(&self) -> Result<u64, IncidentError> {
         self.db.cursor()
+    }
+
+    /// The names of the newest `limit` incidents, the newest first.
+    pub fn ids(&self, limit: usize) -> Result<Vec<ConnectionId>, IncidentError> {
+        self.db.ids(limit)
     }
 
     /// The incidents that fit, the newest first.

@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod connections;
 mod events;
+mod incidents;
 pub(crate) mod out;
 mod pcap;
 mod recorded;
@@ -33,6 +34,7 @@ First steps:
   sudo roridula run                        listen on ports 445 and 139, then drop all rights
   roridula events --follow                 watch from another terminal
   roridula samples list                    what was caught
+  roridula incidents list                  who attacked, and how far it came
   roridula samples export 3f2a --output .  take one away (zip, AES, password `infected`)
 
 Nothing needs to be configured. `roridula config` prints every setting with its meaning."
@@ -61,6 +63,9 @@ enum Command {
     /// Who came, and each visit's story
     #[command(subcommand)]
     Connections(connections::ConnectionsCommand),
+    /// Attacks: all connections of one source that belong together
+    #[command(subcommand)]
+    Incidents(incidents::IncidentsCommand),
     /// What nobody understands yet, grouped by shape
     Unknown(unknown::UnknownArgs),
     /// Run recorded connections through this build
@@ -146,6 +151,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Samples(command) => samples::run(&command, &data),
         Command::Events(args) => events::run(&args, &data),
         Command::Connections(command) => connections::run(&command, &data),
+        Command::Incidents(command) => incidents::run(&command, &data),
         Command::Unknown(args) => unknown::run(&args, &data),
         Command::Replay(args) => replay::run(&args, &data),
         Command::Pcap(args) => pcap::run(&args, &data),

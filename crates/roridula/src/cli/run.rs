@@ -6,6 +6,7 @@ use crate::settings::Settings;
 use crate::supervise::{self, TriageHandle};
 use crate::{decoy, live};
 use clap::Args;
+use roridula_desk::incident::Incidents;
 use roridula_desk::sink::{Cursor, JsonLines, Lines, Pump, PumpHandle, Rotation, Sink, SinkError};
 use roridula_evidence::{Committed, Options, Reader, Store};
 use roridula_proto::connection::Policy;
@@ -221,6 +222,7 @@ fn banner(settings: &Settings, data: &Path, plan: &Plan, sensor: &Sensor) -> Res
     }
     let option = format!("--data {}", data.display());
     writeln!(out, "  next     roridula samples list {option}      what was caught")?;
+    writeln!(out, "           roridula incidents list {option}    who attacked, and how far it came")?;
     writeln!(out, "           roridula events --follow {option}   the same view from elsewhere")?;
     writeln!(out, "Ctrl-C stops it. Times are UTC.\n")?;
     Ok(out.flush()?)
@@ -230,6 +232,7 @@ fn banner(settings: &Settings, data: &Path, plan: &Plan, sensor: &Sensor) -> Res
 struct Tellers {
     stdout: Option<PumpHandle>,
     file: Option<PumpHandle>,
+    incidents: Option<PumpHandle>,
     triage: Option<TriageHandle>,
     reopen: Arc<AtomicBool>,
 }
@@ -262,16 +265,24 @@ impl Tellers {
             }
             None => None,
         };
+        let incidents = match Incidents::open(data, Some(settings.incidents)) {
+            // It knows itself how far it is, and what it lacks it reads from the journal.
+            Ok(view) => Some(pump(Box::new(view), Cursor::in_memory(before))?),
+            // A view of what is kept is no reason to keep nothing.
+            Err(error) => {
+                tracing::error!("no incidents are put together while this runs: {error}");
+                None
+            }
+        };
         let triage = match settings.triage.enabled {
             true => Some(supervise::start(store.clone(), Reader::open(data)?, settings.triage.clone())),
             false => None,
         };
-        let tellers = Self { stdout, file, triage, reopen };
-        let sinks =
-            [tellers.stdout.as_ref(), tellers.file.as_ref()].into_iter().flatten().map(PumpHandle::waker);
+        let tellers = Self { stdout, file, incidents, triage, reopen };
+        let sinks = [&tellers.stdout, &tellers.file, &tellers.incidents].into_iter().flatten();
         tokio::spawn(wake(
             store.committed(),
-            sinks.collect(),
+            sinks.map(PumpHandle::waker).collect(),
             tellers.triage.as_ref().map(TriageHandle::waker),
         ));
         Ok(tellers)
@@ -291,7 +302,7 @@ impl Tellers {
     /// Delivers what is left.
     fn stop(mut self) {
         self.stop_triage();
-        for pump in [self.stdout.take(), self.file.take()].into_iter().flatten() {
+        for pump in [self.stdout.take(), self.file.take(), self.incidents.take()].into_iter().flatten() {
             if !pump.stop(SINK_PATIENCE) {
                 tracing::warn!("a sink takes nothing any more; what it lacks stays in the journal");
             }

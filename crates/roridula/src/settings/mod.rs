@@ -7,6 +7,7 @@ mod load;
 
 pub(crate) use load::{SettingsError, Sources};
 
+use roridula_desk::incident::IncidentSettings;
 use roridula_proto::connection::{Arch, Ms17010, Policy};
 use roridula_proto::limits::Limits;
 use roridula_proto::persona::Persona;
@@ -43,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) json_log: JsonLogSettings,
     /// Looking into samples.
     pub(crate) triage: TriageSettings,
+    /// Putting connections together.
+    pub(crate) incidents: IncidentSettings,
 }
 
 impl Default for Settings {
@@ -60,6 +63,7 @@ impl Default for Settings {
             capture: CaptureSettings::default(),
             json_log: JsonLogSettings::default(),
             triage: TriageSettings::default(),
+            incidents: IncidentSettings::default(),
         }
     }
 }
@@ -273,6 +277,8 @@ impl Settings {
             ("json_log.keep", self.json_log.keep.into(), 0, 10_000),
             ("triage.timeout_secs", self.triage.timeout_secs, 1, 3600),
             ("triage.memory_bytes_max", self.triage.memory_bytes_max, 128 * MIB, 64 * 1024 * MIB),
+            ("incidents.window_secs", self.incidents.window_secs, 1, YEAR),
+            ("incidents.connections_max", self.incidents.connections_max, 1, 1_000_000),
         ]
     }
 }

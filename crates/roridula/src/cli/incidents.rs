@@ -1,0 +1,395 @@
+//! `roridula incidents`
+
+use super::{Failure, connections, out, reader};
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use roridula_desk::incident::{
+    Filter, Incident, IncidentError, IncidentSample, Incidents, Member, Outcome, Progress, StageView,
+    Technique,
+};
+use roridula_desk::story::{self, Weight};
+use roridula_proto::connection::ConnectionId;
+use roridula_proto::event::{Text, UploadState};
+use roridula_proto::time::WallClock;
+use serde::Serialize;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Incidents that are searched for an abbreviated name.
+const SEARCHED: usize = 10_000;
+/// Connections that are shown for people; JSON has all that are listed.
+const CONNECTIONS_SHOWN: usize = 40;
+/// Samples and buffers that are shown for people.
+const SAMPLES_SHOWN: usize = 12;
+/// Putting incidents together for longer than this shows how far it is.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Attacks: all connections of one source that belong together
+#[derive(Debug, Subcommand)]
+pub(crate) enum IncidentsCommand {
+    /// The incidents, the newest first
+    List(ListArgs),
+    /// One incident's story
+    Show(ShowArgs),
+    /// Forget all of them and put them together again from the journal
+    Rebuild,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only of this visitor
+    #[arg(long, value_name = "IP")]
+    source: Option<IpAddr>,
+    /// Only those that came just so far
+    #[arg(long, value_enum, value_name = "OUTCOME")]
+    outcome: Option<OutcomeArg>,
+    /// Only those in which this tool was seen: `wannacry`, `metasploit-eternalblue`, `nmap`, …
+    #[arg(long, value_name = "TOOL")]
+    tool: Option<String>,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+    /// As a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The incident's name, that of any of its connections, or the last characters of either
+    id: String,
+    /// As a JSON object with its connections
+    #[arg(long)]
+    json: bool,
+}
+
+/// An outcome on the command line.
+#[derive(Clone, Copy, Debug)]
+struct OutcomeArg(Outcome);
+
+impl ValueEnum for OutcomeArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [OutcomeArg; Outcome::ALL.len()] = {
+            let mut all = [OutcomeArg(Outcome::Connected); Outcome::ALL.len()];
+            let mut at = 0;
+            while at < all.len() {
+                all[at] = OutcomeArg(Outcome::ALL[at]);
+                at += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.0.as_str()))
+    }
+}
+
+impl From<IncidentError> for Failure {
+    fn from(error: IncidentError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Carries out one of them.
+pub(crate) fn run(command: &IncidentsCommand, data: &Path) -> Result<(), Failure> {
+    // A missing journal, or one that may not be read, is told in the same words everywhere.
+    drop(reader(data)?);
+    match command {
+        IncidentsCommand::List(args) => list(&caught_up(data)?, args),
+        IncidentsCommand::Show(args) => show(&caught_up(data)?, args, data),
+        IncidentsCommand::Rebuild => rebuild(data),
+    }
+}
+
+/// The view of `data`, up to date.
+fn caught_up(data: &Path) -> Result<Incidents, Failure> {
+    let mut incidents = Incidents::open_or_temporary(data)?;
+    let mut bar = Bar::new();
+    incidents.catch_up(&mut |now| bar.show(now))?;
+    bar.clear();
+    Ok(incidents)
+}
+
+fn rebuild(data: &Path) -> Result<(), Failure> {
+    let mut incidents = Incidents::open(data, None)?;
+    let mut bar = Bar::new();
+    incidents.rebuild(&mut |now| bar.show(now))?;
+    bar.clear();
+    let mut out = out::stdout();
+    writeln!(
+        out,
+        "{} incidents, put together from {} events",
+        incidents.ids(usize::MAX)?.len(),
+        incidents.cursor()?
+    )?;
+    Ok(out.flush()?)
+}
+
+fn list(incidents: &Incidents, args: &ListArgs) -> Result<(), Failure> {
+    let filter = Filter {
+        source: args.source,
+        outcome: args.outcome.map(|outcome| outcome.0),
+        tool: args.tool.clone(),
+        limit: Some(args.limit),
+    };
+    let found = incidents.list(&filter)?;
+    if args.json {
+        return Ok(out::json(&found)?);
+    }
+    let mut out = out::stdout();
+    if found.is_empty() {
+        writeln!(out, "No such incident yet: a connection belongs to one when it has ended.")?;
+        return Ok(out.flush()?);
+    }
+    let head =
+        ["INCIDENT", "FIRST SEEN (UTC)", "SOURCE", "TOOL", "OUTCOME", ">CONNECTIONS", "STAGES", "SAMPLES"];
+    let row = |incident: &Incident| {
+        let stages: Vec<_> = incident.stages.iter().map(|stage| stage.stage.as_str()).collect();
+        let samples: Vec<_> = incident.samples.iter().take(3).map(|sample| short(&sample.sha256)).collect();
+        let more = incident.samples.len().saturating_sub(samples.len());
+        let more = if more > 0 { format!(" +{more}") } else { String::new() };
+        vec![
+            incident.id.to_string(),
+            out::moment(incident.first),
+            incident.source.to_string(),
+            escaped(incident.tool.name.as_deref().unwrap_or("-")),
+            incident.outcome.to_string(),
+            incident.connections.to_string(),
+            stages.join(" → "),
+            samples.join(" ") + &more,
+        ]
+    };
+    out::table(&mut out, &head, &found.iter().map(row).collect::<Vec<_>>())?;
+    Ok(out.flush()?)
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    incident: &'a Incident,
+    connection_list: &'a [Member],
+}
+
+fn show(incidents: &Incidents, args: &ShowArgs, data: &Path) -> Result<(), Failure> {
+    let id = find(incidents, &args.id, data)?;
+    let incident = incidents.get(id)?.ok_or_else(|| Failure::new(format!("no incident {id}")))?;
+    let members = incidents.connections(id)?;
+    if args.json {
+        return Ok(out::json(&Shown { incident: &incident, connection_list: &members })?);
+    }
+    let mut out = out::stdout();
+    let paint = out::Paint::detect();
+    let weight = if incident.samples.is_empty() { Weight::Attack } else { Weight::Catch };
+    writeln!(out, "{}\n", paint.weight(weight, &incident.summary))?;
+    about(&mut out, &incident)?;
+    stages(&mut out, &incident)?;
+    connection_list(&mut out, &incident, &members)?;
+    samples(&mut out, "Samples", &incident.samples)?;
+    samples(&mut out, "Buffers of exploits and unknown traffic", &incident.buffers)?;
+    attack(&mut out, &incident)?;
+    if !incident.notes.is_empty() {
+        writeln!(out, "\nNotes")?;
+        incident.notes.iter().try_for_each(|note| writeln!(out, "  {}", escaped(note)))?;
+    }
+    next(&mut out, &incident)?;
+    Ok(out.flush()?)
+}
+
+fn about(out: &mut impl Write, incident: &Incident) -> io::Result<()> {
+    let lasted = incident.last.0.saturating_sub(incident.first.0);
+    let first = out::moment(incident.first);
+    writeln!(out, "  incident  {}, {first} UTC, lasted {}", incident.id, story::span(lasted))?;
+    let roles: Vec<_> = incident.roles.iter().map(|(role, count)| format!("{count} {role}")).collect();
+    writeln!(
+        out,
+        "  outcome   {}, {} connections: {}",
+        incident.outcome,
+        incident.connections,
+        roles.join(", ")
+    )?;
+    match &incident.tool.label {
+        Some(label) => writeln!(out, "  tool      {}, observed:", escaped(label))?,
+        None => writeln!(out, "  tool      none that is known")?,
+    }
+    for (tool, grounds) in &incident.tool.seen {
+        let grounds: Vec<_> = grounds.iter().map(|ground| escaped(ground)).collect();
+        let by = if grounds.is_empty() { String::new() } else { format!(" by {}", grounds.join("; ")) };
+        writeln!(out, "            {}{by}", escaped(tool))?;
+    }
+    Ok(())
+}
+
+fn stages(out: &mut impl Write, incident: &Incident) -> io::Result<()> {
+    writeln!(out)?;
+    let row = |stage: &StageView| {
+        let place = |evidence: &roridula_desk::incident::Evidence| {
+            let at = evidence.stream_at.map_or(String::new(), |at| format!("@{at}"));
+            format!("{}{at}", out::short(evidence.connection))
+        };
+        let mut places: Vec<_> = stage.evidence.iter().take(3).map(place).collect();
+        if stage.count > places.len() as u64 {
+            places.push("…".to_owned());
+        }
+        vec![
+            stage.stage.to_string(),
+            after(incident, stage.first),
+            if stage.last > stage.first { after(incident, stage.last) } else { String::new() },
+            stage.count.to_string(),
+            places.join(" "),
+        ]
+    };
+    let rows: Vec<_> = incident.stages.iter().map(row).collect();
+    out::table(out, &["STAGE", ">FIRST", ">LAST", ">TIMES", "CONNECTION@BYTE"], &rows)
+}
+
+fn connection_list(out: &mut impl Write, incident: &Incident, members: &[Member]) -> io::Result<()> {
+    writeln!(out)?;
+    let row = |member: &Member| {
+        let lasted = member.closed.0.saturating_sub(member.opened.0);
+        vec![
+            out::short(member.connection),
+            after(incident, member.opened),
+            story::span(lasted),
+            member.role.to_string(),
+            story::size(member.bytes_in),
+            member.reason.clone(),
+            member.fingerprint.clone(),
+            escaped(&member.tools.join(" ")),
+        ]
+    };
+    let rows: Vec<_> = members.iter().take(CONNECTIONS_SHOWN).map(row).collect();
+    let head = ["CONNECTION", ">OPENED", ">LASTED", "FOR", ">IN", "ENDED", "FINGERPRINT", "TOOL"];
+    out::table(out, &head, &rows)?;
+    let more = incident.connections.saturating_sub(rows.len() as u64);
+    if more > 0 { writeln!(out, "… and {more} more: --json lists them") } else { Ok(()) }
+}
+
+fn samples(out: &mut impl Write, title: &str, samples: &[IncidentSample]) -> io::Result<()> {
+    if samples.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{title}")?;
+    for sample in samples.iter().take(SAMPLES_SHOWN) {
+        let of = sample.total.filter(|total| sample.state != UploadState::Complete && *total != sample.size);
+        let of = of.map_or(String::new(), |total| format!(" of {total}"));
+        let seen = if sample.first_seen { "first seen" } else { "seen before" };
+        let times = if sample.captures > 1 { format!(", {} times", sample.captures) } else { String::new() };
+        writeln!(
+            out,
+            "  {}  {}{of} bytes, {}, {}, {seen}{times}",
+            short(&sample.sha256),
+            sample.size,
+            sample.state,
+            sample.origin
+        )?;
+        for layer in &sample.layers {
+            writeln!(out, "                inside: {}", escaped(&story::layer(layer)))?;
+        }
+        if !sample.triage_error.is_empty() {
+            writeln!(out, "                triage: {}", escaped(&sample.triage_error))?;
+        }
+    }
+    let more = samples.len().saturating_sub(SAMPLES_SHOWN);
+    if more > 0 { writeln!(out, "  … and {more} more") } else { Ok(()) }
+}
+
+fn attack(out: &mut impl Write, incident: &Incident) -> io::Result<()> {
+    let attack = &incident.attack;
+    let mut list = |title: &str, techniques: &[Technique]| {
+        if techniques.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nATT&CK {}, {title}", attack.version)?;
+        techniques.iter().try_for_each(|technique| {
+            writeln!(out, "  {:<9}  {} ({})", technique.id, technique.name, technique.grounds)
+        })
+    };
+    list("observed", &attack.observed)?;
+    list("only implied: nothing of it happened here", &attack.implied)
+}
+
+fn next(out: &mut impl Write, incident: &Incident) -> io::Result<()> {
+    writeln!(out)?;
+    if let Some(sample) = incident.samples.first() {
+        writeln!(out, "Next: roridula samples show {}", short(&sample.sha256))?;
+    }
+    let latest = incident.stages.last().and_then(|stage| stage.evidence.last());
+    match latest {
+        Some(latest) => writeln!(out, "Next: roridula connections show {}", latest.connection),
+        None => writeln!(out, "Next: roridula connections show {}", incident.id),
+    }
+}
+
+/// How long after the incident's beginning.
+fn after(incident: &Incident, at: WallClock) -> String {
+    format!("+{}", story::span(at.0.saturating_sub(incident.first.0)))
+}
+
+/// Text that may have come from an attacker, so that it cannot drive a terminal.
+fn escaped(text: &str) -> String {
+    Text::from(text).to_string()
+}
+
+/// The beginning of a SHA-256.
+fn short(sha256: &str) -> String {
+    sha256.chars().take(12).collect()
+}
+
+/// The incident that is meant: its name, that of one of its connections, or the end of either.
+fn find(incidents: &Incidents, text: &str, data: &Path) -> Result<ConnectionId, Failure> {
+    let wanted = text.trim().to_ascii_lowercase();
+    let recent = incidents.ids(SEARCHED)?;
+    let fits: Vec<_> = recent.iter().filter(|id| out::is_short_for(&wanted, **id)).collect();
+    match fits.as_slice() {
+        [id] => return Ok(**id),
+        [first, second, ..] => {
+            let several = format!("`{wanted}` fits several incidents, {first} and {second} among them");
+            return Err(Failure::new(several));
+        }
+        [] => {}
+    }
+    let none = || format!("no incident `{wanted}`; `roridula incidents list` shows them");
+    let connection = connections::find(&reader(data)?, text).map_err(|_| Failure::new(none()))?;
+    incidents.of_connection(connection)?.ok_or_else(|| {
+        Failure::new(format!(
+            "connection {connection} belongs to no incident yet, or is none of this journal"
+        ))
+    })
+}
+
+/// How far it is, on standard error, where it takes long.
+struct Bar {
+    since: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Bar {
+    fn new() -> Self {
+        Self { since: Instant::now(), bar: None }
+    }
+
+    fn show(&mut self, now: Progress) {
+        if self.since.elapsed() < PATIENCE {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} events, {eta} left");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+                .with_style(style.progress_chars("=> "))
+                .with_message("putting incidents together")
+        });
+        bar.set_length(now.total);
+        bar.set_position(now.done);
+    }
+
+    fn clear(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
