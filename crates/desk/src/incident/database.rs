@@ -4,6 +4,7 @@
 //! stands in the same transaction as what it stands for.
 
 use super::fold::ATTACKERS_MAX;
+use super::id::IncidentId;
 use super::record::Record;
 use super::stage::Role;
 use super::visit::Visit;
@@ -318,10 +319,10 @@ impl Database {
     }
 
     /// The names of the newest incidents.
-    pub(super) fn ids(&self, limit: usize) -> Result<Vec<ConnectionId>, IncidentError> {
+    pub(super) fn ids(&self, limit: usize) -> Result<Vec<IncidentId>, IncidentError> {
         let sql = "SELECT id FROM incident ORDER BY first DESC, n DESC LIMIT ?";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.rows(sql, [limit], |row| row.get(0).map(|id| ConnectionId(to_u64(id))))
+        self.rows(sql, [limit], |row| row.get(0).map(|id| IncidentId(ConnectionId(to_u64(id)))))
     }
 
     /// Those that fit, the newest first.

@@ -15,6 +15,7 @@ mod attack;
 mod database;
 mod facts;
 mod fold;
+mod id;
 mod record;
 mod sentence;
 mod stage;
@@ -23,6 +24,7 @@ mod view;
 mod visit;
 
 pub use attack::{ATTACK_VERSION, Technique};
+pub use id::IncidentId;
 pub use stage::{Role, Stage};
 pub use tool::label as tool_label;
 pub use view::{Attack, Evidence, Incident, IncidentSample, Member, Outcome, StageView, Tool};
@@ -233,7 +235,7 @@ impl Incidents {
     }
 
     /// The names of the newest `limit` incidents, the newest first.
-    pub fn ids(&self, limit: usize) -> Result<Vec<ConnectionId>, IncidentError> {
+    pub fn ids(&self, limit: usize) -> Result<Vec<IncidentId>, IncidentError> {
         self.db.ids(limit)
     }
 
@@ -243,19 +245,19 @@ impl Incidents {
     }
 
     /// The incident of this name.
-    pub fn get(&self, id: ConnectionId) -> Result<Option<Incident>, IncidentError> {
-        self.db.record_named(id.0)?.map(|record| self.shown(&record)).transpose()
+    pub fn get(&self, id: IncidentId) -> Result<Option<Incident>, IncidentError> {
+        self.db.record_named(id.0.0)?.map(|record| self.shown(&record)).transpose()
     }
 
     /// The name of the incident that a connection belongs to; `None` while it is open.
-    pub fn of_connection(&self, connection: ConnectionId) -> Result<Option<ConnectionId>, IncidentError> {
+    pub fn of_connection(&self, connection: ConnectionId) -> Result<Option<IncidentId>, IncidentError> {
         let Some(n) = self.db.incident_of(connection.0)? else { return Ok(None) };
-        Ok(self.db.record(n)?.map(|record| ConnectionId(record.id)))
+        Ok(self.db.record(n)?.map(|record| IncidentId(ConnectionId(record.id))))
     }
 
     /// The connections of an incident in the order of their opening, as far as they are listed.
-    pub fn connections(&self, id: ConnectionId) -> Result<Vec<Member>, IncidentError> {
-        let Some(record) = self.db.record_named(id.0)? else { return Ok(Vec::new()) };
+    pub fn connections(&self, id: IncidentId) -> Result<Vec<Member>, IncidentError> {
+        let Some(record) = self.db.record_named(id.0.0)? else { return Ok(Vec::new()) };
         let rows = self.db.members(record.n)?;
         Ok(rows.into_iter().map(|(connection, row)| Member::new(connection, row)).collect())
     }

@@ -21,6 +21,7 @@ const NMAP: Attackers = Attackers(1 << 4);
 const IMPACKET: Attackers = Attackers(1 << 5);
 const SMBCLIENT: Attackers = Attackers(1 << 6);
 const WINDOWS: Attackers = Attackers(1 << 7);
+const NOTPETYA: Attackers = Attackers(1 << 9);
 /// Tools that this build has not heard of are taken for one.
 const UNHEARD: Attackers = Attackers(1 << 8);
 
@@ -34,6 +35,7 @@ const ATTACKERS: &[(Attackers, &str)] = &[
     (IMPACKET, "impacket"),
     (SMBCLIENT, "smbclient"),
     (WINDOWS, "windows"),
+    (NOTPETYA, "notpetya"),
 ];
 
 /// The table: a tool's id, how people write it, who makes connections that look so.
@@ -48,6 +50,8 @@ const TOOLS: &[(&str, &str, Attackers)] = &[
     ("metasploit-eternalblue", "Metasploit's EternalBlue", METASPLOIT),
     // The bytes of the public checkers are in many tools, the worm among them, and go ahead of any exploit.
     ("checker", "a public checker", CHECKER.or(WANNACRY).or(FUZZBUNCH).or(METASPLOIT).or(IMPACKET)),
+    ("eternalromance", "FuzzBunch's EternalRomance", FUZZBUNCH),
+    ("notpetya", "NotPetya", NOTPETYA),
     ("nmap", "nmap", NMAP),
     ("impacket", "impacket", IMPACKET),
     ("worawit", "worawit's scripts", IMPACKET),

@@ -3,6 +3,7 @@
 use super::attack::{self, ATTACK_VERSION, Technique};
 use super::database::MemberRow;
 use super::facts::{Caught, is_payload};
+use super::id::IncidentId;
 use super::record::{Apart, Record};
 use super::sentence;
 use super::stage::{Role, Stage};
@@ -61,9 +62,8 @@ impl fmt::Display for Outcome {
 /// All connections of one source that belong to one attack.
 #[derive(Clone, Debug, Serialize)]
 pub struct Incident {
-    /// Its name: that of the connection that was the first of it to end. It never changes.
-    #[serde(serialize_with = "as_text")]
-    pub id: ConnectionId,
+    /// Its name.
+    pub id: IncidentId,
     /// The visitor.
     pub source: IpAddr,
     /// When its first connection was opened.
@@ -236,7 +236,7 @@ impl Incident {
         let name = record.tool();
         let label = name.as_ref().map(|name| tool::label(name).unwrap_or(name).to_owned());
         Ok(Self {
-            id: ConnectionId(record.id),
+            id: IncidentId(ConnectionId(record.id)),
             source: record.source,
             first: record.first,
             last: record.last,
@@ -299,7 +299,7 @@ fn stages(record: &Record) -> Vec<StageView> {
 fn notes(record: &Record, connections_max: u64) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some((id, why)) = record.apart {
-        let id = ConnectionId(id);
+        let id = IncidentId(ConnectionId(id));
         let path = record.check_path.as_ref().map_or("", |check| &check.path);
         notes.push(match why {
             Apart::Tool => format!("not {id} of the same address: the tools exclude each other"),

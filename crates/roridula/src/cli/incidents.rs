@@ -4,8 +4,8 @@ use super::{Failure, connections, out, reader};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use roridula_desk::incident::{
-    Filter, Incident, IncidentError, IncidentSample, Incidents, Member, Outcome, Progress, StageView,
-    Technique,
+    Filter, Incident, IncidentError, IncidentId, IncidentSample, Incidents, Member, Outcome, Progress,
+    StageView, Technique,
 };
 use roridula_desk::story::{self, Weight};
 use roridula_proto::connection::ConnectionId;
@@ -340,10 +340,13 @@ fn short(sha256: &str) -> String {
 }
 
 /// The incident that is meant: its name, that of one of its connections, or the end of either.
-fn find(incidents: &Incidents, text: &str, data: &Path) -> Result<ConnectionId, Failure> {
+fn find(incidents: &Incidents, text: &str, data: &Path) -> Result<IncidentId, Failure> {
     let wanted = text.trim().to_ascii_lowercase();
+    if let Ok(id) = wanted.parse() {
+        return Ok(id);
+    }
     let recent = incidents.ids(SEARCHED)?;
-    let fits: Vec<_> = recent.iter().filter(|id| out::is_short_for(&wanted, **id)).collect();
+    let fits: Vec<_> = recent.iter().filter(|id| out::is_short_for(&wanted, id.0)).collect();
     match fits.as_slice() {
         [id] => return Ok(**id),
         [first, second, ..] => {
@@ -359,6 +362,16 @@ fn find(incidents: &Incidents, text: &str, data: &Path) -> Result<ConnectionId, 
             "connection {connection} belongs to no incident yet, or is none of this journal"
         ))
     })
+}
+
+/// The connections of the incident that `name` names, `None` where it names none: for commands that take either.
+pub(super) fn members(name: &str, data: &Path) -> Result<Option<Vec<ConnectionId>>, Failure> {
+    let Ok(id) = name.trim().to_ascii_lowercase().parse::<IncidentId>() else { return Ok(None) };
+    let incidents = caught_up(data)?;
+    if incidents.get(id)?.is_none() {
+        return Err(Failure::new(format!("no incident {id}; `roridula incidents list` shows them")));
+    }
+    Ok(Some(incidents.connections(id)?.iter().map(|member| member.connection).collect()))
 }
 
 /// How far it is, on standard error, where it takes long.

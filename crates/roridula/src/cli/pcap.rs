@@ -1,11 +1,12 @@
 //! `roridula pcap`
 
 use super::recorded::Source;
-use super::{Failure, out};
+use super::{Failure, incidents, out};
 use clap::Args;
 use roridula_desk::pcapng::tcp::Ends;
 use roridula_desk::pcapng::{self, Recorded, Written};
 use roridula_evidence::Reader;
+use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::Transport;
 use std::fs::OpenOptions;
 use std::io::{BufWriter, IsTerminal, Write};
@@ -34,6 +35,7 @@ Examples:
   roridula pcap 7t1c | tshark -r - -Y frame.comment -T fields -e frame.comment
                                                 what it did, packet by packet
   roridula pcap 7t1c --decoded -o clear.pcapng  uploads without their XOR
+  roridula pcap i36205jjysge00 -o attack.pcapng an incident: all of its connections
   roridula pcap k3f9 7t1c visit.txt -o all.pcapng
                                                 several connections, and a transcript file
 
@@ -41,8 +43,8 @@ Packets have the ports that the connection had. Where the honeypot does not list
 dissector: wireshark -d tcp.port==4445,nbss. A transcript file that is not of this journal gets documentation
 addresses (192.0.2.1 to 192.0.2.2). With --decoded the file may hold captured malware in clear.")]
 pub(crate) struct PcapArgs {
-    /// Names of connections in the journal (or their last characters), or transcript files
-    #[arg(required = true, value_name = "CONNECTION|FILE")]
+    /// Names of connections in the journal (or their last characters), of incidents, or transcript files
+    #[arg(required = true, value_name = "CONNECTION|INCIDENT|FILE")]
     what: Vec<String>,
     /// The new file, or `-` for standard output
     #[arg(long, short, value_name = "FILE|-", default_value = "-")]
@@ -60,8 +62,13 @@ pub(crate) fn run(args: &PcapArgs, data: &Path) -> Result<(), Failure> {
         return Err(Failure::new(hint));
     }
     let journal = Reader::open(data).ok();
-    let find = |what: &String| Source::find(what, journal.as_ref(), data);
-    let sources = args.what.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    let mut sources = Vec::new();
+    for what in &args.what {
+        match incidents::members(what, data)? {
+            Some(connections) => sources.extend(all_of(what, &connections, journal.as_ref(), data)?),
+            None => sources.push(Source::find(what, journal.as_ref(), data)?),
+        }
+    }
     let connections: Vec<Recorded<'_>> =
         sources.iter().enumerate().map(|(number, source)| recorded(source, number)).collect();
     let written = if to_stdout {
@@ -78,6 +85,26 @@ pub(crate) fn run(args: &PcapArgs, data: &Path) -> Result<(), Failure> {
         })?
     };
     tell(&sources, &written, args)
+}
+
+/// The connections of the incident `name`; one without a transcript is told and left out.
+fn all_of(
+    name: &str,
+    connections: &[ConnectionId],
+    journal: Option<&Reader>,
+    data: &Path,
+) -> Result<Vec<Source>, Failure> {
+    let mut sources = Vec::new();
+    for id in connections {
+        match Source::find(&id.to_string(), journal, data) {
+            Ok(source) => sources.push(source),
+            Err(Failure(why)) => writeln!(std::io::stderr(), "{name}: left out: {why}")?,
+        }
+    }
+    if sources.is_empty() {
+        return Err(Failure::new(format!("{name}: no transcript of any of its connections was kept")));
+    }
+    Ok(sources)
 }
 
 /// A source as the desk takes it; `number` gives transcripts from elsewhere a port each.
