@@ -8,6 +8,7 @@ use roridula_desk::pcapng::{self, Recorded, Written};
 use roridula_evidence::Reader;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::Transport;
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -127,14 +128,15 @@ fn recorded(source: &Source, number: usize) -> Recorded<'_> {
 /// Says what the file is not, on stderr; fails where something is missing that could be there.
 fn tell(sources: &[Source], written: &Written, args: &PcapArgs) -> Result<(), Failure> {
     let mut err = std::io::stderr().lock();
+    let mut ports = BTreeSet::new();
     for Source { name, transcript, known, .. } in sources {
         if !transcript.is_complete() {
             writeln!(err, "{name}: its transcript is truncated, and so are its packets")?;
         }
-        let port = known.as_ref().map(|view| view.destination.port());
-        if let Some(port) = port.filter(|port| !SMB_PORTS.contains(port)) {
-            writeln!(err, "{name}: it came to port {port}; read it with -d tcp.port=={port},nbss")?;
-        }
+        ports.extend(known.as_ref().map(|view| view.destination.port()));
+    }
+    for port in ports.iter().filter(|port| !SMB_PORTS.contains(port)) {
+        writeln!(err, "they came to port {port}; read them with -d tcp.port=={port},nbss")?;
     }
     if args.output != "-" {
         writeln!(err, "{}: {} packets", args.output, written.packets)?;
