@@ -87,7 +87,6 @@ impl Facts {
     /// Takes in one event.
     pub(super) fn see(&mut self, at: Moment, event: &Event) {
         match event {
-            Event::ConnectionOpened { .. } => self.tally(at, Stage::Connect, 0),
             Event::Smb1Session { account, status, .. } => {
                 self.tally(at, Stage::Logon, 0);
                 let refused = *status != 0 && *status != MORE_PROCESSING && !account.0.is_empty();
@@ -118,6 +117,11 @@ impl Facts {
             }
             _ => self.see_implant(at, event),
         }
+    }
+
+    /// The connection was opened; told when it has ended.
+    pub(super) fn connected(&mut self, at: Moment) {
+        self.tally(at, Stage::Connect, 0);
     }
 
     fn see_implant(&mut self, at: Moment, event: &Event) {

@@ -85,9 +85,11 @@ impl Fold {
             return Ok(());
         };
         if !self.visits.contains_key(&connection) {
-            if !matches!(event.event, Event::ConnectionOpened { .. })
-                && let Some(n) = self.incident_of(db, connection)?
-            {
+            // Thousands may be open and have done no more than this: they cost nothing until they do, or end.
+            if matches!(event.event, Event::ConnectionOpened { .. } | Event::Smb1Negotiate { .. }) {
+                return Ok(());
+            }
+            if let Some(n) = self.incident_of(db, connection)? {
                 return self.late(db, n, connection, event);
             }
             let Some(source) = event.source.map(|source| source.ip().to_canonical()) else { return Ok(()) };

@@ -17,6 +17,9 @@ const GROUND_CHARS_MAX: usize = 200;
 /// Tools that are kept of one fingerprint.
 const TOOLS_MAX: usize = 8;
 
+/// How the features of a visitor begin who has negotiated a dialect.
+const NEGOTIATED: &str = "dialects=";
+
 /// What is known of a connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Visit {
@@ -105,7 +108,7 @@ impl Visit {
         self.facts.see(Moment { connection: self.connection, seq, time }, event);
         self.spoke |= !matches!(event, Event::ConnectionOpened { .. } | Event::ConnectionClosed { .. });
         match event {
-            Event::Smb1Negotiate { .. } | Event::Smb1Session { .. } => self.logged_on = true,
+            Event::Smb1Session { .. } => self.logged_on = true,
             Event::Smb1Tree { path, .. } => self.path = path.0.chars().take(PATH_CHARS_MAX).collect(),
             Event::Ms17010Probe { .. } => {
                 let own = self.destination.is_some_and(|ours| host(&self.path) == ours.to_string());
@@ -115,14 +118,19 @@ impl Visit {
             Event::ExploitStep { step, .. } if step == "groom" => self.grooms = true,
             Event::ExploitStep { step, .. } if step == "hole" => self.makes_hole = true,
             Event::ExploitStep { .. } | Event::ExploitCompleted { .. } => self.exploits = true,
-            Event::ClientFingerprint { fingerprint, tools, grounds, .. } => {
+            Event::ClientFingerprint { fingerprint, features, tools, grounds, .. } => {
+                self.logged_on |= features.starts_with(NEGOTIATED);
                 self.fingerprint = fingerprint.chars().take(64).collect();
                 self.tools = tools.iter().take(TOOLS_MAX).cloned().collect();
                 let short = |ground: &String| ground.chars().take(GROUND_CHARS_MAX).collect();
                 self.grounds = grounds.iter().take(GROUNDS_MAX).map(short).collect();
                 self.attackers = Attackers::of_tools(&self.tools);
             }
-            Event::ConnectionClosed { reason, bytes_in, bytes_out, .. } => {
+            Event::ConnectionClosed { reason, bytes_in, bytes_out, duration_us, .. } => {
+                // That it was opened is no event of ours: it would be one for each that does nothing.
+                self.opened = self.opened.min(WallClock(time.0.saturating_sub(*duration_us)));
+                let at = Moment { connection: self.connection, seq, time: self.opened };
+                self.facts.connected(at);
                 let (bytes_in, bytes_out) = (*bytes_in, *bytes_out);
                 self.ending = Some(Ending { time, reason: *reason, bytes_in, bytes_out });
             }

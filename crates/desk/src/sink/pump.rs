@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 512;
 /// How long to wait for a wake-up before looking anyway.
 const NAP: Duration = Duration::from_millis(500);
+/// How nice a thread can be.
+const LOWEST: i32 = 19;
 /// How long to wait after a failure, at first and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
@@ -19,6 +21,7 @@ pub struct Pump {
     reader: Reader,
     sink: Box<dyn Sink>,
     cursor: Cursor,
+    background: bool,
 }
 
 impl std::fmt::Debug for Pump {
@@ -38,7 +41,13 @@ impl Pump {
                 cursor.advance(has)?;
             }
         }
-        Ok(Self { reader, sink, cursor })
+        Ok(Self { reader, sink, cursor, background: false })
+    }
+
+    /// Works only when nobody else wants the processor: for a view that may be behind while a flood of visitors comes,
+    /// and never takes from those who answer them.
+    pub fn in_background(self) -> Self {
+        Self { background: true, ..self }
     }
 
     /// Delivers one batch; says whether there was anything.
@@ -65,6 +74,10 @@ impl Pump {
     }
 
     fn run(mut self, stop: &AtomicBool, gone: &AtomicBool, complain: &dyn Fn(&str, &SinkError, bool)) {
+        if self.background {
+            // The thread's own, on Linux. A system that refuses costs a little speed and nothing else.
+            let _ = rustix::process::nice(LOWEST);
+        }
         let mut wait = BACK_OFF.0;
         loop {
             // Read before stepping: what was appended before the stop is then delivered.

@@ -32,9 +32,12 @@ struct Buffer {
     len: u64,
 }
 
-/// The buffers of one connection.
+/// The buffers of one connection; most have none.
 #[derive(Debug, Default)]
-pub(crate) struct Buffers {
+pub(crate) struct Buffers(Option<Box<Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
     open: Vec<Buffer>,
     begun: u32,
     bytes: u64,
@@ -44,11 +47,16 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// Bytes owned.
     pub(crate) fn memory_used(&self) -> usize {
-        self.open.capacity().saturating_mul(size_of::<Buffer>())
+        let Some(held) = &self.0 else { return 0 };
+        size_of::<Held>().saturating_add(held.open.capacity().saturating_mul(size_of::<Buffer>()))
     }
 
     fn position(&self, owner: Owner) -> Option<usize> {
-        self.open.iter().position(|buffer| buffer.owner == owner)
+        self.0.as_ref()?.open.iter().position(|buffer| buffer.owner == owner)
+    }
+
+    fn held(&mut self) -> &mut Held {
+        self.0.get_or_insert_default()
     }
 }
 
@@ -78,14 +86,14 @@ impl Context<'_> {
     /// Nothing more comes for `owner`; `whole` is whether all came that was announced.
     pub(crate) fn end_buffer(&mut self, owner: Owner, whole: bool) {
         if let Some(at) = self.buffers.position(owner) {
-            let buffer = self.buffers.open.remove(at);
+            let buffer = self.buffers.held().open.remove(at);
             self.finish(buffer, whole);
         }
     }
 
     /// The connection is over: transactions are cut off, pipes were written as far as they were.
     pub(crate) fn end_buffers(&mut self) {
-        for buffer in std::mem::take(&mut self.buffers.open) {
+        for buffer in self.buffers.0.take().map(|held| held.open).unwrap_or_default() {
             self.finish(buffer, matches!(buffer.owner, Owner::Open(_)));
         }
     }
@@ -93,9 +101,10 @@ impl Context<'_> {
     /// Number and offset for `len` more bytes of `owner`; `None` where a bound is met.
     fn place(&mut self, owner: Owner, origin: Origin, len: u64) -> Option<(u32, u64)> {
         let limits = &self.decoy.limits;
-        let held = self.buffers.position(owner);
-        let bytes = self.buffers.bytes.saturating_add(len);
-        let met = if held.is_none() && self.buffers.begun >= limits.buffers_max {
+        let place = self.buffers.position(owner);
+        let held = self.buffers.held();
+        let bytes = held.bytes.saturating_add(len);
+        let met = if place.is_none() && held.begun >= limits.buffers_max {
             Some(("buffers_max", u64::from(limits.buffers_max)))
         } else if bytes > limits.buffer_bytes_max {
             Some(("buffer_bytes_max", limits.buffer_bytes_max))
@@ -103,19 +112,19 @@ impl Context<'_> {
             None
         };
         if let Some((name, value)) = met {
-            if !std::mem::replace(&mut self.buffers.refused, true) {
+            if !std::mem::replace(&mut held.refused, true) {
                 self.limit(name, value);
             }
             return None;
         }
-        self.buffers.bytes = bytes;
-        if held.is_none() {
+        held.bytes = bytes;
+        if place.is_none() {
             let upload = self.tally.next_upload();
-            self.buffers.begun = self.buffers.begun.saturating_add(1);
+            held.begun = held.begun.saturating_add(1);
             self.output.capture.push(CaptureOp::Begin { upload, origin });
-            self.buffers.open.push(Buffer { owner, upload, len: 0 });
+            held.open.push(Buffer { owner, upload, len: 0 });
         }
-        let buffer = self.buffers.open.iter_mut().rev().find(|buffer| buffer.owner == owner)?;
+        let buffer = held.open.iter_mut().rev().find(|buffer| buffer.owner == owner)?;
         let offset = buffer.len;
         buffer.len = buffer.len.saturating_add(len);
         Some((buffer.upload, offset))

@@ -28,11 +28,11 @@ pub(crate) struct Said {
 /// The uploads of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
-    current: Option<Upload>,
+    current: Option<Box<Upload>>,
     /// What `current` interrupted by a chunk at offset 0.
-    aside: Option<Upload>,
+    aside: Option<Box<Upload>>,
     /// Bytes that no key decodes.
-    raw: Option<Upload>,
+    raw: Option<Box<Upload>>,
     /// The last one that was whole.
     finished: Option<Finished>,
     /// Begun so far; raw copies count.
@@ -44,7 +44,7 @@ pub(crate) struct Uploads {
 impl Uploads {
     /// The upload that is under way.
     pub(crate) fn current(&self) -> Option<&Upload> {
-        self.current.as_ref()
+        self.current.as_deref()
     }
 
     /// Keeps a chunk that `found` decodes. Says whether it was kept, and whether its parameters hold together.
@@ -117,7 +117,10 @@ impl Uploads {
 
     /// Bytes owned.
     pub(crate) fn memory_used(&self) -> usize {
-        let uploads = [&self.current, &self.aside, &self.raw].into_iter().flatten().map(Upload::memory_used);
+        let uploads = [&self.current, &self.aside, &self.raw]
+            .into_iter()
+            .flatten()
+            .map(|upload| size_of::<Upload>().saturating_add(upload.memory_used()));
         uploads.fold(self.finished.as_ref().map_or(0, Finished::memory_used), usize::saturating_add)
     }
 
@@ -148,7 +151,7 @@ impl Uploads {
         total: Option<u64>,
         key: Option<u32>,
         source: KeySource,
-    ) -> Option<Upload> {
+    ) -> Option<Box<Upload>> {
         if self.begun >= ctx.decoy.limits.uploads_max {
             if !std::mem::replace(&mut self.refused, true) {
                 ctx.limit("uploads_max", u64::from(ctx.decoy.limits.uploads_max));
@@ -172,7 +175,7 @@ impl Uploads {
         });
         let mut upload = Upload::begin(ctx, number, source, raw);
         upload.answered = said.answer == Answer::Present;
-        Some(upload)
+        Some(Box::new(upload))
     }
 
     fn finish_current(&mut self, ctx: &mut Context<'_>) {

@@ -11,40 +11,46 @@ use crate::fingerprint::Observer;
 pub(crate) struct Watch {
     recognisers: Recognisers,
     /// Made at the first frame: most connections of a scan bring none.
-    observer: Option<Box<Observer>>,
-    /// What was recognised, each once.
-    recognised: Vec<String>,
+    notes: Option<Box<Notes>>,
     /// Whether an upload has taken the present message's bytes, kept or known already.
     pub(crate) claimed: bool,
+}
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+struct Notes {
+    observer: Observer,
+    /// What was recognised, each once.
+    recognised: Vec<String>,
 }
 
 impl Watch {
     /// Who takes the fingerprint.
     pub(crate) fn observer(&mut self) -> &mut Observer {
-        self.observer.get_or_insert_default()
+        &mut self.notes.get_or_insert_default().observer
     }
 
     /// Notes what an event says was recognised.
     pub(crate) fn note(&mut self, event: &Event) {
-        if let Some(name) = exploit::recognised(event)
-            && !self.recognised.iter().any(|held| held == name)
-        {
-            self.recognised.push(name.to_owned());
+        if let Some(name) = exploit::recognised(event) {
+            let recognised = &mut self.notes.get_or_insert_default().recognised;
+            if !recognised.iter().any(|held| held == name) {
+                recognised.push(name.to_owned());
+            }
         }
     }
 
     /// The fingerprint of what was seen; `None` where nothing came.
     pub(crate) fn fingerprint(&mut self) -> Option<Event> {
-        let recognised = std::mem::take(&mut self.recognised);
-        self.observer.take().map(|observer| observer.finish(recognised))
+        self.notes.take().map(|notes| notes.observer.finish(notes.recognised))
     }
 
     /// Bytes owned.
     pub(crate) fn memory_used(&self) -> usize {
-        let names = self.recognised.iter().map(String::capacity);
-        let rows = self.recognised.capacity().saturating_mul(size_of::<String>());
-        let observer = self.observer.as_ref().map_or(0, |observer| observer.memory_used());
-        names.fold(rows.saturating_add(observer), usize::saturating_add)
+        let Some(notes) = &self.notes else { return 0 };
+        let rows = notes.recognised.capacity().saturating_mul(size_of::<String>());
+        let own = size_of::<Notes>().saturating_add(rows).saturating_add(notes.observer.memory_used());
+        notes.recognised.iter().map(String::capacity).fold(own, usize::saturating_add)
     }
 }
 

@@ -61,9 +61,9 @@ impl Observer {
         self.shape.add(Step::Unfinished(claimed, head(body)));
     }
 
-    /// Bytes owned.
+    /// Bytes owned besides the value itself.
     pub fn memory_used(&self) -> usize {
-        size_of::<Self>().saturating_add(self.features.memory_used()).saturating_add(self.shape.memory_used())
+        self.features.memory_used().saturating_add(self.shape.memory_used())
     }
 
     /// The fingerprint, at the connection's end.

@@ -175,8 +175,9 @@ pub const TOOLS: &[Tool] = &[
 
 /// The tools whose every need is among `features`, as the fingerprint wrote them.
 pub fn named(features: &str) -> Vec<&'static Tool> {
+    let features: Vec<&str> = features.split("; ").collect();
     let fits: Vec<&Tool> =
-        TOOLS.iter().filter(|tool| tool.needs.iter().all(|need| find(features, need).is_some())).collect();
+        TOOLS.iter().filter(|tool| tool.needs.iter().all(|need| find(&features, need).is_some())).collect();
     let replaced =
         |tool: &Tool| fits.iter().any(|other| other.id != tool.id && other.instead_of.contains(&tool.id));
     let mut named: Vec<&Tool> = Vec::new();
@@ -190,9 +191,10 @@ pub fn named(features: &str) -> Vec<&'static Tool> {
 
 /// The observed features that prove `tools`, each once.
 pub fn grounds(tools: &[&Tool], features: &str) -> Vec<String> {
+    let features: Vec<&str> = features.split("; ").collect();
     let mut grounds: Vec<String> = Vec::new();
     for need in tools.iter().flat_map(|tool| tool.needs) {
-        if let Some(found) = find(features, need)
+        if let Some(found) = find(&features, need)
             && !grounds.iter().any(|held| held == found)
         {
             grounds.push(found.to_owned());
@@ -202,8 +204,8 @@ pub fn grounds(tools: &[&Tool], features: &str) -> Vec<String> {
 }
 
 /// The feature that fits a need.
-fn find<'f>(features: &'f str, need: &str) -> Option<&'f str> {
-    features.split("; ").find(|feature| match need.strip_suffix('*') {
+fn find<'f>(features: &[&'f str], need: &str) -> Option<&'f str> {
+    features.iter().copied().find(|feature| match need.strip_suffix('*') {
         Some(start) => feature.starts_with(start),
         None => *feature == need,
     })

@@ -24,13 +24,21 @@ pub struct Recorder {
     /// When which part of the tail came: the time, and one past its last byte.
     reads: Vec<(Timestamp, u64)>,
     kept_bytes: usize,
-    /// What came after `limits.transcript_bytes_max` was met, not yet taken by the holder.
-    rest: Vec<u8>,
-    /// Bytes of it so far, once it has begun.
-    rest_bytes: Option<u64>,
-    late: usize,
+    /// What came after `limits.transcript_bytes_max` was met, once it was.
+    rest: Option<Box<Rest>>,
     truncated: bool,
     replies: ReplyTally,
+}
+
+/// What the transcript has no room for.
+#[derive(Debug, Default)]
+struct Rest {
+    /// Not yet taken by the holder.
+    bytes: Vec<u8>,
+    /// How many there were in all.
+    total: u64,
+    /// Entries that were written since it began.
+    late: usize,
 }
 
 fn size(value: u64) -> usize {
@@ -54,9 +62,7 @@ impl Recorder {
             tail_at: 0,
             reads: Vec::new(),
             kept_bytes: 0,
-            rest: Vec::new(),
-            rest_bytes: None,
-            late: 0,
+            rest: None,
             truncated: false,
             replies: ReplyTally::default(),
         }
@@ -69,7 +75,7 @@ impl Recorder {
             return;
         }
         match input {
-            Input::Bytes(bytes) if self.rest_bytes.is_some() => self.add_rest(now, bytes),
+            Input::Bytes(bytes) if self.rest.is_some() => self.add_rest(now, bytes),
             Input::Bytes(bytes) => {
                 self.tail.extend_from_slice(bytes);
                 let end = self.tail_at.saturating_add(u64::try_from(self.tail.len()).unwrap_or(0));
@@ -109,16 +115,19 @@ impl Recorder {
 
     /// Bytes that no entry holds, to be kept by the holder as upload [`REST_UPLOAD`]: where they go in it, and they.
     pub fn take_rest(&mut self) -> Option<(u64, Vec<u8>)> {
-        let bytes = std::mem::take(&mut self.rest);
+        let rest = self.rest.as_mut()?;
+        let bytes = std::mem::take(&mut rest.bytes);
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        (len > 0).then(|| (self.rest_bytes.unwrap_or(0).saturating_sub(len), bytes))
+        (len > 0).then(|| (rest.total.saturating_sub(len), bytes))
     }
 
     /// Bytes owned.
     pub fn memory_used(&self) -> usize {
         let entries = self.entries.capacity().saturating_mul(ENTRY_BYTES);
         let reads = self.reads.capacity().saturating_mul(size_of::<(Timestamp, u64)>());
-        [size_of::<Head>(), entries, reads, self.tail.capacity(), self.rest.capacity()]
+        let rest =
+            self.rest.as_ref().map_or(0, |rest| size_of::<Rest>().saturating_add(rest.bytes.capacity()));
+        [size_of::<Head>(), entries, reads, self.tail.capacity(), rest]
             .into_iter()
             .fold(self.kept_bytes, usize::saturating_add)
     }
@@ -133,14 +142,14 @@ impl Recorder {
     }
 
     fn push(&mut self, entry: Entry, bytes: usize) {
-        if self.rest_bytes.is_none() && !self.fits(bytes) {
+        if self.rest.is_none() && !self.fits(bytes) {
             self.begin_rest();
         }
-        if self.rest_bytes.is_some() {
-            if self.late >= LATE_MAX {
+        if let Some(rest) = &mut self.rest {
+            if rest.late >= LATE_MAX {
                 return self.truncate();
             }
-            self.late = self.late.saturating_add(1);
+            rest.late = rest.late.saturating_add(1);
         }
         self.kept_bytes = self.kept_bytes.saturating_add(bytes);
         self.entries.push(entry);
@@ -154,7 +163,7 @@ impl Recorder {
 
     /// From here on bytes are handed out as they come, without their times.
     fn begin_rest(&mut self) {
-        self.rest_bytes = Some(0);
+        self.rest = Some(Box::default());
         let at = self.reads.first().map_or(Timestamp::default(), |&(at, _)| at);
         let tail = std::mem::take(&mut self.tail);
         self.reads = Vec::new();
@@ -162,12 +171,13 @@ impl Recorder {
     }
 
     fn add_rest(&mut self, now: Timestamp, bytes: &[u8]) {
-        let offset = self.rest_bytes.unwrap_or(0);
+        let rest = self.rest.get_or_insert_default();
+        let offset = rest.total;
         let room = size(self.head.limits.rest_bytes_max.saturating_sub(offset));
         let kept = bytes.get(..room).unwrap_or(bytes);
         let added = u64::try_from(kept.len()).unwrap_or(0);
-        self.rest.extend_from_slice(kept);
-        self.rest_bytes = Some(offset.saturating_add(added));
+        rest.bytes.extend_from_slice(kept);
+        rest.total = offset.saturating_add(added);
         match self.entries.last_mut() {
             Some(Entry::Rest { len, .. }) => *len = len.saturating_add(added),
             _ if added > 0 => self.push(Entry::Rest { at: now, offset, len: added }, 0),
@@ -208,7 +218,7 @@ impl Recorder {
     fn refer(&mut self, now: Timestamp, span: &PayloadSpan) {
         let before = size(span.stream_at.saturating_sub(self.tail_at));
         let end = before.saturating_add(size(u64::from(span.len)));
-        let lost = self.truncated || self.rest_bytes.is_some();
+        let lost = self.truncated || self.rest.is_some();
         if lost || span.stream_at < self.tail_at || end > self.tail.len() {
             return;
         }

@@ -249,10 +249,13 @@ impl Tellers {
         let pump = |sink: Box<dyn Sink>, cursor: Cursor| {
             let pump =
                 Pump::new(Reader::open(data)?, sink, cursor).map_err(|error| Failure(error.to_string()))?;
-            Ok::<_, Failure>(pump.spawn(complain))
+            Ok::<_, Failure>(pump)
         };
         let stdout = match args.json {
-            true => Some(pump(Box::new(Lines::new("stdout", std::io::stdout())), Cursor::in_memory(before))?),
+            true => {
+                let lines = Lines::new("stdout", std::io::stdout());
+                Some(pump(Box::new(lines), Cursor::in_memory(before))?.spawn(complain))
+            }
             false => None,
         };
         let log = &settings.json_log;
@@ -261,13 +264,16 @@ impl Tellers {
                 let rotation = Rotation { bytes_max: log.rotate_bytes, keep: log.keep };
                 let sink = JsonLines::new(path, rotation, reopen.clone());
                 let cursor = Cursor::open(data, sink.name()).map_err(|error| Failure(error.to_string()))?;
-                Some(pump(Box::new(sink), cursor)?)
+                Some(pump(Box::new(sink), cursor)?.spawn(complain))
             }
             None => None,
         };
         let incidents = match Incidents::open(data, Some(settings.incidents)) {
             // It knows itself how far it is, and what it lacks it reads from the journal.
-            Ok(view) => Some(pump(Box::new(view), Cursor::in_memory(before))?),
+            Ok(view) => {
+                let view = pump(Box::new(view), Cursor::in_memory(before))?;
+                Some(view.in_background().spawn(complain))
+            }
             // A view of what is kept is no reason to keep nothing.
             Err(error) => {
                 tracing::error!("no incidents are put together while this runs: {error}");
@@ -279,7 +285,8 @@ impl Tellers {
             false => None,
         };
         let tellers = Self { stdout, file, incidents, triage, reopen };
-        let sinks = [&tellers.stdout, &tellers.file, &tellers.incidents].into_iter().flatten();
+        // Not the incidents: they look for themselves twice a second, and cost less so.
+        let sinks = [&tellers.stdout, &tellers.file].into_iter().flatten();
         tokio::spawn(wake(
             store.committed(),
             sinks.map(PumpHandle::waker).collect(),
