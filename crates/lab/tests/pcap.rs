@@ -338,7 +338,14 @@ fn whatever_a_transcript_holds_becomes_a_valid_file() {
         let odd: Vec<Golden> = goldens.iter().map(|golden| mangled(golden, &mut chance)).collect();
         let frames = written(&odd, seed % 2 == 1, &[]);
         expect_valid(&frames);
+        assert!(
+            frames.iter().filter(|frame| !frame.data.is_empty()).count() > 100,
+            "hardly anything was sent"
+        );
         for (number, golden) in odd.iter().enumerate() {
+            let first = frames.iter().find(|frame| frame.number == number).expect("a first packet");
+            let is_cut = first.comments.iter().any(|comment| comment.contains("TRUNCATED"));
+            assert_eq!(is_cut, !golden.transcript.is_complete(), "{}", golden.name());
             let received = both(golden).0;
             let sent = said(&frames, number, Side::Visitor);
             // Nothing is invented; what a transcript has behind a connection's end is left out.
@@ -400,6 +407,8 @@ fn a_real_visit_reads_as_it_went() {
     assert!(piped.status.success() && piped.stdout.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]));
     let unknown = refusal(&pcap(&honeypot.data, &["0000000000001"]));
     assert!(unknown.contains("no connection") && unknown.contains("connections list"), "{unknown}");
+    let neither = refusal(&pcap(folder.path(), &["nosuch.txt"]));
+    assert!(neither.contains("`nosuch.txt` is no file, and no journal in"), "{neither}");
     // The same transcript where its samples are not: as far as it goes, and it says so.
     let transcript = folder.path().join("visit.txt");
     fs::write(&transcript, honeypot.ask(&["connections", "show", &ids[3], "--transcript"]).expect("a text"))

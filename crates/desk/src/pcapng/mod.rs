@@ -25,7 +25,8 @@ use visit::Visit;
 /// What every file says of itself.
 const ABOUT: &str = "\
 Synthesised by Roridula from transcripts of connections to a honeypot; this is no recording of packets.
-As recorded: both addresses, the visitor's bytes, the moment of each read and how the connection ended.
+As recorded: both addresses (192.0.2.1 and 192.0.2.2 stand for unknown ones), the visitor's bytes, the moment of \
+each read and how the connection ended.
 Made here: the TCP handshake, segments, acknowledgements and sequence numbers. Replies are made again by this \
 build and stand at the moment of the request. Within a run of an upload's chunks, times are spread evenly between \
 the first and the last. Comments tell what the honeypot recognised.";

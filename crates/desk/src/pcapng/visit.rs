@@ -234,10 +234,10 @@ fn show(steps: &mut VecDeque<Step>, span: &PayloadSpan, decode: bool) {
     let mut text = format!("upload {upload}: bytes {offset}..{} of {total}", offset + u64::from(len));
     let noted = if decode {
         text += &format!(", DECODED: on the wire they were XORed with {key:#010x}");
-        let parameters = params_at.map(|at| at..at + PARAMETERS);
-        for range in parameters.into_iter().chain(std::iter::once(stream_at..end)) {
-            xor(steps, range, key);
+        if let Some(at) = params_at {
+            xor(steps, at..at + PARAMETERS, key);
         }
+        xor(steps, stream_at..end, key);
         params_at.unwrap_or(stream_at)..end
     } else {
         // At the byte that makes it whole, where a dissector shows the message.

@@ -26,10 +26,10 @@ const EPHEMERAL: (u16, usize) = (49_152, 16_384);
 /// Write recorded connections as a packet capture (pcapng) for Wireshark
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The packets are made from transcripts: what the visitor sent, when, and how it ended are as recorded; replies are
-made again by this build; TCP segments, acknowledgements and sequence numbers are invented, without loss or
-repeats. Comments on packets tell what the honeypot recognised. Several connections become one file, in order of
-time. A truncated transcript is written as far as it goes.
+The packets are made from transcripts: what the visitor sent, when, and how it ended are as
+recorded; replies are made again by this build; TCP around them is invented, without loss or
+repeats. Comments on packets tell what the honeypot recognised. Several connections become one
+file, in order of time. A truncated transcript is written as far as it goes.
 
 Examples:
   roridula pcap 7t1c --output visit.pcapng      one connection, for Wireshark
@@ -40,9 +40,10 @@ Examples:
   roridula pcap k3f9 7t1c visit.txt -o all.pcapng
                                                 several connections, and a transcript file
 
-Packets have the ports that the connection had. Where the honeypot does not listen on 445 or 139 itself, tell the
-dissector: wireshark -d tcp.port==4445,nbss. A transcript file that is not of this journal gets documentation
-addresses (192.0.2.1 to 192.0.2.2). With --decoded the file may hold captured malware in clear.")]
+Packets have the ports that the connection had. Where the honeypot does not listen on 445 or
+139 itself, tell the dissector: wireshark -d tcp.port==4445,nbss. A transcript file that is not
+of this journal gets documentation addresses, 192.0.2.1 and 192.0.2.2. With --decoded the file
+may hold captured malware in clear.")]
 pub(crate) struct PcapArgs {
     /// Names of connections in the journal (or their last characters), of incidents, or transcript files
     #[arg(required = true, value_name = "CONNECTION|INCIDENT|FILE")]

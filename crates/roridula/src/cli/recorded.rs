@@ -63,10 +63,9 @@ impl Source {
 
 /// The transcript that the journal kept of a connection.
 fn kept(what: &str, data: &Path) -> Result<String, Failure> {
-    let reader = reader(data)?;
-    let id = connections::find(&reader, what).map_err(|Failure(why)| {
-        Failure::new(format!("`{what}` is no file, and {}: {why}", data.display()))
-    })?;
+    let no_file = |Failure(why): Failure| Failure::new(format!("`{what}` is no file, and {why}"));
+    let reader = reader(data).map_err(no_file)?;
+    let id = connections::find(&reader, what).map_err(no_file)?;
     if let Some(text) = reader.transcript(id)? {
         return Ok(text);
     }
