@@ -181,7 +181,7 @@ fn both(golden: &Golden) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// A file of these transcripts, and tshark's view of it.
-fn written(goldens: &[Golden], decode: bool, more: &[&str]) -> Vec<Frame> {
+fn written(goldens: &[Golden], decode: bool) -> Vec<Frame> {
     let decoy = decoy();
     let recorded: Vec<Recorded<'_>> = (0..)
         .zip(goldens)
@@ -197,7 +197,7 @@ fn written(goldens: &[Golden], decode: bool, more: &[&str]) -> Vec<Frame> {
     let file = fs::File::create(&path).expect("a file");
     let result = pcapng::write(std::io::BufWriter::new(file), &recorded, decode).expect("a capture file");
     assert_eq!(result.gone, []);
-    let frames = frames(&path, more);
+    let frames = frames(&path, &[]);
     assert_eq!(frames.len() as u64, result.packets, "tshark sees every packet");
     frames
 }
@@ -211,7 +211,7 @@ fn expect_valid(frames: &[Frame]) {
 #[test]
 fn every_transcript_is_one_valid_conversation() {
     let goldens = goldens();
-    let frames = written(&goldens, false, &[]);
+    let frames = written(&goldens, false);
     expect_valid(&frames);
     for (number, golden) in goldens.iter().enumerate() {
         let name = golden.name();
@@ -232,7 +232,7 @@ fn every_transcript_is_one_valid_conversation() {
 #[test]
 fn the_dissector_agrees_on_every_message() {
     let goldens = goldens();
-    let frames = written(&goldens, false, &[]);
+    let frames = written(&goldens, false);
     for (number, golden) in goldens.iter().enumerate() {
         let (received, sent) = both(golden);
         for (by, bytes) in [(Side::Visitor, received), (Side::Decoy, sent)] {
@@ -266,7 +266,7 @@ fn uploaded(visitor: &[u8]) -> Vec<u8> {
 #[test]
 fn decoded_chunks_are_the_sample_and_say_so() {
     let goldens = goldens();
-    let frames = written(&goldens, true, &[]);
+    let frames = written(&goldens, true);
     expect_valid(&frames);
     let whole = [
         "fuzzbunch-upload",
@@ -336,7 +336,7 @@ fn whatever_a_transcript_holds_becomes_a_valid_file() {
     for seed in 0..4 {
         let mut chance = Chance::new(seed);
         let odd: Vec<Golden> = goldens.iter().map(|golden| mangled(golden, &mut chance)).collect();
-        let frames = written(&odd, seed % 2 == 1, &[]);
+        let frames = written(&odd, seed % 2 == 1);
         expect_valid(&frames);
         assert!(
             frames.iter().filter(|frame| !frame.data.is_empty()).count() > 100,
