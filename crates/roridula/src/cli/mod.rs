@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod connections;
+mod doctor;
 mod events;
 mod incidents;
 pub(crate) mod out;
@@ -53,6 +54,8 @@ enum Command {
     Run(run::RunArgs),
     /// Check the configuration and say what `run` would do, without doing it
     Check(SettingsArgs),
+    /// Why am I catching nothing? A list of what is in the way, and a visit as an inert worm
+    Doctor(doctor::DoctorArgs),
     /// Print the default configuration, every setting explained
     Config,
     /// The files that were caught
@@ -147,6 +150,7 @@ pub(crate) fn main() -> ExitCode {
     let done = match command {
         Command::Run(args) => run::run(&args, &data),
         Command::Check(args) => check::check(&args, &data),
+        Command::Doctor(args) => doctor::run(&args, &data),
         Command::Config => config::print(),
         Command::Samples(command) => samples::run(&command, &data),
         Command::Events(args) => events::run(&args, &data),
