@@ -207,7 +207,7 @@ fn an_implant_that_was_told_to_go_explains_its_silence() {
 fn a_sensor_is_known_by_its_proof_and_a_stranger_is_left_alone() {
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (data, elsewhere) = (dir.path().join("data"), other.path().join("data"));
-    let honeypot = Honeypot::start(&data, &[]);
+    let mut honeypot = Honeypot::start(&data, &[]);
     let proof = text(&["doctor", "--proof", "--data", data.to_str().unwrap()]);
     let target = at(honeypot.address);
     // As on another machine: nothing is known but the proof.
@@ -215,7 +215,7 @@ fn a_sensor_is_known_by_its_proof_and_a_stranger_is_left_alone() {
     assert_eq!(found.problems(), [""; 0]);
     assert_eq!((found.only("visit.upload").0, found.only("visit.journal").0), ("ok", "note"));
     assert!(found.about("disk").is_empty(), "only the visit is made");
-    assert_eq!(events(&data, "sample.captured").len(), 1);
+    assert_eq!(honeypot.event("sample.captured")["state"], "complete");
 
     let before = json(&["connections", "list", "--json", "--data", data.to_str().unwrap()]);
     let wrong = "00112233445566778899aabbccddeeff";
@@ -314,4 +314,21 @@ fn a_journal_that_cannot_be_used_is_a_problem() {
         .unwrap();
     let found = Diagnosis::of(&data, &["--no-visit", "--listen", "127.0.0.1:0"]);
     assert_eq!(found.problems(), ["journal"]);
+}
+
+#[test]
+fn a_door_that_is_shut_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let mut honeypot = Honeypot::start(&data, &["--set", "gate.connections_per_minute_max=1"]);
+    // The first connection of the visit is let in, the second one turned away.
+    let found = Diagnosis::of(&data, &[]);
+    assert_eq!(found.problems(), ["visit.negotiate"]);
+    let died = found.about("visit.negotiate");
+    assert!(died[0].0 == "ok" && died[1].1.contains("second connection dies here"), "{died:?}");
+    honeypot.event("connection.refused");
+    let again = Diagnosis::of(&data, &["--no-visit"]);
+    let (_, met) = again.about("journal")[1];
+    assert!(met.contains("connections_per_minute_max"), "{met}");
+    honeypot.stop();
 }

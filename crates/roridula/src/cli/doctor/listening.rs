@@ -2,12 +2,11 @@
 
 use super::finding::Finding;
 use super::system::{self, Process, Socket};
+use nix::unistd::Uid;
 use std::net::SocketAddr;
 use std::path::Path;
 
 const CHECK: &str = "listening";
-/// The command name of a running honeypot.
-const OURS: &str = "roridula";
 
 /// Whom to expect.
 pub(super) struct Expected<'a> {
@@ -21,46 +20,57 @@ pub(super) struct Expected<'a> {
     pub(super) start: &'a str,
 }
 
-/// One line for each address.
+/// One line for each address that is taken, and one for those that are not.
 pub(super) fn check(expected: &Expected<'_>, sockets: &[Socket]) -> Vec<Finding> {
-    let line = |&address: &SocketAddr| match system::taker(sockets, address) {
-        _ if address.port() == 0 => {
-            Finding::note(CHECK, format!("{address}: the system chooses a port when the honeypot starts"))
+    let (mut findings, mut free) = (Vec::new(), Vec::new());
+    for &address in expected.addresses {
+        match system::taker(sockets, address) {
+            _ if address.port() == 0 => {
+                let what = format!("{address}: the system chooses a port when the honeypot starts");
+                findings.push(Finding::note(CHECK, what));
+            }
+            Some(socket) => findings.push(taken(expected, address, &socket, system::holder(&socket))),
+            None => free.push(address),
         }
-        Some(socket) => taken(expected, address, &socket, system::holder(&socket)),
-        None => nobody(expected, address),
-    };
-    expected.addresses.iter().map(line).collect()
+    }
+    if !free.is_empty() {
+        findings.push(nobody(expected, &list(&free)));
+    }
+    findings
 }
 
-fn nobody(expected: &Expected<'_>, address: SocketAddr) -> Finding {
-    match expected.running {
-        Some(Process { pid, .. }) => Finding::problem(
-            CHECK,
-            format!("{address}: nothing listens; the honeypot (pid {pid}) was started with other addresses"),
+/// Addresses in one line.
+pub(super) fn list(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn nobody(expected: &Expected<'_>, addresses: &str) -> Finding {
+    let (why, fix) = match expected.running {
+        Some(Process { pid, .. }) => (
+            format!("the honeypot (pid {pid}) was started with other addresses"),
             format!("stop it and start it again: {}", expected.start),
         ),
-        None => Finding::problem(
-            CHECK,
-            format!("{address}: nothing listens; the honeypot does not run"),
-            expected.start.to_owned(),
-        ),
-    }
+        None => ("the honeypot does not run".to_owned(), expected.start.to_owned()),
+    };
+    Finding::problem(CHECK, format!("{addresses}: nothing listens; {why}"), fix)
 }
 
 fn taken(expected: &Expected<'_>, address: SocketAddr, socket: &Socket, holder: Option<Process>) -> Finding {
-    let Some(Process { pid, name }) = holder else {
+    let Some(holder) = holder else {
         let what =
-            format!("{address}: a program of user id {} listens; this user may not see which", socket.uid);
-        return Finding::note(CHECK, what).with_fix("run with sudo to know it");
+            format!("{address}: a program of user id {} listens; which one cannot be seen", socket.uid);
+        let from_here =
+            if Uid::effective().is_root() { "look from the container that has it" } else { "run with sudo" };
+        return Finding::note(CHECK, what).with_fix(from_here);
     };
-    let data = expected.data.display();
+    let (data, ours) = (expected.data.display(), holder.is_ours());
+    let Process { pid, name } = holder;
     match (name.as_str(), expected.running) {
         (_, Some(running)) if running.pid == pid => {
             Finding::ok(CHECK, format!("{address}: {name} (pid {pid}), the honeypot of {data}"))
         }
-        (OURS, None) => Finding::ok(CHECK, format!("{address}: {name} (pid {pid})")),
-        (OURS, Some(_)) => {
+        (_, None) if ours => Finding::ok(CHECK, format!("{address}: {name} (pid {pid})")),
+        (_, Some(_)) if ours => {
             let what = format!("{address}: a honeypot (pid {pid}), but not the one of {data}");
             Finding::note(CHECK, what).with_fix("give its directory with --data")
         }
@@ -91,7 +101,7 @@ mod tests {
     use crate::cli::doctor::finding::Verdict;
 
     fn who(name: &str, running: Option<u32>) -> Finding {
-        let process = |pid: u32| Process { pid, name: OURS.to_owned() };
+        let process = |pid: u32| Process { pid, name: "roridula".to_owned() };
         let running = running.map(process);
         let address = "127.0.0.1:445".parse().unwrap();
         let expected =

@@ -21,6 +21,8 @@ enum Kind {
     Private,
     /// The same cable: [RFC 3927], fe80::/10.
     LinkLocal,
+    /// Nobody in a network that keeps to the rules: documentation, benchmarks, [RFC 6890].
+    Reserved,
     /// This machine.
     Loopback,
 }
@@ -31,6 +33,9 @@ fn kind(ip: IpAddr) -> Kind {
         IpAddr::V4(ip) if ip.is_link_local() => Kind::LinkLocal,
         IpAddr::V4(ip) if ip.is_private() => Kind::Private,
         IpAddr::V4(ip) if ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64 => Kind::Shared,
+        IpAddr::V4(ip) if ip.is_documentation() || ip.octets()[0] >= 224 => Kind::Reserved,
+        IpAddr::V4(ip) if ip.octets()[0] == 198 && ip.octets()[1] & 0xfe == 18 => Kind::Reserved,
+        IpAddr::V6(ip) if ip.segments()[..2] == [0x2001, 0xdb8] => Kind::Reserved,
         IpAddr::V6(ip) if ip.is_unicast_link_local() => Kind::LinkLocal,
         IpAddr::V6(ip) if ip.is_unique_local() => Kind::Private,
         _ => Kind::Public,
@@ -95,6 +100,10 @@ fn by_kind(reached: &[(Kind, IpAddr)]) -> Option<Finding> {
             Finding::note(CHECK, what)
                 .with_fix("forward TCP 445 on the router (in a cloud: allow it in the security group)")
         }
+        Kind::Reserved => Finding::note(
+            CHECK,
+            format!("{shown}: reserved for examples and tests, no address of the internet"),
+        ),
         Kind::LinkLocal | Kind::Loopback => Finding::note(
             CHECK,
             format!("{shown}: reached from the same cable only; the network is not set up"),
@@ -133,7 +142,11 @@ mod tests {
             ("169.254.1.1", Kind::LinkLocal),
             ("fd00::2", Kind::Private),
             ("fe80::1", Kind::LinkLocal),
-            ("203.0.113.5", Kind::Public),
+            ("203.0.113.5", Kind::Reserved),
+            ("198.19.0.1", Kind::Reserved),
+            ("2001:db8::1", Kind::Reserved),
+            ("9.9.9.9", Kind::Public),
+            ("2620:fe::9", Kind::Public),
         ];
         for (ip, expected) in kinds {
             assert_eq!(kind(ip.parse().unwrap()), expected, "{ip}");
@@ -142,13 +155,12 @@ mod tests {
 
     #[test]
     fn the_widest_reach_is_told_and_how_to_test_it() {
-        let own: Vec<IpAddr> =
-            ["192.168.1.5", "203.0.113.5", "fe80::1"].map(|ip| ip.parse().unwrap()).to_vec();
+        let own: Vec<IpAddr> = ["192.168.1.5", "9.9.9.9", "fe80::1"].map(|ip| ip.parse().unwrap()).to_vec();
         let any = ["0.0.0.0:445".parse().unwrap()];
         let found = check(&any, &own, Some(Proof([0xab; 16])));
-        assert_eq!((found[0].verdict, found[0].what.as_str()), (Verdict::Ok, "public: 203.0.113.5"));
+        assert_eq!((found[0].verdict, found[0].what.as_str()), (Verdict::Ok, "public: 9.9.9.9"));
         let fix = found[1].fix.clone().unwrap();
-        assert!(fix.contains(&"ab".repeat(16)) && fix.contains("203.0.113.5:445"), "{fix}");
+        assert!(fix.contains(&"ab".repeat(16)) && fix.contains("9.9.9.9:445"), "{fix}");
         let private = check(&any, &own[..1], None);
         assert!(private[0].what.contains("192.168.1.5: private"), "{private:?}");
         let loopback = check(&["127.0.0.1:4445".parse().unwrap()], &own, None);

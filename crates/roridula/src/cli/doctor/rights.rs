@@ -1,6 +1,7 @@
 //! Rights: may the ports be had, and who is the honeypot then?
 
 use super::finding::Finding;
+use super::listening;
 use super::system::{self, Process, Socket};
 use crate::cli::{Failure, run};
 use crate::sandbox::{self, Plan};
@@ -19,30 +20,31 @@ const UNPRIVILEGED_FROM: u16 = 1024;
 /// a moment is one that a honeypot cannot have at that moment.
 pub(super) fn ports(addresses: &[SocketAddr], sockets: &[Socket], own: &[IpAddr]) -> Vec<Finding> {
     const CHECK: &str = "rights";
-    let free: Vec<_> = addresses.iter().filter(|&&at| system::taker(sockets, at).is_none()).collect();
+    let free = addresses.iter().copied().filter(|&at| system::taker(sockets, at).is_none());
+    let free: Vec<SocketAddr> = free.collect();
     if free.is_empty() {
         return vec![Finding::ok(CHECK, "every configured port is bound")];
     }
     let from = unprivileged_from();
     let bind_low = caps::has_cap(None, CapSet::Effective, Capability::CAP_NET_BIND_SERVICE).unwrap_or(false);
-    let refused = |&&address: &&SocketAddr| {
-        let (ip, port) = (address.ip().to_canonical(), address.port());
-        if port != 0 && port < from && !bind_low {
-            Some((address, ErrorKind::PermissionDenied))
-        } else if !ip.is_unspecified() && !ip.is_loopback() && !own.contains(&ip) {
-            Some((address, ErrorKind::AddrNotAvailable))
-        } else {
-            None
-        }
+    let low = |at: &SocketAddr| at.port() != 0 && at.port() < from && !bind_low;
+    let absent = |at: &SocketAddr| {
+        let ip = at.ip().to_canonical();
+        !ip.is_unspecified() && !ip.is_loopback() && !own.contains(&ip)
     };
-    let problem = |(address, kind): (SocketAddr, ErrorKind)| {
-        let what = match kind {
-            ErrorKind::PermissionDenied => format!("{address}: this user may not bind ports below {from}"),
-            _ => format!("{address}: this machine has no such address"),
-        };
-        Finding::problem(CHECK, what, run::bind_help(&BindError { address, source: kind.into() }))
-    };
-    let problems: Vec<_> = free.iter().filter_map(refused).map(problem).collect();
+    let all_low: Vec<SocketAddr> = free.iter().copied().filter(low).collect();
+    let all_absent = free.iter().filter(|at| absent(at));
+    let mut problems: Vec<_> = all_absent
+        .map(|&address| {
+            let fix = run::bind_help(&BindError { address, source: ErrorKind::AddrNotAvailable.into() });
+            Finding::problem(CHECK, format!("{address}: this machine has no such address"), fix)
+        })
+        .collect();
+    if let Some(&address) = all_low.first() {
+        let fix = run::bind_help(&BindError { address, source: ErrorKind::PermissionDenied.into() });
+        let what = format!("{}: this user may not bind ports below {from}", listening::list(&all_low));
+        problems.push(Finding::problem(CHECK, what, fix));
+    }
     if problems.is_empty() {
         vec![Finding::ok(CHECK, "the ports may be bound by this user")]
     } else {

@@ -1,5 +1,6 @@
 //! What Linux tells about itself below `/proc`: pure readers of its texts, and who opens them.
 
+use nix::sys::stat::{major, minor};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
@@ -34,6 +35,11 @@ impl Process {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
         // Any local program may name itself anything.
         Some(Self { pid, name: name.trim_end().escape_debug().to_string() })
+    }
+
+    /// Whether it is called like a honeypot of ours.
+    pub(super) fn is_ours(&self) -> bool {
+        self.name == "roridula"
     }
 
     /// The user it runs as, and that user's group.
@@ -116,18 +122,23 @@ pub(super) fn holder(socket: &Socket) -> Option<Process> {
 /// The process that has the data directory's lock, which only a running honeypot has. Looked up, never tried: to
 /// try is to hold it for a moment, in which a honeypot could not start.
 pub(super) fn lock_holder(data: &Path) -> Option<Process> {
-    let inode = fs::metadata(data.join("lock")).ok()?.ino();
+    let meta = fs::metadata(data.join("lock")).ok()?;
+    let device = format!("{:02x}:{:02x}", major(meta.dev()), minor(meta.dev()));
     let locks = fs::read_to_string("/proc/locks").ok()?;
-    lock_holders(&locks, inode).find_map(Process::of)
+    // Some file systems (btrfs) give another device here than in a file's metadata; the name then has to do.
+    let fits = |(pid, on): (u32, &str)| Process::of(pid).filter(|process| on == device || process.is_ours());
+    lock_holders(&locks, meta.ino()).find_map(fits)
 }
 
-/// Who holds a lock on the file with this inode: lines as `1: FLOCK  ADVISORY  WRITE 708 00:13:14 0 EOF`.
-fn lock_holders(locks: &str, inode: u64) -> impl Iterator<Item = u32> {
+/// Who holds a lock on a file with this inode, and on which device: lines as
+/// `1: FLOCK  ADVISORY  WRITE 708 00:13:14 0 EOF`.
+fn lock_holders(locks: &str, inode: u64) -> impl Iterator<Item = (u32, &str)> {
     locks.lines().filter_map(move |line| {
         let mut words = line.split_ascii_whitespace().skip(1);
         let (kind, pid, file) = (words.next()?, words.nth(2)?, words.next()?);
-        let same = kind == "FLOCK" && file.rsplit(':').next()?.parse() == Ok(inode);
-        if same { pid.parse().ok() } else { None }
+        let (device, number) = file.rsplit_once(':')?;
+        let same = kind == "FLOCK" && number.parse() == Ok(inode);
+        if same { Some((pid.parse().ok()?, device)) } else { None }
     })
 }
 
@@ -194,7 +205,7 @@ mod tests {
     fn locks_are_read() {
         let locks = "1: POSIX  ADVISORY  WRITE 42 fe:00:77 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 9 fe:00:77 0 EOF\n\
                      2: FLOCK  ADVISORY  WRITE 708 fe:00:77 0 EOF\n3: FLOCK  ADVISORY  WRITE 5 fe:00:78 0 EOF\n";
-        assert_eq!(lock_holders(locks, 77).collect::<Vec<_>>(), [708]);
+        assert_eq!(lock_holders(locks, 77).collect::<Vec<_>>(), [(708, "fe:00")]);
         assert_eq!(lock_holders("nonsense\n1:\n", 77).count(), 0);
     }
 
