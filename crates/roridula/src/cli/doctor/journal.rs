@@ -85,7 +85,7 @@ impl Journal {
         page.events.first().map(|event| event.time)
     }
 
-    /// The first thing that `pick` finds in the events with these ids after `after`, waiting for it if need be.
+    /// The first thing that `pick` finds in events with these ids after `after`; waits for it if need be.
     pub(super) fn wait<T>(
         &self,
         after: u64,

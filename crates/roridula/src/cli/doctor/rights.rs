@@ -16,8 +16,8 @@ use std::path::Path;
 /// The first port that anybody may bind, where the system does not say.
 const UNPRIVILEGED_FROM: u16 = 1024;
 
-/// Whether the ports that nobody has yet could be bound. It is worked out, never tried: a port that is held for
-/// a moment is one that a honeypot cannot have at that moment.
+/// Whether the ports that nobody has yet could be bound. It is worked out, never tried: a port that is held
+/// for a moment is one that a honeypot cannot have at that moment.
 pub(super) fn ports(addresses: &[SocketAddr], sockets: &[Socket], own: &[IpAddr]) -> Vec<Finding> {
     const CHECK: &str = "rights";
     let free = addresses.iter().copied().filter(|&at| system::taker(sockets, at).is_none());

@@ -98,7 +98,8 @@ fn name(stage: Stage) -> &'static str {
     }
 }
 
-/// A line for each stage that was answered well and speaks for itself. A second connection is told from its ping on.
+/// A line for each stage that was answered well and speaks for itself. A second connection is told from its
+/// ping on.
 fn answered(walk: &Walk, target: Target, again: bool) -> Vec<Finding> {
     let stopped = match &walk.end {
         End::Outcome(Outcome::Refused(stage, _)) => Some(*stage),
@@ -234,7 +235,7 @@ fn not_implanted(visiting: &Visiting<'_>, after: u64, from: Option<SocketAddr>) 
             "clean, as implant.policy = \"absent\" says: a worm tries its exploit now"
         }
         (Some(Reason::NotExploited), _) | (None, Some((Policy::AfterExploit, _))) => {
-            "clean: implant.policy = \"after-exploit\" answers a source only once its exploit has run to its end"
+            "clean: implant.policy = \"after-exploit\" answers only a source whose exploit has run to its end"
         }
         (Some(Reason::Dormant), _) => {
             let what =
