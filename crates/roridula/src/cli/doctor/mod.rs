@@ -3,9 +3,9 @@
 //! It looks and changes nothing: no port is bound, no lock taken, no rule touched. The one thing that it does
 //! is to visit, as an inert worm, a honeypot that shows this install's proof ([`target`]).
 //!
-//! One file a group of checks: [`configuration`], [`rights`], [`listening`], [`reach`], [`firewall`], [`disk`],
-//! [`journal`], [`clock`], [`stages`] (the visit). Each gives [`finding`]s. [`system`] reads `/proc`, [`visit`]
-//! owns the socket.
+//! One file a group of checks: [`configuration`], [`rights`], [`listening`], [`reach`], [`firewall`],
+//! [`disk`], [`journal`], [`clock`], [`stages`] (the visit). Each gives [`finding`]s. [`system`] reads
+//! `/proc`, [`visit`] owns the socket.
 
 mod clock;
 mod configuration;
@@ -47,10 +47,10 @@ Examples:
   roridula doctor --proof                              on the sensor: what it is known by
   roridula doctor --from PROOF --target sensor:445     on another machine: does a worm get through?
 
-It changes nothing. Its visit sends a readable text instead of a payload and stands in the journal as a visit
-from this machine (share \\\\roridula-doctor\\IPC$). The proof is the server GUID, which any visitor can see:
-it grants nothing, and only tells your sensor from other machines. A machine that does not show it gets one
-NEGOTIATE and nothing else. On another machine the upload's last chunk is held back.
+It changes nothing. Its visit sends a readable text instead of a payload and stands in the journal as a \
+visit from this machine (share \\\\roridula-doctor\\IPC$). The proof is the server GUID, which any visitor can \
+see: it grants nothing, and only tells your sensor from other machines. A machine that does not show it gets \
+one NEGOTIATE and nothing else. On another machine the upload's last chunk is held back.
 
 It ends with code 1 if there is a problem.")]
 pub(crate) struct DoctorArgs {

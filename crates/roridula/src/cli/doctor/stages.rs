@@ -270,7 +270,8 @@ fn captured(visiting: &Visiting<'_>, after: u64, bytes: &[u8], from: Option<Sock
     let Some(journal) = visiting.journal else { return look_there() };
     let (name, len) = (SampleId(Sha256::digest(bytes).into()).to_string(), bytes.len() as u64);
     let begun = Instant::now();
-    // A port that is handed on (by a container's proxy) hides where we come from; the bytes are ours all the same.
+    // A port that is handed on (by a container's proxy) hides where we come from; the bytes are ours all the
+    // same.
     let kept = |published: &Published| match &published.event {
         Event::SampleCaptured { sha256, size, state: UploadState::Complete, .. } if *sha256 == name => {
             Some(if *size == len { Ok(published.source) } else { Err("of another size".to_owned()) })

@@ -87,8 +87,8 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
-/// The socket that takes visitors who come to `address`: one that is bound to just it before one for all addresses.
-/// One for all IPv6 addresses may take IPv4 too.
+/// The socket that takes visitors who come to `address`: one that is bound to just it before one for all
+/// addresses. One for all IPv6 addresses may take IPv4 too.
 pub(super) fn taker(sockets: &[Socket], address: SocketAddr) -> Option<Socket> {
     let same_port = sockets.iter().filter(|socket| socket.address.port() == address.port());
     let rank = |socket: &&Socket| {
@@ -119,8 +119,8 @@ pub(super) fn holder(socket: &Socket) -> Option<Process> {
     ids.find(holds).and_then(Process::of)
 }
 
-/// The process that has the data directory's lock, which only a running honeypot has. Looked up, never tried: to
-/// try is to hold it for a moment, in which a honeypot could not start.
+/// The process that has the data directory's lock, which only a running honeypot has. Looked up, never tried:
+/// to try is to hold it for a moment, in which a honeypot could not start.
 pub(super) fn lock_holder(data: &Path) -> Option<Process> {
     let meta = fs::metadata(data.join("lock")).ok()?;
     let device = format!("{:02x}:{:02x}", major(meta.dev()), minor(meta.dev()));
@@ -151,7 +151,8 @@ pub(super) fn own_addresses() -> Vec<IpAddr> {
     all
 }
 
-/// The addresses that a table in the form of `/proc/net/fib_trie` calls local hosts: the line before `/32 host LOCAL`.
+/// The addresses that a table in the form of `/proc/net/fib_trie` calls local hosts: the line before `/32
+/// host LOCAL`.
 fn four_addresses(table: &str) -> Vec<Ipv4Addr> {
     let mut found = Vec::new();
     let mut above = "";

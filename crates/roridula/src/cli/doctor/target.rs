@@ -1,9 +1,9 @@
 //! Whom the doctor may visit: this machine, or a sensor that proves to be the one that is meant.
 //!
-//! A visit ends in an upload through the implant. A machine that really is infected would run what it is sent, so
-//! two bars stand before it. Whoever is visited must first show the server GUID that is asked for, in its answer to
-//! one ordinary NEGOTIATE. And an upload that leaves this machine is never finished: its last chunk stays here, and
-//! an implant runs nothing before it has everything.
+//! A visit ends in an upload through the implant. A machine that really is infected would run what it is
+//! sent, so two bars stand before it. Whoever is visited must first show the server GUID that is asked for,
+//! in its answer to one ordinary NEGOTIATE. And an upload that leaves this machine is never finished: its
+//! last chunk stays here, and an implant runs nothing before it has everything.
 
 use super::system;
 use crate::cli::Failure;
@@ -13,8 +13,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-/// What an install is known by: the server GUID of its extended-security NEGOTIATE, as 32 hexadecimal digits. Every
-/// visitor can see it; it grants nothing and only tells this sensor from every other machine.
+/// What an install is known by: the server GUID of its extended-security NEGOTIATE, as 32 hexadecimal digits.
+/// Every visitor can see it; it grants nothing and only tells this sensor from every other machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Proof(pub(super) [u8; 16]);
 
@@ -62,8 +62,8 @@ impl Target {
         }
     }
 
-    /// An address that is to be visited without a proof: one of this machine, and written as numbers, so that not
-    /// even a name is looked up elsewhere.
+    /// An address that is to be visited without a proof: one of this machine, and written as numbers, so that
+    /// not even a name is looked up elsewhere.
     pub(super) fn here(text: &str) -> Result<Self, Failure> {
         let address: SocketAddr = text.parse().map_err(|_| {
             Failure(format!(

@@ -1,4 +1,5 @@
-//! One connection of the doctor's: the inert visitor of `proto` on a socket, with every wait and size bounded.
+//! One connection of the doctor's: the inert visitor of `proto` on a socket, with every wait and size
+//! bounded.
 
 use super::target::{Proof, Target};
 use roridula_proto::client::sender::Sender;
@@ -85,8 +86,8 @@ pub(super) fn check(target: Target, proof: Option<Proof>) -> Walk {
     walk(target, Sender::Checker, Goal::Check, Guard::Proof(proof))
 }
 
-/// Goes to the implant for `goal`. Elsewhere the last chunk of an upload is held back, so that not even a real
-/// implant would run what it was sent.
+/// Goes to the implant for `goal`. Elsewhere the last chunk of an upload is held back, so that not even a
+/// real implant would run what it was sent.
 pub(super) fn implant(target: Target, goal: Goal<'_>) -> Walk {
     let last = match &goal {
         Goal::Uploads(uploads) => uploads.last().map(|upload| upload.chunks.len().saturating_sub(1)),

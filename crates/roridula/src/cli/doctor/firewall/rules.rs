@@ -1,5 +1,5 @@
-//! Rules as the tools print them, read for what they say of one port. These are hints: a firewall can say the same
-//! thing in ways that nobody foresees.
+//! Rules as the tools print them, read for what they say of one port. These are hints: a firewall can say the
+//! same thing in ways that nobody foresees.
 
 /// What a tool's rules say of a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,8 +151,8 @@ pub(super) fn ufw(text: &str, port: u16) -> Says {
     conclude(rule, drops)
 }
 
-/// `firewall-cmd --list-all`: what is neither a port nor a service of the zone is refused, unless its target says
-/// otherwise.
+/// `firewall-cmd --list-all`: what is neither a port nor a service of the zone is refused, unless its target
+/// says otherwise.
 pub(super) fn firewalld(text: &str, port: u16) -> Says {
     let value = |key: &str| text.lines().find_map(|line| line.trim().strip_prefix(key)).map(str::trim);
     let Some(target) = value("target:") else { return Says::Nothing };
