@@ -214,8 +214,13 @@ impl Incidents {
 
     /// As [`Self::catch_up`] with `batch` events a transaction: the result is the same for any number.
     pub fn catch_up_by(&mut self, batch: usize) -> Result<(), IncidentError> {
-        while self.step(None, batch.max(1))?.is_some_and(|now| now.done < now.total) {}
+        while self.catch_up_once(batch)?.is_some_and(|now| now.done < now.total) {}
         Ok(())
+    }
+
+    /// Takes in at most `batch` events; `None` where there was nothing to do.
+    pub fn catch_up_once(&mut self, batch: usize) -> Result<Option<Progress>, IncidentError> {
+        self.step(None, batch.max(1))
     }
 
     /// Forgets everything and makes it again from the journal.
