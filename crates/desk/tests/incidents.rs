@@ -586,7 +586,7 @@ fn a_restart_in_the_middle_of_an_attack_leaves_one_incident() {
     let found = incidents(dir.path());
     let [incident] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((incident.connections, incident.outcome), (2 + 6 + 2, Outcome::Captured));
-    let view = Incidents::open(dir.path(), None).unwrap();
+    let mut view = Incidents::open(dir.path(), None).unwrap();
     let members = view.connections(incident.id).unwrap();
     assert_eq!(members.iter().filter(|member| member.reason == "killed").count(), 5);
     for member in members {
@@ -787,7 +787,7 @@ fn other_settings_make_it_again_and_none_leave_it() {
     let found = incidents(dir.path());
     assert_eq!(found.iter().map(|incident| incident.connections).collect::<Vec<_>>(), [3, 1]);
     assert_eq!(found[0].notes, ["only the first 2 connections are listed"]);
-    let view = Incidents::open(dir.path(), None).unwrap();
+    let mut view = Incidents::open(dir.path(), None).unwrap();
     assert_eq!(view.connections(found[0].id).unwrap().len(), 2);
 }
 
@@ -797,13 +797,13 @@ fn a_filter_finds_by_source_outcome_and_tool() {
     let _store = mixed(dir.path());
     let mut view = Incidents::open(dir.path(), None).unwrap();
     view.catch_up(&mut |_| ()).unwrap();
-    let count = |filter: Filter| view.list(&filter).unwrap().len();
-    let of_tool = |tool: &str| count(Filter { tool: Some(tool.to_owned()), ..Filter::default() });
+    let mut count = |filter: Filter| view.list(&filter).unwrap().len();
+    let mut of_tool = |tool: &str| count(Filter { tool: Some(tool.to_owned()), ..Filter::default() });
     assert_eq!([of_tool("wannacry"), of_tool("nmap"), of_tool("metasploit-eternalblue")], [26, 12, 12]);
     assert_eq!([of_tool("wanna"), of_tool("fuzzbunch")], [0, 14]);
     let of_source = Filter { source: Some("10.9.9.9".parse().unwrap()), ..Filter::default() };
     assert_eq!(count(of_source), 2);
-    let of_outcome = |outcome| count(Filter { outcome: Some(outcome), ..Filter::default() });
+    let mut of_outcome = |outcome| count(Filter { outcome: Some(outcome), ..Filter::default() });
     assert_eq!([of_outcome(Outcome::Captured), of_outcome(Outcome::Connected)], [26, 12]);
     let newest = view.list(&Filter { limit: Some(3), ..Filter::default() }).unwrap();
     assert!(newest.len() == 3 && newest.is_sorted_by(|a, b| a.first >= b.first));

@@ -256,11 +256,11 @@ impl Database {
         rows.collect::<rusqlite::Result<_>>().map_err(self.fail())
     }
 
-    fn to_text(&self, value: &impl Serialize) -> Result<String, IncidentError> {
+    fn written(&self, value: &impl Serialize) -> Result<String, IncidentError> {
         serde_json::to_string(value).map_err(|error| self.damaged(error.to_string()))
     }
 
-    fn from_text<T: DeserializeOwned>(&self, text: &str) -> Result<T, IncidentError> {
+    fn parsed<T: DeserializeOwned>(&self, text: &str) -> Result<T, IncidentError> {
         serde_json::from_str(text).map_err(|error| self.damaged(error.to_string()))
     }
 
@@ -271,7 +271,7 @@ impl Database {
     pub(super) fn visits(&self) -> Result<Vec<Visit>, IncidentError> {
         let rows = self.rows("SELECT state FROM visit", [], |row| row.get::<_, String>(0))?;
         let read = |text: &String| {
-            let mut visit: Visit = self.from_text(text)?;
+            let mut visit: Visit = self.parsed(text)?;
             visit.stored = true;
             Ok(visit)
         };
@@ -280,7 +280,7 @@ impl Database {
 
     pub(super) fn put_visit(&self, visit: &Visit) -> Result<(), IncidentError> {
         let sql = "INSERT OR REPLACE INTO visit VALUES (?, ?)";
-        self.run(sql, params![to_sql(visit.connection), self.to_text(visit)?])
+        self.run(sql, params![to_sql(visit.connection), self.written(visit)?])
     }
 
     pub(super) fn forget_visit(&self, connection: u64) -> Result<(), IncidentError> {
@@ -297,7 +297,7 @@ impl Database {
         let sql = format!("SELECT n, state FROM incident {wanted}");
         let rows = self.rows(&sql, params, |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
         let read = |(n, text): &(i64, String)| {
-            let mut record: Record = self.from_text(text)?;
+            let mut record: Record = self.parsed(text)?;
             record.n = *n;
             Ok(record)
         };
@@ -349,7 +349,7 @@ impl Database {
             to_sql(record.last.0),
             record.outcome().as_str(),
             format!(" {} ", tools.join(" ")),
-            self.to_text(record)?,
+            self.written(record)?,
         ];
         self.run(sql, values)
     }
@@ -405,7 +405,7 @@ impl Database {
         error: &str,
     ) -> Result<(), IncidentError> {
         let sql = "INSERT OR REPLACE INTO triage VALUES (?, ?, ?)";
-        self.run(sql, params![sha256, self.to_text(&layers)?, error])
+        self.run(sql, params![sha256, self.written(&layers)?, error])
     }
 
     /// What triage found in a sample, and what went wrong; `None` while it has not looked.
@@ -413,7 +413,7 @@ impl Database {
         let sql = "SELECT layers, error FROM triage WHERE sha256 = ?";
         let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?));
         let found = self.rows(sql, [sha256], read)?.pop();
-        found.map(|(layers, error)| Ok((self.from_text(&layers)?, error))).transpose()
+        found.map(|(layers, error)| Ok((self.parsed(&layers)?, error))).transpose()
     }
 }
 

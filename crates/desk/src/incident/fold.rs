@@ -300,9 +300,11 @@ enum Choice {
 
 /// Chooses among the incidents of the same address that are near in time, the latest first.
 ///
-/// 1. Beside an exploit: that exploit's. 2. Nothing to tell it by: the latest that fits. 3. Else, of those that fit, the
-/// one that has had the fewest connections of this kind, then the one that has waited longest: so two worms that do
-/// the same at the same time both end as whole stories. 4. None fits: a new one.
+/// - Beside an exploit: to that exploit's.
+/// - Nothing to tell it by: to the latest that fits.
+/// - Else, of those that fit, to the one that has had the fewest connections of this kind, then to the one that has
+///   waited longest: so two worms that do the same at the same time both end as whole stories.
+/// - None fits: to a new one.
 fn choose(visit: &Visit, near: &[&Record]) -> Choice {
     let fitting: Vec<&&Record> = near.iter().filter(|record| record.excludes(visit).is_none()).collect();
     let role = visit.role();

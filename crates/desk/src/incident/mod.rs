@@ -204,8 +204,7 @@ impl Incidents {
                 }
                 Err(error) if error.is_damage() && !repaired => {
                     repaired = true;
-                    self.fold = None;
-                    self.db.begin_anew(&self.dir)?;
+                    self.begin_anew()?;
                 }
                 Err(error) => return Err(error),
             }
@@ -240,31 +239,52 @@ impl Incidents {
     }
 
     /// The names of the newest `limit` incidents, the newest first.
-    pub fn ids(&self, limit: usize) -> Result<Vec<IncidentId>, IncidentError> {
-        self.db.ids(limit)
+    pub fn ids(&mut self, limit: usize) -> Result<Vec<IncidentId>, IncidentError> {
+        self.read(|view| view.db.ids(limit))
     }
 
     /// The incidents that fit, the newest first.
-    pub fn list(&self, filter: &Filter) -> Result<Vec<Incident>, IncidentError> {
-        self.db.find(filter)?.iter().map(|record| self.shown(record)).collect()
+    pub fn list(&mut self, filter: &Filter) -> Result<Vec<Incident>, IncidentError> {
+        self.read(|view| view.db.find(filter)?.iter().map(|record| view.shown(record)).collect())
     }
 
     /// The incident of this name.
-    pub fn get(&self, id: IncidentId) -> Result<Option<Incident>, IncidentError> {
-        self.db.record_named(id.0.0)?.map(|record| self.shown(&record)).transpose()
+    pub fn get(&mut self, id: IncidentId) -> Result<Option<Incident>, IncidentError> {
+        self.read(|view| view.db.record_named(id.0.0)?.map(|record| view.shown(&record)).transpose())
     }
 
     /// The name of the incident that a connection belongs to; `None` while it is open.
-    pub fn of_connection(&self, connection: ConnectionId) -> Result<Option<IncidentId>, IncidentError> {
-        let Some(n) = self.db.incident_of(connection.0)? else { return Ok(None) };
-        Ok(self.db.record(n)?.map(|record| IncidentId(ConnectionId(record.id))))
+    pub fn of_connection(&mut self, connection: ConnectionId) -> Result<Option<IncidentId>, IncidentError> {
+        self.read(|view| {
+            let Some(n) = view.db.incident_of(connection.0)? else { return Ok(None) };
+            Ok(view.db.record(n)?.map(|record| IncidentId(ConnectionId(record.id))))
+        })
     }
 
     /// The connections of an incident in the order of their opening, as far as they are listed.
-    pub fn connections(&self, id: IncidentId) -> Result<Vec<Member>, IncidentError> {
-        let Some(record) = self.db.record_named(id.0.0)? else { return Ok(Vec::new()) };
-        let rows = self.db.members(record.n)?;
-        Ok(rows.into_iter().map(|(connection, row)| Member::new(connection, row)).collect())
+    pub fn connections(&mut self, id: IncidentId) -> Result<Vec<Member>, IncidentError> {
+        self.read(|view| {
+            let Some(record) = view.db.record_named(id.0.0)? else { return Ok(Vec::new()) };
+            let rows = view.db.members(record.n)?;
+            Ok(rows.into_iter().map(|(connection, row)| Member::new(connection, row)).collect())
+        })
+    }
+
+    /// Looks something up; where that shows that the view is damaged, it is made again first.
+    fn read<T>(&mut self, look: impl Fn(&Self) -> Result<T, IncidentError>) -> Result<T, IncidentError> {
+        match look(self) {
+            Err(error) if error.is_damage() => {
+                self.begin_anew()?;
+                self.catch_up(&mut |_| ())?;
+                look(self)
+            }
+            looked => looked,
+        }
+    }
+
+    fn begin_anew(&mut self) -> Result<(), IncidentError> {
+        self.fold = None;
+        self.db.begin_anew(&self.dir)
     }
 
     fn shown(&self, record: &Record) -> Result<Incident, IncidentError> {

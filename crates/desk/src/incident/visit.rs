@@ -175,15 +175,9 @@ impl Visit {
 
     /// Until when the visitor was at it: its own close, or the last that it did before a limit of ours.
     pub(super) fn until(&self) -> WallClock {
+        use CloseReason::{PeerClosed, PeerReset, Refused};
         match self.ending {
-            Some(Ending { time, reason, .. })
-                if matches!(
-                    reason,
-                    CloseReason::PeerClosed | CloseReason::PeerReset | CloseReason::Refused
-                ) =>
-            {
-                time
-            }
+            Some(Ending { time, reason: PeerClosed | PeerReset | Refused, .. }) => time,
             _ => self.active,
         }
     }

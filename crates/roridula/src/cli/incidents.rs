@@ -99,8 +99,8 @@ pub(crate) fn run(command: &IncidentsCommand, data: &Path) -> Result<(), Failure
     // A missing journal, or one that may not be read, is told in the same words everywhere.
     drop(reader(data)?);
     match command {
-        IncidentsCommand::List(args) => list(&caught_up(data)?, args),
-        IncidentsCommand::Show(args) => show(&caught_up(data)?, args, data),
+        IncidentsCommand::List(args) => list(&mut caught_up(data)?, args),
+        IncidentsCommand::Show(args) => show(&mut caught_up(data)?, args, data),
         IncidentsCommand::Rebuild => rebuild(data),
     }
 }
@@ -129,7 +129,7 @@ fn rebuild(data: &Path) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-fn list(incidents: &Incidents, args: &ListArgs) -> Result<(), Failure> {
+fn list(incidents: &mut Incidents, args: &ListArgs) -> Result<(), Failure> {
     let filter = Filter {
         source: args.source,
         outcome: args.outcome.map(|outcome| outcome.0),
@@ -174,7 +174,7 @@ struct Shown<'a> {
     connection_list: &'a [Member],
 }
 
-fn show(incidents: &Incidents, args: &ShowArgs, data: &Path) -> Result<(), Failure> {
+fn show(incidents: &mut Incidents, args: &ShowArgs, data: &Path) -> Result<(), Failure> {
     let id = find(incidents, &args.id, data)?;
     let incident = incidents.get(id)?.ok_or_else(|| Failure::new(format!("no incident {id}")))?;
     let members = incidents.connections(id)?;
@@ -340,7 +340,7 @@ fn short(sha256: &str) -> String {
 }
 
 /// The incident that is meant: its name, that of one of its connections, or the end of either.
-fn find(incidents: &Incidents, text: &str, data: &Path) -> Result<IncidentId, Failure> {
+fn find(incidents: &mut Incidents, text: &str, data: &Path) -> Result<IncidentId, Failure> {
     let wanted = text.trim().to_ascii_lowercase();
     if let Ok(id) = wanted.parse() {
         return Ok(id);
@@ -367,7 +367,7 @@ fn find(incidents: &Incidents, text: &str, data: &Path) -> Result<IncidentId, Fa
 /// The connections of the incident that `name` names, `None` where it names none: for commands that take either.
 pub(super) fn members(name: &str, data: &Path) -> Result<Option<Vec<ConnectionId>>, Failure> {
     let Ok(id) = name.trim().to_ascii_lowercase().parse::<IncidentId>() else { return Ok(None) };
-    let incidents = caught_up(data)?;
+    let mut incidents = caught_up(data)?;
     if incidents.get(id)?.is_none() {
         return Err(Failure::new(format!("no incident {id}; `roridula incidents list` shows them")));
     }
