@@ -5,7 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use roridula_desk::incident::{
     Filter, Incident, IncidentError, IncidentId, IncidentSample, Incidents, Member, Outcome, Progress,
-    StageView, Technique,
+    StageView,
 };
 use roridula_desk::story::{self, Weight};
 use roridula_proto::connection::ConnectionId;
@@ -19,8 +19,10 @@ use std::time::{Duration, Instant};
 
 /// Incidents that are searched for an abbreviated name.
 const SEARCHED: usize = 10_000;
-/// Connections that are shown for people; JSON has all that are listed.
+/// Runs of connections that are shown for people, and connections of a run that are not put together; JSON has all
+/// that are listed.
 const CONNECTIONS_SHOWN: usize = 40;
+const ALIKE_SHOWN: usize = 3;
 /// Samples and buffers that are shown for people.
 const SAMPLES_SHOWN: usize = 12;
 /// Putting incidents together for longer than this shows how far it is.
@@ -261,11 +263,23 @@ fn connection_list(out: &mut impl Write, incident: &Incident, members: &[Member]
             escaped(&member.tools.join(" ")),
         ]
     };
-    let rows: Vec<_> = members.iter().take(CONNECTIONS_SHOWN).map(row).collect();
+    // Twenty grooms are one thing to a reader.
+    let alike = |a: &Member, b: &Member| (a.role, &a.tools, &a.reason) == (b.role, &b.tools, &b.reason);
+    let mut rows = Vec::new();
+    let mut shown = 0;
+    for run in members.chunk_by(alike).take(CONNECTIONS_SHOWN) {
+        let few = if run.len() > ALIKE_SHOWN { 1 } else { run.len() };
+        rows.extend(run.iter().take(few).map(row));
+        if let Some(last) = run.last().filter(|_| few < run.len()) {
+            let more = format!("… {} more until {}", run.len() - few, after(incident, last.closed));
+            rows.push(vec![String::new(), String::new(), String::new(), more]);
+        }
+        shown += run.len() as u64;
+    }
     let head = ["CONNECTION", ">OPENED", ">LASTED", "FOR", ">IN", "ENDED", "FINGERPRINT", "TOOL"];
     out::table(out, &head, &rows)?;
-    let more = incident.connections.saturating_sub(rows.len() as u64);
-    if more > 0 { writeln!(out, "… and {more} more: --json lists them") } else { Ok(()) }
+    let more = incident.connections.saturating_sub(shown);
+    if more > 0 { writeln!(out, "… and {more} more: see --json") } else { Ok(()) }
 }
 
 fn samples(out: &mut impl Write, title: &str, samples: &[IncidentSample]) -> io::Result<()> {
@@ -299,17 +313,20 @@ fn samples(out: &mut impl Write, title: &str, samples: &[IncidentSample]) -> io:
 
 fn attack(out: &mut impl Write, incident: &Incident) -> io::Result<()> {
     let attack = &incident.attack;
-    let mut list = |title: &str, techniques: &[Technique]| {
-        if techniques.is_empty() {
-            return Ok(());
-        }
-        writeln!(out, "\nATT&CK {}, {title}", attack.version)?;
-        techniques.iter().try_for_each(|technique| {
-            writeln!(out, "  {:<9}  {} ({})", technique.id, technique.name, technique.grounds)
-        })
-    };
-    list("observed", &attack.observed)?;
-    list("only implied: nothing of it happened here", &attack.implied)
+    if !attack.observed.is_empty() {
+        writeln!(out, "\nATT&CK {}, observed", attack.version)?;
+    }
+    for technique in &attack.observed {
+        writeln!(out, "  {:<9}  {} ({})", technique.id, technique.name, technique.grounds)?;
+    }
+    if !attack.implied.is_empty() {
+        writeln!(out, "\nATT&CK {}, only implied: nothing of it happened here", attack.version)?;
+    }
+    for alike in attack.implied.chunk_by(|a, b| a.grounds == b.grounds) {
+        let ids: Vec<_> = alike.iter().map(|technique| technique.id).collect();
+        writeln!(out, "  {}: {}", alike.first().map_or("", |first| &first.grounds), ids.join(" "))?;
+    }
+    Ok(())
 }
 
 fn next(out: &mut impl Write, incident: &Incident) -> io::Result<()> {
