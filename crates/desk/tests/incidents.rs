@@ -631,7 +631,7 @@ fn what_is_told_after_a_connections_end_finds_its_incident() {
     assert_eq!(incident.stages.last().unwrap().stage, Stage::Capture);
 }
 
-/// A play with everything in it: three hundred sources, one address with many, late and unended things.
+/// A play with everything in it: sixty sources at once, one address with two worms, late and unended things.
 fn mixed(dir: &Path) -> Store {
     let store = open(dir);
     let mut play = Play::default();
