@@ -40,8 +40,9 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-/// Events that are taken in with one transaction.
-const BATCH: usize = 8192;
+/// Events that are taken in with one transaction: an incident that goes on through many batches is written once in
+/// each, so large ones are faster; these are some 16 MB.
+const BATCH: usize = 32_768;
 
 /// How connections are put together: `[incidents]` of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
