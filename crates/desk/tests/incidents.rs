@@ -359,7 +359,7 @@ fn the_worm_and_a_present_implant_are_one_story_of_four_connections() {
     assert_eq!((incident.first.0, incident.last.0), (BEGIN, BEGIN + 6 * SECOND + 950 * MS));
     let probe = &incident.stages[2];
     assert_eq!((probe.count, probe.first.0), (1, BEGIN + 4 * MS));
-    assert_eq!((probe.evidence[0].connection, probe.evidence[0].stream_at), (incident.id, Some(272)));
+    assert_eq!((probe.evidence[0].connection, probe.evidence[0].stream_at), (incident.id.0, Some(272)));
     assert_eq!((incident.samples.len(), incident.buffers.len(), incident.notes.len()), (1, 0, 0));
     // What was seen, and apart from it what is known of the worm and its implant elsewhere.
     assert_eq!(ids(&incident.attack.observed), ["T1595.002", "T1205", "T1105", "T1027.013"]);
