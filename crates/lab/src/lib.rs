@@ -17,5 +17,6 @@ pub mod samples;
 pub mod scenarios;
 pub mod seeds;
 pub mod serve;
+pub mod swarm;
 pub mod theatre;
 pub mod tidy;

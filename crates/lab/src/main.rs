@@ -28,6 +28,8 @@ enum Command {
     Bare(roridula_lab::bench::bare::Args),
     /// Attack from many sources for a while, and say how much was done.
     Load(roridula_lab::load::Args),
+    /// Attack with many different attackers at once, and write what the honeypot has to tell of them.
+    Swarm(roridula_lab::swarm::Args),
     /// Write a look-alike payload to a file.
     Sample(roridula_lab::samples::cli::Args),
 }
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => roridula_lab::bench::run(&args),
         Command::Bare(args) => roridula_lab::bench::bare::run(&args),
         Command::Load(args) => roridula_lab::load::run(&args),
+        Command::Swarm(args) => roridula_lab::swarm::run(&args),
         Command::Sample(args) => roridula_lab::samples::cli::run(&args),
     };
     match result {

@@ -25,6 +25,8 @@ pub struct ConnectionReport {
     pub outcome: String,
     /// Whether the attacker got what this connection was for.
     pub succeeded: bool,
+    /// Whether it was given up in the middle, as the attack asks for.
+    pub cut: bool,
     /// The implant's key seed, from a ping.
     pub implant_seed: Option<u32>,
     /// The implant's architecture, from a ping.
@@ -155,6 +157,7 @@ pub fn stage_name(stage: Stage) -> String {
     match stage {
         Stage::Negotiate => "negotiate".into(),
         Stage::Setup => "session setup".into(),
+        Stage::Authenticate => "authentication".into(),
         Stage::Tree => "tree connect".into(),
         Stage::Peek => "pipe check".into(),
         Stage::Ping => "ping".into(),

@@ -104,7 +104,7 @@ fn left_of(left: &mut Option<u64>, len: u64) -> Option<usize> {
 /// The word for what was done, once its request is sent.
 fn stage_word(stage: Stage) -> Option<&'static str> {
     match stage {
-        Stage::Setup => Some("logon"),
+        Stage::Setup | Stage::Authenticate => Some("logon"),
         Stage::Peek => Some("probe"),
         Stage::Ping => Some("ping"),
         Stage::Exec(..) => Some("upload"),
@@ -155,7 +155,7 @@ pub fn run(
             stream.write_all(&frame[..part])?;
             sent.cut = payload.and(u32::try_from(payload_sent).ok());
             report.outcome = format!("closed in the middle of {}", stage_name(stage));
-            report.succeeded = true;
+            (report.succeeded, report.cut) = (true, true);
             break;
         }
         stream.write_all(&frame).with_context(|| format!("cannot send {}", stage_name(stage)))?;

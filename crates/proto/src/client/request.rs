@@ -164,6 +164,53 @@ pub fn session_setup_of(frame: &mut Vec<u8>, header: Header, setup: &Setup, nati
     finish_with(frame, &bytes);
 }
 
+/// NTLMSSP's NEGOTIATE ([MS-NLMP] 2.2.1.1): Unicode, OEM, target wanted, NTLM, always sign; no name.
+pub fn ntlmssp_negotiate() -> Vec<u8> {
+    let mut token = b"NTLMSSP\0\x01\0\0\0\x07\x82\0\0".to_vec();
+    token.extend_from_slice(&[0; 16]);
+    token
+}
+
+/// NTLMSSP's AUTHENTICATE of nobody ([MS-NLMP] 3.2.5.1.2): no name, no response but the one zero byte.
+pub fn ntlmssp_anonymous() -> Vec<u8> {
+    let mut token = b"NTLMSSP\0\x03\0\0\0\x01\0\x01\0\x40\0\0\0".to_vec();
+    // NT response, domain, user, workstation, session key: empty, behind the one byte.
+    for _ in 0..5 {
+        token.extend_from_slice(b"\0\0\0\0\x41\0\0\0");
+    }
+    token.extend_from_slice(b"\x07\x8a\0\0\0");
+    token
+}
+
+/// SESSION_SETUP_ANDX in its form with 12 words and a security blob, texts in UTF-16.
+pub fn extended_setup(frame: &mut Vec<u8>, header: Header, setup: &Setup, native: [&str; 2], blob: &[u8]) {
+    let capabilities = setup.capabilities | 0x8000_0000;
+    let words = [
+        0x00ff,
+        setup.andx_offset,
+        setup.max_buffer,
+        setup.max_mpx,
+        setup.vc,
+        0,
+        0,
+        len16(blob.len()),
+        0,
+        0,
+        low(capabilities),
+        high(capabilities),
+    ];
+    let mut bytes = blob.to_vec();
+    // The bytes begin at 59, texts at an even place.
+    if blob.len() % 2 == 0 {
+        bytes.push(0);
+    }
+    for text in native {
+        append_text(&mut bytes, text, true);
+    }
+    begin(frame, header, command::SESSION_SETUP_ANDX, &words);
+    finish_with(frame, &bytes);
+}
+
 /// A TREE_CONNECT_ANDX's variable parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tree<'a> {

@@ -17,7 +17,7 @@ pub enum Sender {
     Checker,
     /// Countercept's removal script.
     Countercept,
-    /// smbclient without extended security, as it speaks to old hosts.
+    /// Samba's client, logging on as nobody through NTLMSSP.
     Smbclient,
 }
 
@@ -36,6 +36,8 @@ pub struct Manner {
     pub setup: Setup,
     /// NativeOS and NativeLanMan.
     pub native: [&'static str; 2],
+    /// Whether the logon is NTLMSSP's two messages.
+    pub extended: bool,
     /// Whether the tree connect asks for the extended response, in Unicode.
     pub extended_tree: bool,
     /// A byte count of the tree connect that never changes.
@@ -59,6 +61,7 @@ const CHECK: Manner = Manner {
         unicode: false,
     },
     native: WINDOWS_2000,
+    extended: false,
     extended_tree: false,
     tree_byte_count: None,
 };
@@ -87,6 +90,7 @@ const FUZZBUNCH: Manner = Manner {
         unicode: true,
     },
     native: WINDOWS_2000,
+    extended: false,
     extended_tree: true,
     tree_byte_count: None,
 };
@@ -104,11 +108,12 @@ const METASPLOIT_EXPLOIT: Manner = Manner {
 /// smbclient's.
 const SMBCLIENT: Manner = Manner {
     dialects: &["NT LANMAN 1.0", "NT LM 0.12"],
-    flags2: [0xc043, 0xc043, 0xc043, 0xc043],
+    flags2: [0xc843, 0xc843, 0xc843, 0xc843],
     pid: 0x3b2c,
     mid: 1,
     setup: Setup { andx_offset: 0, max_buffer: 65_535, ..FUZZBUNCH.setup },
     native: ["Unix", "Samba"],
+    extended: true,
     extended_tree: false,
     tree_byte_count: None,
 };

@@ -46,6 +46,8 @@ pub enum Stage {
     Negotiate,
     /// SESSION_SETUP_ANDX.
     Setup,
+    /// NTLMSSP's second SESSION_SETUP_ANDX.
+    Authenticate,
     /// TREE_CONNECT_ANDX.
     Tree,
     /// PeekNamedPipe.
@@ -152,11 +154,15 @@ pub struct Visit<'p> {
 impl<'p> Visit<'p> {
     /// A visit as planned, not begun.
     pub fn new(plan: Plan<'p>) -> Self {
-        let manner = match plan.goal {
+        let mut manner = match plan.goal {
             Goal::Check => plan.sender.check_manner(),
             _ => plan.sender.implant_manner(),
         };
-        let chance = Chance::new(plan.seed);
+        let mut chance = Chance::new(plan.seed);
+        if plan.sender == Sender::Metasploit {
+            // Its client chooses both for each connection; the checkers replay one that it chose.
+            (manner.pid, manner.mid) = (chance.next_u16(), chance.next_u16());
+        }
         Self {
             plan,
             manner,
@@ -200,7 +206,14 @@ impl<'p> Visit<'p> {
         let refused = Outcome::Refused(stage, reply.status());
         match stage {
             Stage::Negotiate if reply.command() == 0x72 && reply.status() == 0 => Ok(Stage::Setup),
-            Stage::Setup if reply.command() == 0x73 && reply.status() == 0 => {
+            // STATUS_MORE_PROCESSING_REQUIRED.
+            Stage::Setup
+                if self.manner.extended && reply.command() == 0x73 && reply.status() == 0xc000_0016 =>
+            {
+                self.uid = reply.uid();
+                Ok(Stage::Authenticate)
+            }
+            Stage::Setup | Stage::Authenticate if reply.command() == 0x73 && reply.status() == 0 => {
                 self.uid = reply.uid();
                 Ok(Stage::Tree)
             }
@@ -215,7 +228,7 @@ impl<'p> Visit<'p> {
                     Goal::Ping | Goal::Kill | Goal::Uploads(_) => Ok(Stage::Ping),
                 }
             }
-            Stage::Negotiate | Stage::Setup | Stage::Tree => Err(refused),
+            Stage::Negotiate | Stage::Setup | Stage::Authenticate | Stage::Tree => Err(refused),
             Stage::Peek => Err(Outcome::Checked(match reply.status() {
                 0xc000_0205 => Checked::Vulnerable,
                 0xc000_0022 | 0xc000_0008 => Checked::Patched,
@@ -287,8 +300,16 @@ impl<'p> Visit<'p> {
         let manner = self.manner;
         match stage {
             Stage::Negotiate => request::negotiate(frame, manner.header(0, 0, 0), manner.dialects),
+            Stage::Setup if manner.extended => {
+                let token = request::ntlmssp_negotiate();
+                request::extended_setup(frame, manner.header(1, 0, 0), &manner.setup, manner.native, &token);
+            }
             Stage::Setup => {
                 request::session_setup_of(frame, manner.header(1, 0, 0), &manner.setup, manner.native);
+            }
+            Stage::Authenticate => {
+                let (header, token) = (manner.header(1, 0, self.uid), request::ntlmssp_anonymous());
+                request::extended_setup(frame, header, &manner.setup, manner.native, &token);
             }
             Stage::Tree => self.write_tree(frame),
             // The worm writes the UID where the process id belongs.

@@ -124,3 +124,27 @@ fn a_refusal_names_its_stage() {
     let (frames, outcome) = run(plan(Sender::WannaCry, Goal::Kill), denied);
     assert_eq!((frames.len(), outcome), (2, Outcome::Refused(Stage::Setup, 0xc000_0022)));
 }
+
+#[test]
+fn a_logon_as_nobody_takes_two_messages() {
+    let (frames, outcome) = run(plan(Sender::Smbclient, Goal::Logon), |frame| {
+        let first = frame[8] == 0x73 && frame[32..34] == [0, 0];
+        reply(frame[8], 1, if first { 0xc000_0016 } else { 0 }, 0)
+    });
+    assert_eq!(outcome, Outcome::LoggedOn);
+    let commands: Vec<u8> = frames.iter().map(|frame| frame[8]).collect();
+    assert_eq!(commands, [0x72, 0x73, 0x73, 0x75, 0x71, 0x74]);
+    // Blobs at 59: NEGOTIATE, then AUTHENTICATE.
+    for (frame, kind) in [(&frames[1], 1), (&frames[2], 3)] {
+        assert_eq!((&frame[63..71], frame[71]), (&b"NTLMSSP\0"[..], kind));
+    }
+}
+
+#[test]
+fn metasploit_has_ids_of_its_own() {
+    let ids = |seed| {
+        let (frames, _) = run(Plan { seed, ..plan(Sender::Metasploit, Goal::Check) }, implanted);
+        [frames[0][30..32].to_vec(), frames[0][34..36].to_vec()]
+    };
+    assert_ne!(ids(1), ids(2));
+}
