@@ -1,5 +1,8 @@
 //! The behaviours whose transcripts are kept as goldens, played in the theatre.
 
+mod exploits;
+mod unknown;
+
 use crate::samples::cli::{Arch, Kind, payload};
 use crate::theatre::{Theatre, decoy};
 use roridula_proto::client::chance::Chance;
@@ -158,6 +161,8 @@ pub fn all() -> Vec<Scenario> {
     all.extend(lying_uploads());
     all.extend(strangers());
     all.extend(oddities());
+    all.extend(exploits::all());
+    all.extend(unknown::all());
     all
 }
 

@@ -155,7 +155,7 @@ mod tests {
         let large = |attack: &&&Attack| attack.kind == Kind::Wannacry && attack.body == Body::OfKind;
         assert_eq!(attacks.iter().filter(large).count(), 1);
         let shared: Vec<&Attacker> = mix.iter().filter(|attacker| attacker.shared).collect();
-        assert!(shared.len() >= 10 && shared.len() % 2 == 0, "{} share an address", shared.len());
+        assert!(shared.len() >= 10 && shared.len().is_multiple_of(2), "{} share an address", shared.len());
         assert!(shared.chunks(2).all(|pair| pair[0].source == pair[1].source));
     }
 }

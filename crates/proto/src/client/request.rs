@@ -201,7 +201,7 @@ pub fn extended_setup(frame: &mut Vec<u8>, header: Header, setup: &Setup, native
     ];
     let mut bytes = blob.to_vec();
     // The bytes begin at 59, texts at an even place.
-    if blob.len() % 2 == 0 {
+    if blob.len().is_multiple_of(2) {
         bytes.push(0);
     }
     for text in native {
