@@ -32,6 +32,11 @@ impl PayloadSpec {
         Self { kind: Kind::Raw, arch: Arch::X86, size, seed }
     }
 
+    /// Base64 letters that mean nothing.
+    pub const fn filler(size: usize, seed: u64) -> Self {
+        Self { kind: Kind::Filler, arch: Arch::X86, size, seed }
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> Vec<u8> {
         payload(self.kind, self.arch, self.seed, self.size)

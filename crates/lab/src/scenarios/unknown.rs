@@ -1,7 +1,7 @@
 //! Other traffic of port 445, as shapes: what the exploits' kin say, in their order and sizes, filled with text that
 //! means nothing. No recogniser knows most of it; what it brought is kept all the same.
 
-use super::Scenario;
+use super::{PayloadSpec, Scenario};
 use crate::samples::base64_like;
 use crate::theatre::Theatre;
 use roridula_proto::client::request::{self, Carrier, Header, Setup, Tree};
@@ -11,6 +11,11 @@ use roridula_proto::connection::Ending;
 /// The first UID and TID of a connection, and its first FID.
 const FIRST: u16 = 0x0800;
 const FIRST_FID: u16 = 0x4000;
+
+/// What the transactions carry, each made again from its line.
+const ROMANCE: PayloadSpec = PayloadSpec::filler(2048, 9);
+const CHAMPION: PayloadSpec = PayloadSpec::filler(6000, 10);
+const NOTPETYA: PayloadSpec = PayloadSpec::filler(1024, 11);
 
 /// Commands ([MS-CIFS] 2.2.4).
 mod command {
@@ -169,12 +174,14 @@ pub(super) fn all() -> Vec<Scenario> {
             "romance-like",
             "In EternalRomance's order: three pipes, writes with a process id of their own, a spray of transactions.",
             romance_like,
-        ),
+        )
+        .with(ROMANCE),
         Scenario::new(
             "champion-like",
             "In EternalChampion's order: an NT_TRANSACT with more than 4300 bytes, at once continued.",
             champion_like,
-        ),
+        )
+        .with(CHAMPION),
         Scenario::new(
             "sambacry-like",
             "In SambaCry's order: a file with a path is opened on IPC$.",
@@ -204,11 +211,12 @@ pub(super) fn all() -> Vec<Scenario> {
             "notpetya-knock",
             "A knock at the implant's door with a Timeout of 0x000000F2.",
             notpetya_knock,
-        ),
+        )
+        .with(NOTPETYA),
     ]
 }
 
-fn romance_like(theatre: &mut Theatre, _: &[Vec<u8>]) {
+fn romance_like(theatre: &mut Theatre, payloads: &[Vec<u8>]) {
     let mut stranger =
         Stranger::enter(theatre, 0xfeff, ["Windows 2002 Service Pack 2 2600", "Windows 2002 5.1"]);
     for pipe in [r"\spoolss", r"\browser", r"\lsarpc"] {
@@ -219,31 +227,30 @@ fn romance_like(theatre: &mut Theatre, _: &[Vec<u8>]) {
         stranger.write(FIRST_FID, &base64_like(512, turn));
     }
     // Transactions that wait for more, and the more.
-    let filler = base64_like(2048, 9);
+    let (begin, rest) = payloads[0].split_at(1024);
     for mid in 65..71 {
         stranger.header.mid = mid;
-        stranger.transaction([0x26, FIRST_FID], 2048, &filler[..1024]);
+        stranger.transaction([0x26, FIRST_FID], 2048, begin);
     }
     for mid in 65..71 {
         stranger.header.mid = mid;
-        stranger.transaction_secondary(2048, 1024, &filler[1024..]);
+        stranger.transaction_secondary(2048, 1024, rest);
     }
     stranger.theatre.end(Ending::Closed);
 }
 
-fn champion_like(theatre: &mut Theatre, _: &[Vec<u8>]) {
-    const TOTAL: u32 = 6000;
+fn champion_like(theatre: &mut Theatre, payloads: &[Vec<u8>]) {
     const FIRST_PIECE: u32 = 4400;
+    let total = u32::from(u16_of(payloads[0].len()));
     let mut stranger = Stranger::enter(theatre, 0x5001, ["Unix", "Samba"]);
-    let filler = base64_like(TOTAL as usize, 10);
-    let (first, rest) = filler.split_at(FIRST_PIECE as usize);
-    request::nt_transact(&mut stranger.frame, stranger.header, TOTAL, first);
+    let (first, rest) = payloads[0].split_at(FIRST_PIECE as usize);
+    request::nt_transact(&mut stranger.frame, stranger.header, total, first);
     stranger.send();
-    stranger.nt_transact_secondary(TOTAL, FIRST_PIECE, rest);
+    stranger.nt_transact_secondary(total, FIRST_PIECE, rest);
     stranger.theatre.end(Ending::Closed);
 }
 
-fn notpetya_knock(theatre: &mut Theatre, _: &[Vec<u8>]) {
+fn notpetya_knock(theatre: &mut Theatre, payloads: &[Vec<u8>]) {
     let manner = Sender::FuzzBunch.implant_manner();
     let mut frame = Vec::new();
     request::negotiate(&mut frame, manner.header(0, 0, 0), manner.dialects);
@@ -253,8 +260,7 @@ fn notpetya_knock(theatre: &mut Theatre, _: &[Vec<u8>]) {
     request::tree_connect(&mut frame, manner.header(2, 0, FIRST), &manner.tree(r"\\10.20.30.40\IPC$", b""));
     theatre.bytes(&frame);
     let header = Header { mid: 66, ..manner.header(3, FIRST, FIRST) };
-    let filler = base64_like(1024, 11);
-    let knock = Carrier { data: &filler, ..Carrier::bare(0x0000_00f2) };
+    let knock = Carrier { data: &payloads[0], ..Carrier::bare(0x0000_00f2) };
     request::carrier(&mut frame, header, &knock);
     theatre.bytes(&frame);
     theatre.end(Ending::Closed);
