@@ -121,8 +121,8 @@ fn single(attack: &Attack, report: &mut Report, purpose: &'static str, goal: Goa
     Ok(())
 }
 
-/// A: check. B1: ping. B2: ping again. B3: ping and upload. A patched or refusing host still gets the ping. Where
-/// B1 finds no implant, the exploit follows, and a ping again, up to five times.
+/// A: check. B1: ping. B2: ping again. B3: ping and upload. A patched or refusing host still gets the ping.
+/// Where B1 finds no implant, the exploit follows, and a ping again, up to five times.
 fn wannacry(attack: &Attack, report: &mut Report) -> anyhow::Result<()> {
     single(attack, report, "check", Goal::Check)?;
     if is_vulnerable(report) {
@@ -151,8 +151,8 @@ fn is_vulnerable(report: &Report) -> bool {
     report.connections.last().is_some_and(|last| last.outcome.starts_with("vulnerable"))
 }
 
-/// Check, ping, exploit, ping, ping and upload. It reaches its aim where each is answered by a host that has no
-/// implant before the exploit and one afterwards; the notes say where it was not.
+/// Check, ping, exploit, ping, ping and upload. It reaches its aim where each is answered by a host that has
+/// no implant before the exploit and one afterwards; the notes say where it was not.
 fn eternalblue(attack: &Attack, report: &mut Report) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     single(attack, report, "check", Goal::Check)?;

@@ -12,8 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 /// Which attack is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
-    /// The worm: MS17-010 check, two pings, ping and upload, on four connections; where no implant answers, up to
-    /// five rounds of EternalBlue's look-alike before.
+    /// The worm: MS17-010 check, two pings, ping and upload, on four connections; where no implant answers,
+    /// up to five rounds of EternalBlue's look-alike before.
     Wannacry,
     /// Check, ping, EternalBlue's look-alike, ping, upload, as the tool of --shape does it.
     Eternalblue,
@@ -97,8 +97,8 @@ pub struct Attack {
     pub announce_later: Option<u32>,
     /// Stop after so many payload bytes, in the middle of a frame if need be, and close.
     pub drop_at: Option<u64>,
-    /// Stop after so many bytes of the exploit's main connection, or of the one connection that the kind makes,
-    /// in the middle of a frame if need be, and close.
+    /// Stop after so many bytes of the exploit's main connection, or of the one connection that the kind
+    /// makes, in the middle of a frame if need be, and close.
     pub cut_at: Option<u64>,
     /// Uploads on one connection.
     pub uploads: usize,

@@ -1,5 +1,5 @@
-//! Other traffic of port 445, as shapes: what the exploits' kin say, in their order and sizes, filled with text that
-//! means nothing. No recogniser knows most of it; what it brought is kept all the same.
+//! Other traffic of port 445, as shapes: what the exploits' kin say, in their order and sizes, filled with
+//! text that means nothing. No recogniser knows most of it; what it brought is kept all the same.
 
 use super::{PayloadSpec, Scenario};
 use crate::samples::base64_like;
@@ -72,8 +72,8 @@ impl<'t> Stranger<'t> {
     fn open(&mut self, name: &str) {
         let mut words = vec![0xff, 0, 0, 0, 0];
         words.extend_from_slice(&u16_of(2 * name.len()).to_le_bytes());
-        // Flags, RootDirectoryFID, DesiredAccess, AllocationSize in two halves, ExtFileAttributes, ShareAccess,
-        // CreateDisposition, CreateOptions, ImpersonationLevel.
+        // Flags, RootDirectoryFID, DesiredAccess, AllocationSize in two halves, ExtFileAttributes,
+        // ShareAccess, CreateDisposition, CreateOptions, ImpersonationLevel.
         for value in [0x16_u32, 0, 0x0002_019f, 0, 0, 0, 3, 1, 0x40, 2] {
             words.extend_from_slice(&value.to_le_bytes());
         }
@@ -92,7 +92,8 @@ impl<'t> Stranger<'t> {
         self.say(command::WRITE_ANDX, &words.0, &bytes);
     }
 
-    /// TRANSACTION ([MS-CIFS] 2.2.4.33) of these setup words that announces `total` bytes of data and brings these.
+    /// TRANSACTION ([MS-CIFS] 2.2.4.33) of these setup words that announces `total` bytes of data and brings
+    /// these.
     fn transaction(&mut self, setup: [u16; 2], total: u16, data: &[u8]) {
         // Header, word count, 16 words, byte count, the name in ASCII with its end.
         const DATA_AT: u16 = 32 + 1 + 32 + 2 + 7;
@@ -172,7 +173,7 @@ pub(super) fn all() -> Vec<Scenario> {
     vec![
         Scenario::new(
             "romance-like",
-            "In EternalRomance's order: three pipes, writes with a process id of their own, a spray of transactions.",
+            "In EternalRomance's order: three pipes, writes with an odd process id, a spray of transactions.",
             romance_like,
         )
         .with(ROMANCE),

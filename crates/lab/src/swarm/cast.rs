@@ -95,8 +95,8 @@ fn first_act(target: SocketAddr, chance: &mut Chance) -> Act {
     Act::Attack(Box::new(attack))
 }
 
-/// For one address in eight, a second attacker: one whose connections cannot be taken for the first one's, and who
-/// does not take the implant away from it.
+/// For one in eight of the addresses where that can be, a second attacker: one whose connections cannot be
+/// taken for the first one's, and who does not take the implant away from it.
 fn partner_of(act: &Act, target: SocketAddr, chance: &mut Chance) -> Option<Act> {
     let Act::Attack(first) = act else { return None };
     let kind = match (first.kind, first.shape) {

@@ -1,20 +1,23 @@
 //! What a swarm did, attacker by attacker: what the honeypot has to tell of it.
 //!
-//! The ledger is written as JSON lines, one for each expected incident. It is read off what each attacker sent and
-//! was answered, never off what the honeypot told.
+//! The ledger is written as JSON lines, one for each expected incident. It is read off what each attacker
+//! sent and was answered, never off what the honeypot told.
 //!
-//! - `source`: the attacker's address. `shared`: whether another attacker came from it at the same time, with a
-//!   line of its own; the two are of tools that can be told apart.
-//! - `tool`: `wannacry`, `fuzzbunch`, `metasploit` (any of its modules), `checker` (all public checkers, Countercept's
-//!   removal script among them), `smbclient`; empty for who only connects, or sends no message to its end.
+//! - `source`: the attacker's address. `shared`: whether another attacker came from it at the same time, with
+//!   a line of its own; the two are of tools that can be told apart.
+//! - `tool`: `wannacry`, `fuzzbunch`, `metasploit` (any of its modules), `checker` (all public checkers,
+//!   Countercept's removal script among them), `smbclient`; empty for who only connects, or sends no message
+//!   to its end.
 //! - `connections`: TCP connections, those that said nothing among them.
-//! - `stages`, in this order: `connect`, `logon` (a session setup was sent whole), `probe` (the check for MS17-010
-//!   was), `ping` (a ping was), `exploit` (begun: its NT_TRANSACT was answered), `upload` (a payload byte was sent),
-//!   `capture` (hence a sample, whole or in part), `kill` (a removal was sent).
+//! - `stages`, in this order: `connect`, `logon` (a session setup was sent whole), `probe` (the check for
+//!   MS17-010 was), `ping` (a ping was), `exploit` (begun: its NT_TRANSACT was answered), `upload` (a payload
+//!   byte was sent), `capture` (hence a sample, whole or in part), `kill` (a removal was sent).
 //! - `exploit_completed`: whether an exploit was answered to the end of its transaction.
-//! - `outcome`: `killed` (the last thing done to a present implant was its removal), else `captured` (an upload is
-//!   whole), else `uploaded`, else `exploited` (completed), else `probed` (check or ping), else `connected`.
-//! - `uploads`: each upload's bytes as sent, of those that brought any: SHA-256, size, whether that is all of it.
+//! - `outcome`: `killed` (the last thing done to a present implant was its removal), else `captured` (an
+//!   upload is whole), else `uploaded`, else `exploited` (completed), else `probed` (check or ping), else
+//!   `connected`.
+//! - `uploads`: each upload's bytes as sent, of those that brought any: SHA-256, size, whether that is all of
+//!   it.
 
 use crate::attack::report::Report;
 use crate::attack::{Attack, Kind};

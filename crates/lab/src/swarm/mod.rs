@@ -92,7 +92,8 @@ fn act(attacker: &Attacker, target: SocketAddr) -> anyhow::Result<Line> {
     }
 }
 
-/// A swarm's attackers meet a clean, an implanted or an exploited host alike; but whatever it is, it is a Windows.
+/// A swarm's attackers meet a clean, an implanted or an exploited host alike; but whatever it is, it is a
+/// Windows.
 fn check(report: &Report) -> anyhow::Result<()> {
     for connection in &report.connections {
         let of = || format!("{} from {}: {}", connection.purpose, connection.from, connection.outcome);
