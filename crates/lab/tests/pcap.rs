@@ -128,7 +128,7 @@ fn messages(stream: &[u8]) -> Vec<&[u8]> {
 
 /// The commands of a message, and what each of those that can be followed by another says of that.
 fn commands(message: &[u8]) -> Vec<u8> {
-    const ANDX: [u8; 9] = [0x24, 0x2d, 0x2e, 0x2f, 0x73, 0x74, 0x75, 0xa2, 0x26];
+    const ANDX: [u8; 8] = [0x24, 0x2d, 0x2e, 0x2f, 0x73, 0x74, 0x75, 0xa2];
     let mut found = vec![message[4]];
     let mut words = 32;
     while let Some(&[count, next, _, low, high]) = message.get(words..words + 5)

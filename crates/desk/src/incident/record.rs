@@ -166,8 +166,11 @@ impl Record {
             () if facts.last_act.is_some_and(|(_, removal)| removal) => Outcome::Killed,
             () if facts.has_whole_upload() => Outcome::Captured,
             () if reached(Stage::Upload) || reached(Stage::Capture) => Outcome::Uploaded,
-            () if reached(Stage::Exploit) => Outcome::Exploited,
-            () if reached(Stage::Probe) || reached(Stage::Ping) || reached(Stage::Kill) => Outcome::Probed,
+            () if facts.completed > 0 => Outcome::Exploited,
+            // An exploit that was cut off, or that a patched host refused, has tried and not done it.
+            () if [Stage::Probe, Stage::Ping, Stage::Exploit, Stage::Kill].into_iter().any(reached) => {
+                Outcome::Probed
+            }
             () => Outcome::Connected,
         }
     }

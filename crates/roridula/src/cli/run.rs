@@ -217,7 +217,7 @@ fn banner(settings: &Settings, data: &Path, plan: &Plan, sensor: &Sensor) -> Res
     if implant.policy == Policy::AfterExploit {
         writeln!(
             out,
-            "  note     no exploit is recognised to its end yet: with after-exploit nobody is answered"
+            "  note     a clean host to everybody until an exploit of his runs to its end (implant.policy)"
         )?;
     }
     let option = format!("--data {}", data.display());
