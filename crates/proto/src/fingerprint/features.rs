@@ -15,6 +15,8 @@ use std::fmt::Write as _;
 
 /// Bytes of all features together.
 const TEXT_BYTES_MAX: usize = 2048;
+/// Bytes that the features of a negotiate with one dialect take.
+const NEGOTIATE_BYTES: usize = 112;
 /// Bytes of one text (a dialect, a native OS, a path) among them.
 const WORD_BYTES_MAX: usize = 64;
 /// Dialects that are listed.
@@ -63,15 +65,25 @@ pub(super) struct Features {
 impl Features {
     /// Writes one down.
     pub(super) fn put(&mut self, key: &str, value: &str) {
-        if self.text.len().saturating_add(key.len()).saturating_add(value.len()) > TEXT_BYTES_MAX {
-            return;
+        if self.begin(key) {
+            self.text.push_str(value);
         }
-        if !self.text.is_empty() {
+    }
+
+    /// Begins one; `false` where there is no room for more. Every value is bounded.
+    fn begin(&mut self, key: &str) -> bool {
+        if self.text.len() > TEXT_BYTES_MAX {
+            return false;
+        }
+        if self.text.is_empty() {
+            // What a negotiate says: every visitor who speaks comes so far, and many no further.
+            self.text.reserve_exact(NEGOTIATE_BYTES);
+        } else {
             self.text.push_str("; ");
         }
         self.text.push_str(key);
         self.text.push('=');
-        self.text.push_str(value);
+        true
     }
 
     pub(super) fn into_text(self) -> String {
@@ -111,12 +123,25 @@ impl Features {
     }
 
     fn hex16(&mut self, key: &str, value: u16) {
-        self.put(key, &format!("{value:04x}"));
+        self.hex(key, value.into(), 4);
+    }
+
+    /// A number in so many hexadecimal digits. Every visitor comes through here: no formatter.
+    fn hex(&mut self, key: &str, value: u32, digits: u32) {
+        if !self.begin(key) {
+            return;
+        }
+        for place in (0..digits).rev() {
+            let digit = value.checked_shr(place.saturating_mul(4)).unwrap_or(0) & 15;
+            self.text.push(char::from_digit(digit, 16).unwrap_or('0'));
+        }
     }
 
     /// Text that the visitor wrote; what would end a feature or drive a terminal is escaped.
     fn word(&mut self, key: &str, text: &Text) {
-        self.put(key, &word(text));
+        if self.begin(key) {
+            push_word(&mut self.text, text);
+        }
     }
 
     fn pid(&mut self, key: &str, pid: u16) {
@@ -130,22 +155,22 @@ impl Features {
 
     fn timeout(&mut self, key: &str, timeout: u32) {
         if KNOWN_TIMEOUTS.contains(&timeout) {
-            self.put(key, &format!("{timeout:08x}"));
+            self.hex(key, timeout, 8);
         } else {
             self.put(key, "own");
         }
     }
 
     fn negotiate(&mut self, header: &Header, block: &Block<'_>) {
-        let mut list = String::new();
-        for name in negotiate::dialects(block).take(DIALECTS_MAX) {
-            if !list.is_empty() {
-                list.push('|');
+        if self.begin("dialects") {
+            for (place, name) in (0u32..).zip(negotiate::dialects(block).take(DIALECTS_MAX)) {
+                if place > 0 {
+                    self.text.push('|');
+                }
+                push_word(&mut self.text, &Text::from_oem(name, WORD_BYTES_MAX));
             }
-            list.push_str(&word(&Text::from_oem(name, WORD_BYTES_MAX)));
         }
-        self.put("dialects", &list);
-        self.put("flags", &format!("{:02x}", header.flags));
+        self.hex("flags", header.flags.into(), 2);
         self.hex16("negotiate.flags2", header.flags2);
         self.pid("negotiate.pid", header.pid);
         self.mid("negotiate.mid", header.mid);
@@ -172,7 +197,7 @@ impl Features {
         let Ok(request) = session_setup::Request::parse(block, header.is_unicode(), WORD_BYTES_MAX) else {
             return;
         };
-        self.put("setup.caps", &format!("{:08x}", request.capabilities));
+        self.hex("setup.caps", request.capabilities, 8);
         match &request.logon {
             Logon::Legacy { oem, unicode, account, domain } => {
                 self.put("setup.account", if account.0.is_empty() { "none" } else { "given" });
@@ -201,7 +226,7 @@ impl Features {
         if let Some(Ok(ntlmssp::Message::Negotiate { flags })) =
             token.map(|token| ntlmssp::parse(token, WORD_BYTES_MAX))
         {
-            self.put("ntlmssp.flags", &format!("{flags:08x}"));
+            self.hex("ntlmssp.flags", flags, 8);
         }
     }
 
@@ -319,6 +344,11 @@ impl Part {
     }
 }
 
-fn word(text: &Text) -> String {
-    text.to_string().replace(';', "\\u{3b}").replace('|', "\\u{7c}")
+/// Appends a visitor's text; what would end a feature or a dialect in a list, or drive a terminal, is escaped.
+fn push_word(out: &mut String, text: &Text) {
+    if text.0.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b';' && byte != b'|') {
+        out.push_str(&text.0);
+    } else {
+        out.push_str(&text.to_string().replace(';', "\\u{3b}").replace('|', "\\u{7c}"));
+    }
 }
