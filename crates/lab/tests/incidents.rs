@@ -67,7 +67,7 @@ fn incidents(honeypot: &Honeypot) -> Vec<Value> {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// The incidents, once every connection has ended and every upload is sealed.
+/// The incidents, once every connection has ended and every upload is sealed and looked into.
 fn settled(honeypot: &Honeypot, ledger: &[Line]) -> Vec<Value> {
     let connections: u64 = ledger.iter().map(|line| line.connections).sum();
     let uploads: usize = ledger.iter().map(|line| line.uploads.len()).sum();
@@ -80,7 +80,13 @@ fn settled(honeypot: &Honeypot, ledger: &[Line]) -> Vec<Value> {
             .flat_map(|incident| incident["samples"].as_array().cloned().unwrap_or_default())
             .filter_map(|sample| sample["captures"].as_u64())
             .sum();
-        if counted == connections && captures >= uploads as u64 {
+        // Triage comes after the capture, and is part of the story.
+        let triaged = found.iter().all(|incident| {
+            ["samples", "buffers"].iter().all(|kind| {
+                incident[kind].as_array().is_some_and(|list| list.iter().all(|one| one["triaged"] == true))
+            })
+        });
+        if counted == connections && captures >= uploads as u64 && triaged {
             return found;
         }
         let far = format!("{counted} of {connections} connections, {captures} of {uploads} uploads");

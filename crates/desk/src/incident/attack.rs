@@ -99,7 +99,8 @@ pub(super) fn observed(record: &Record) -> Vec<Technique> {
         let stage = if reached(Stage::Ping) { Stage::Ping } else { Stage::Kill };
         add("T1205", "signalled to the implant in a field that Windows ignores".to_owned(), Some(stage));
     }
-    if reached(Stage::Exploit) {
+    // Frames that hold memory are no exploit yet, and anybody may send one.
+    if facts.begun > 0 || facts.completed > 0 {
         let grounds = if near { "exploited from a private address" } else { "exploited from the internet" };
         add(if near { "T1210" } else { "T1190" }, grounds.to_owned(), Some(Stage::Exploit));
     }

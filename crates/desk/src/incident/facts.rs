@@ -34,6 +34,10 @@ pub(super) struct Facts {
     /// Exploits by name, and how often one ran to its end.
     pub(super) exploits: BTreeSet<String>,
     pub(super) completed: u64,
+    /// Steps of an exploit itself: not what only makes room for one.
+    pub(super) begun: u64,
+    /// Removals that a present implant obeyed.
+    pub(super) removed: u64,
     /// Whether an upload was XORed with a key that makes sense.
     pub(super) encoded: bool,
     /// The largest total that an upload announced.
@@ -100,8 +104,9 @@ impl Facts {
                     Verdict::Patched => self.patched += 1,
                 }
             }
-            Event::ExploitStep { exploit, stream_at, .. } => {
+            Event::ExploitStep { exploit, step, stream_at, .. } => {
                 self.tally(at, Stage::Exploit, *stream_at);
+                self.begun += u64::from(!makes_room(step));
                 self.add_exploit(exploit);
             }
             Event::ExploitCompleted { exploit, answer, stream_at, .. } => {
@@ -138,6 +143,7 @@ impl Facts {
             Event::ImplantKill { answer, stream_at, .. } => {
                 self.tally(at, Stage::Kill, *stream_at);
                 if *answer == Answer::Present {
+                    self.removed += 1;
                     self.act(at.seq, true);
                 }
             }
@@ -191,6 +197,8 @@ impl Facts {
         }
         other.exploits.iter().for_each(|exploit| self.add_exploit(exploit));
         self.completed += other.completed;
+        self.begun += other.begun;
+        self.removed += other.removed;
         self.encoded |= other.encoded;
         self.announced = self.announced.max(other.announced);
         self.disk_shares += other.disk_shares;
@@ -263,6 +271,12 @@ impl Facts {
             self.samples_more += sample.captures;
         }
     }
+}
+
+/// Whether a step only prepares memory for an exploit, on a connection beside the exploit's own (the words of
+/// EternalBlue's recogniser).
+pub(super) fn makes_room(step: &str) -> bool {
+    matches!(step, "groom" | "hole")
 }
 
 /// Whether a tree connect's path names anything but the pipes' share.

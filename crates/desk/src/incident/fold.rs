@@ -131,13 +131,17 @@ impl Fold {
     fn close(&mut self, db: &Database, connection: u64) -> Result<(), IncidentError> {
         let Some(visit) = self.visits.get(&connection) else { return Ok(()) };
         if visit.is_companion() {
+            // Of the exploits that had begun before it, the one with the fewest beside it; of those, the latest.
             let beside = self.exploiting.get(&visit.source);
-            // The latest exploit that had begun before it.
-            let host = beside.and_then(|open| open.range(..connection).next_back().copied());
+            let hosts: Vec<u64> =
+                beside.map(|open| open.range(..connection).copied().collect()).unwrap_or_default();
+            let has = |host: &u64| self.visits.get(host).map_or(usize::MAX, |host| host.companions.len());
+            let host = hosts.iter().rev().copied().min_by_key(has);
             if let Some(host) = host.and_then(|host| self.visits.get_mut(&host))
                 && host.companions.len() < COMPANIONS_MAX
             {
                 host.companions.push(connection);
+                host.guessed += u64::from(hosts.len() > 1);
                 self.changed.visits.insert(host.connection);
                 return Ok(());
             }
@@ -149,8 +153,12 @@ impl Fold {
     /// The connection joins an incident, and those that waited for it do with it.
     fn settle(&mut self, db: &Database, mut visit: Visit) -> Result<(), IncidentError> {
         let companions = std::mem::take(&mut visit.companions);
+        let guessed = visit.guessed;
         let n = self.choose(db, &visit)?;
         self.join(db, n, visit)?;
+        if let Some(record) = self.record(db, n)? {
+            record.guesses += guessed;
+        }
         for companion in companions {
             if let Some(visit) = self.take(companion) {
                 self.join(db, n, visit)?;

@@ -5,6 +5,7 @@ use super::record::Record;
 use super::stage::{Role, Stage};
 use super::tool;
 use roridula_proto::event::{Text, UploadState};
+use roridula_proto::time::WallClock;
 
 /// The sentence: who, from where, and what it did in order.
 pub(super) fn of(record: &Record) -> String {
@@ -15,79 +16,108 @@ pub(super) fn of(record: &Record) -> String {
     };
     let mut did = Vec::new();
     probe(record, &mut did);
-    first_ping(record, &mut did);
+    pings(record, &mut did);
     exploit(record, &mut did);
     upload(record, &mut did);
-    if let Some((_, true)) = record.facts.last_act {
-        did.push("removed the implant".to_owned());
-    } else if record.facts.count(Stage::Kill) > 0 {
-        did.push("asked for the implant's removal".to_owned());
-    }
+    kill(record, &mut did);
+    // In the order in which it happened; what is of one moment, in the order of the kill chain.
+    did.sort_by_key(|(time, _)| *time);
+    let mut did: Vec<String> = did.into_iter().map(|(_, what)| what).collect();
     if did.is_empty() {
         did.push(idle(record));
     }
     format!("{} from {} {}", Text(who), record.source, did.join(", "))
 }
 
-fn probe(record: &Record, did: &mut Vec<String>) {
+/// What was done, and when first.
+type Did = Vec<(WallClock, String)>;
+
+/// When a stage was reached first.
+fn first(record: &Record, stage: Stage) -> Option<WallClock> {
+    record.facts.stages.get(&stage).filter(|tally| tally.count > 0).map(|tally| tally.first)
+}
+
+fn probe(record: &Record, did: &mut Did) {
+    let Some(at) = first(record, Stage::Probe) else { return };
+    let what = match (record.facts.vulnerable, record.facts.patched) {
+        (_, 0) => "checked for MS17-010",
+        (0, _) => "checked for MS17-010 and was told that it is patched",
+        (..) => "checked for MS17-010 and was told both",
+    };
+    did.push((at, what.to_owned()));
+}
+
+/// The first ping, and the last one where an exploit or a removal came between.
+fn pings(record: &Record, did: &mut Did) {
     let facts = &record.facts;
-    match (facts.vulnerable, facts.patched) {
-        (0, 0) => {}
-        (_, 0) => did.push("checked for MS17-010".to_owned()),
-        (0, _) => did.push("checked for MS17-010 and was told that it is patched".to_owned()),
-        (..) => did.push("checked for MS17-010 and was told both".to_owned()),
+    let acted = [Stage::Exploit, Stage::Kill].map(|stage| first(record, stage));
+    let is_after = |at: WallClock| acted.into_iter().flatten().any(|acted| at > acted);
+    let (Some((at, present)), Some((last, still))) = (facts.first_ping, facts.last_ping) else { return };
+    if !is_after(at) {
+        did.push((at, if present { "found the implant" } else { "found no implant" }.to_owned()));
+    }
+    if is_after(last) {
+        let what = if still { "was answered as implanted" } else { "was answered as not implanted" };
+        // The last one decides how it went on, the first one after the exploit when that was.
+        did.push((if is_after(at) { at } else { exploited_or(record, last) }, what.to_owned()));
     }
 }
 
-fn first_ping(record: &Record, did: &mut Vec<String>) {
-    match record.facts.first_ping {
-        Some((_, true)) => did.push("found the implant".to_owned()),
-        Some((_, false)) => did.push("found no implant".to_owned()),
-        None => {}
-    }
+/// The moment right behind the exploit, else `at`.
+fn exploited_or(record: &Record, at: WallClock) -> WallClock {
+    let uploaded = first(record, Stage::Upload).filter(|upload| *upload < at);
+    uploaded.map_or(at, |upload| WallClock(upload.0.saturating_sub(1)))
 }
 
-fn exploit(record: &Record, did: &mut Vec<String>) {
+fn exploit(record: &Record, did: &mut Did) {
     let facts = &record.facts;
-    if facts.count(Stage::Exploit) == 0 {
-        return;
-    }
+    let Some(at) = first(record, Stage::Exploit) else { return };
     let names: Vec<String> = facts.exploits.iter().map(|name| exploit_label(name)).collect();
-    let connections = [Role::Exploit, Role::Groom, Role::Hole].map(|role| record.role(role)).iter().sum();
-    let times = record.role(Role::Exploit);
+    let names = names.join(" and ");
+    let connections: u64 =
+        [Role::Exploit, Role::Groom, Role::Hole].map(|role| record.role(role)).iter().sum();
+    let over = match connections {
+        0 => String::new(),
+        count => format!(" over {}", counted(count, "connection")),
+    };
+    let times = record.role(Role::Exploit).max(facts.completed);
     let often = if times > 1 { format!(" {times} times") } else { String::new() };
-    did.push(format!("ran {}{often} over {}", names.join(" and "), counted(connections, "connection")));
-    let exploited = facts.stages.get(&Stage::Exploit).map(|tally| tally.first);
-    match (facts.first_ping, facts.last_ping) {
-        (Some((_, false)), Some((_, true))) => did.push("was answered as implanted".to_owned()),
-        (_, Some((at, false))) if Some(at) > exploited => {
-            did.push("was answered as not implanted".to_owned());
-        }
-        _ => {}
-    }
+    did.push((
+        at,
+        match (facts.completed, facts.begun) {
+            (0, 0) => format!("made room for {names}{over}"),
+            (0, _) => format!("began {names}{often}{over} and did not finish it"),
+            _ => format!("ran {names}{often}{over}"),
+        },
+    ));
 }
 
-fn upload(record: &Record, did: &mut Vec<String>) {
+fn kill(record: &Record, did: &mut Did) {
+    let Some(at) = first(record, Stage::Kill) else { return };
+    let what =
+        if record.facts.removed > 0 { "removed the implant" } else { "asked for the implant's removal" };
+    did.push((at, what.to_owned()));
+}
+
+fn upload(record: &Record, did: &mut Did) {
     let facts = &record.facts;
-    if facts.count(Stage::Upload) == 0 {
-        return;
-    }
+    let Some(at) = first(record, Stage::Upload) else { return };
     let best = |sample: &&Caught| (sample.state == UploadState::Complete, sample.size);
     match facts.payloads().max_by_key(best) {
         Some(sample) => {
             let again = if sample.first_seen { "first seen" } else { "seen before" };
             if sample.state == UploadState::Complete {
-                did.push(format!("uploaded {} bytes, captured whole; {again}", thousands(sample.size)));
+                did.push((at, format!("uploaded {} bytes, captured whole; {again}", thousands(sample.size))));
             } else {
                 let of = sample.total.map_or(String::new(), |total| format!(" of {}", thousands(total)));
                 let bytes = thousands(sample.size);
-                did.push(format!("uploaded {bytes}{of} bytes, captured as far as they came; {again}"));
+                did.push((at, format!("uploaded {bytes}{of} bytes, captured as far as they came; {again}")));
             }
         }
         None => {
             let total =
                 facts.announced.map_or(String::new(), |total| format!(" of {} bytes", thousands(total)));
-            did.push(format!("began an upload{total}, of which nothing is kept yet"));
+            did.push((at, format!("began an upload{total}, of which nothing is kept yet")));
         }
     }
 }
@@ -101,6 +131,7 @@ fn idle(record: &Record) -> String {
         () if facts.disk_shares > 0 => "logged on and asked for a share of files".to_owned(),
         () if facts.count(Stage::Logon) > 0 => "logged on and did nothing known".to_owned(),
         () if record.role(Role::Unknown) > 0 => "said what no recogniser knows".to_owned(),
+        () if record.role(Role::Logon) > 0 => "offered dialects and did nothing more".to_owned(),
         () => format!("opened {} and said nothing", counted(record.connections, "connection")),
     }
 }

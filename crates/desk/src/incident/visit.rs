@@ -41,6 +41,9 @@ pub(super) struct Visit {
     pub(super) check_path: Option<CheckPath>,
     /// Connections that have ended and belong to this one's exploit.
     pub(super) companions: Vec<u64>,
+    /// How many of those may as well belong to another one's.
+    #[serde(default)]
+    pub(super) guessed: u64,
     spoke: bool,
     logged_on: bool,
     /// Whether it carries an exploit's own messages.
@@ -94,6 +97,7 @@ impl Visit {
             path: String::new(),
             check_path: None,
             companions: Vec::new(),
+            guessed: 0,
             spoke: false,
             logged_on: false,
             exploits: false,

@@ -231,8 +231,14 @@ fn begins_at(event: &Event) -> Option<u64> {
 fn show(steps: &mut VecDeque<Step>, span: &PayloadSpan, decode: bool) {
     let PayloadSpan { upload, stream_at, len, offset, key, params_at, total } = *span;
     let end = stream_at + u64::from(len);
-    let mut text = format!("upload {upload}: bytes {offset}..{} of {total}", offset + u64::from(len));
-    let noted = if decode {
+    let range = format!("bytes {offset}..{}", offset + u64::from(len));
+    // Only an upload through the implant announces a total; other pieces are kept as they came.
+    let is_upload = params_at.is_some() || total > 0;
+    let mut text = match is_upload {
+        true => format!("upload {upload}: {range} of {total}"),
+        false => format!("kept as a sample (number {upload} of this connection): {range}"),
+    };
+    let noted = if decode && is_upload {
         text += &format!(", DECODED: on the wire they were XORed with {key:#010x}");
         if let Some(at) = params_at {
             xor(steps, at..at + PARAMETERS, key);

@@ -84,7 +84,7 @@ impl Implant {
             }
             Opcode::Kill if reachable => {
                 let (timeout, mid, stream_at) = (request.timeout, request.mid, request.stream_at);
-                ctx.tell(Event::ImplantKill { answer, reason, timeout, mid, stream_at });
+                ctx.tell_decision(Event::ImplantKill { answer, reason, timeout, mid, stream_at });
                 if here {
                     ctx.shared.dormant = true;
                     ctx.output.changes.push(SharedChange::Killed);
@@ -99,7 +99,7 @@ impl Implant {
             Opcode::Unknown(opcode) => {
                 let (timeout, mid, stream_at) = (request.timeout, request.mid, request.stream_at);
                 let size = u64::try_from(request.data.len()).unwrap_or(u64::MAX);
-                ctx.tell(Event::ImplantUnknown { opcode, timeout, mid, size, stream_at });
+                ctx.tell_decision(Event::ImplantUnknown { opcode, timeout, mid, size, stream_at });
                 ctx.keep(Owner::Message, Origin::UnknownBuffer, request.data, request.data_at);
                 Outcome::NotThere
             }
@@ -217,7 +217,7 @@ fn ping(ctx: &mut Context<'_>, request: &Request<'_>, answer: Answer, reason: Re
     let here = answer == Answer::Present;
     let seed = if here { ctx.seed(ctx.shared.generation) } else { 0 };
     let arch = if here { ctx.arch() } else { "" };
-    ctx.tell(Event::ImplantPing {
+    ctx.tell_decision(Event::ImplantPing {
         answer,
         reason,
         timeout: request.timeout,

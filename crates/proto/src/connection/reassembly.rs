@@ -5,6 +5,7 @@
 
 use crate::event::Origin;
 use crate::wire::reader::size;
+use crate::wire::smb1::NT_TRANSACT;
 use crate::wire::smb1::header::Header;
 use crate::wire::smb1::trans::{Piece, Primary, Secondary};
 
@@ -70,11 +71,21 @@ impl Pending {
         self.counted_parameters >= self.total_parameters && self.counted_data >= self.total_data
     }
 
+    /// Counts what is there, whatever a piece declares: a transaction that lies about its pieces is never whole.
     fn add(&mut self, parameters: &Piece<'_>, data: &Piece<'_>) {
         put(&mut self.parameters, parameters);
-        put(&mut self.data, data);
-        self.counted_parameters = self.counted_parameters.saturating_add(parameters.declared);
-        self.counted_data = self.counted_data.saturating_add(data.declared);
+        if self.holds_data() {
+            put(&mut self.data, data);
+        }
+        let here = |piece: &Piece<'_>| u32::try_from(piece.bytes.len()).unwrap_or(u32::MAX);
+        self.counted_parameters = self.counted_parameters.saturating_add(here(parameters));
+        self.counted_data = self.counted_data.saturating_add(here(data));
+    }
+
+    /// Whether anything here reads its data: no NT_TRANSACT is carried out, and the exploit's 64 KiB are kept as a
+    /// sample, not in memory.
+    fn holds_data(&self) -> bool {
+        self.command != NT_TRANSACT
     }
 
     fn bytes(&self) -> usize {
@@ -99,6 +110,7 @@ impl Reassembly {
         if self.pending.len() >= size(transactions_max) {
             return Err(Refusal::Limit("transactions_max", transactions_max));
         }
+        // Also where the data is not held: Windows has no room for such a one either.
         let total = u64::from(primary.total_parameters).saturating_add(u64::from(primary.total_data));
         if total > u64::from(bytes_max) {
             return Err(Refusal::Limit("reassembly_bytes_max", bytes_max));
@@ -135,8 +147,8 @@ impl Reassembly {
         let reach = |buffer: &Vec<u8>, piece: &Piece<'_>| {
             size(piece.displacement).saturating_add(piece.bytes.len()).saturating_sub(buffer.capacity())
         };
-        let growth = reach(&pending.parameters, &secondary.parameters)
-            .saturating_add(reach(&pending.data, &secondary.data));
+        let data = if pending.holds_data() { reach(&pending.data, &secondary.data) } else { 0 };
+        let growth = reach(&pending.parameters, &secondary.parameters).saturating_add(data);
         if used.saturating_add(growth) > size(bytes_max) {
             return Err(Refusal::Limit("reassembly_bytes_max", bytes_max));
         }

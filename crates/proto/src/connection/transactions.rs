@@ -339,7 +339,7 @@ fn transaction(ctx: &mut Context<'_>, opens: &Table<Open>, frame: &Frame<'_>, wh
             let patched =
                 (ctx.decoy.ms17_010 == Ms17010::Patched).then_some(ctx.decoy.persona.patched_peek_status);
             let (event, status) = ms17_010::probe(patched.map(Status), frame.header, frame.stream_at);
-            ctx.tell(event);
+            ctx.tell_decision(event);
             plain(TRANSACTION, status)
         }
         (Some(trans::TRANSACT_NMPIPE), Some(open)) => Answer::Full {

@@ -62,7 +62,7 @@ impl Context<'_> {
         for finding in self.watch.recognisers.see(sight) {
             carries |= finding.carries;
             let exploit = finding.exploit.to_owned();
-            self.tell(Event::ExploitStep {
+            self.tell_decision(Event::ExploitStep {
                 exploit: exploit.clone(),
                 step: finding.step.to_owned(),
                 grounds: finding.grounds,
@@ -74,7 +74,7 @@ impl Context<'_> {
                 (self.shared.exploited, self.shared.dormant) = (true, false);
                 self.output.changes.push(SharedChange::Exploited);
                 let (answer, reason) = implant::decide(self);
-                self.tell_always(Event::ExploitCompleted { exploit, answer, reason, stream_at });
+                self.tell_decision(Event::ExploitCompleted { exploit, answer, reason, stream_at });
             }
         }
         carries

@@ -30,15 +30,16 @@ explains.
 
 Examples:
   roridula unknown                              the shapes, the most frequent first
+  roridula unknown --strangers                  without known clients that did nothing known
   roridula unknown --shape '72 73 75 a2 2f'     the connections of one
   roridula replay --all --unknown               after an update: is any of it known now?")]
 pub(crate) struct UnknownArgs {
     /// Only this shape, with its features and connections
     #[arg(long, value_name = "SHAPE")]
     shape: Option<String>,
-    /// Also what a known tool sent
+    /// Leave out what a known tool sent
     #[arg(long)]
-    tools: bool,
+    strangers: bool,
     /// How many shapes
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
@@ -82,7 +83,7 @@ pub(crate) fn run(args: &UnknownArgs, data: &Path) -> Result<(), Failure> {
     }
     let mut out = out::stdout();
     if groups.is_empty() {
-        writeln!(out, "Nothing unknown: every connection was recognised, or none brought a byte.")?;
+        writeln!(out, "Nothing like that: every such connection was recognised, or brought no byte.")?;
         return Ok(out.flush()?);
     }
     match &args.shape {
@@ -143,7 +144,7 @@ fn collect(reader: &Reader, args: &UnknownArgs) -> Result<BTreeMap<String, Group
                 continue;
             };
             let wanted = recognised.is_empty()
-                && (args.tools || args.shape.is_some() || tools.is_empty())
+                && (!args.strangers || tools.is_empty())
                 && args.shape.as_ref().is_none_or(|wanted| wanted == shape);
             if !wanted {
                 continue;

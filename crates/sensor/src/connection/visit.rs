@@ -35,8 +35,9 @@ pub(super) struct Visit {
     shared_version: u64,
     uploads: Vec<(u32, Arc<Upload>)>,
     bytes: (u64, u64),
-    /// Bytes kept besides the transcript.
+    /// Bytes kept besides the transcript, and whether that is all that is kept.
     rest: u64,
+    rest_limit: bool,
     told_progress: Option<Instant>,
     /// It takes no replies any more; it is only read.
     deaf: bool,
@@ -79,6 +80,7 @@ impl Visit {
             uploads: Vec::new(),
             bytes: (0, 0),
             rest: 0,
+            rest_limit: false,
             told_progress: None,
             deaf: false,
             over: false,
@@ -199,7 +201,10 @@ impl Visit {
             })
         }));
         match recorded {
-            Ok(rest) => self.keep_rest(rest),
+            Ok(rest) => {
+                self.keep_rest(rest);
+                self.tell_rest_limit(now, output);
+            }
             Err(_) => {
                 self.recorder = None;
                 self.desk.faults.fetch_add(1, Ordering::Relaxed);
@@ -263,6 +268,15 @@ impl Visit {
         }
         push(&self.uploads, REST_UPLOAD, offset, Some(&bytes), false);
         self.rest = offset + bytes.len() as u64;
+    }
+
+    /// Tells, once, that not even the rest is kept any more.
+    fn tell_rest_limit(&mut self, now: Timestamp, output: &mut Output) {
+        let met = self.recorder.as_ref().is_some_and(Recorder::is_truncated);
+        if met && !std::mem::replace(&mut self.rest_limit, true) {
+            let value = self.desk.decoy.limits.rest_bytes_max;
+            output.events.push((now, Event::LimitReached { limit: "rest_bytes_max".to_owned(), value }));
+        }
     }
 
     fn end_rest(&mut self) {

@@ -94,13 +94,22 @@ fn one(
             named.push(id);
         }
     }
-    match (outcome.same_events, outcome.same_replies) {
+    match (outcome.same_events.map(|same| same || only_the_end(&outcome)), outcome.same_replies) {
         (Some(true), Some(true) | None) => tally.same += 1,
         (Some(false), _) => tally.other_events += 1,
         (_, Some(false)) => tally.other_replies += 1,
         (None, _) => tally.left_out += 1,
     }
     Ok(Some(outcome))
+}
+
+/// Whether nothing differs but what is counted at the end: bytes that came with the end's cause, a time.
+fn only_the_end(outcome: &Outcome) -> bool {
+    let is_end = |event: &Event| matches!(event, Event::ConnectionClosed { .. });
+    outcome
+        .difference
+        .as_ref()
+        .is_none_or(|difference| difference.only_then.iter().chain(&difference.only_now).all(is_end))
 }
 
 /// What these events say was recognised, and as which tool.
