@@ -849,3 +849,35 @@ fn a_flood_from_one_source_is_one_bounded_incident() {
     let last = ConnectionId(((BEGIN + (CONNECTIONS - 1) * MS) << 11) + CONNECTIONS % 2048);
     assert_eq!(view.of_connection(last).unwrap(), Some(incident.id));
 }
+
+#[test]
+fn a_sentence_follows_the_order_in_which_it_happened() {
+    // An exploit out of the blue, a ping afterwards, the removal; another only makes room; another only begins.
+    let mut found = performed(|story| {
+        story.exploit("203.0.113.1", 0, Answer::Present, &["fuzzbunch"]);
+        story.ping("203.0.113.1", 20 * SECOND, Answer::Present, &["fuzzbunch"]);
+        let removal = story.begin("203.0.113.1", 30 * SECOND, TEMPLATE);
+        story.tell(removal, 4 * MS, kill(Answer::Present));
+        story.end(removal, 5 * MS, &["fuzzbunch"]);
+        let groom = story.open("203.0.113.2", 0);
+        story.tell(groom, MS, step("groom"));
+        story.end(groom, 2 * MS, &[]);
+        let begun = story.begin("203.0.113.3", 0, TEMPLATE);
+        story.tell(begun, 5 * MS, step("overflow-begun"));
+        story.end(begun, 6 * MS, &["fuzzbunch"]);
+    });
+    found.sort_by_key(|incident| incident.source);
+    let summaries: Vec<&str> = found.iter().map(|incident| incident.summary.as_str()).collect();
+    assert_eq!(
+        summaries,
+        [
+            "FuzzBunch from 203.0.113.1 ran EternalBlue over 23 connections, was answered as implanted, removed the implant",
+            "A visitor from 203.0.113.2 made room for EternalBlue over 1 connection",
+            "FuzzBunch from 203.0.113.3 began EternalBlue over 1 connection and did not finish it",
+        ]
+    );
+    // Frames that only hold memory are no exploitation that was observed.
+    let exploits =
+        |at: usize| found[at].attack.observed.iter().any(|one| ["T1190", "T1210"].contains(&one.id));
+    assert_eq!([0, 1, 2].map(exploits), [true, false, true]);
+}
