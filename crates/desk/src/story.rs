@@ -43,7 +43,6 @@ pub fn weight(event: &Event) -> Weight {
         | Event::ConnectionOpened { .. }
         | Event::ConnectionClosed { .. }
         | Event::FrameUnfinished { .. }
-        | Event::ClientFingerprint { .. }
         | Event::Smb1Negotiate { .. } => Weight::Stage,
         _ => Weight::Detail,
     }

@@ -13,8 +13,6 @@ const BATCH: usize = 512;
 const NAP: Duration = Duration::from_millis(500);
 /// How many times as long as it works a pump in the background rests: it takes 2 % of a processor at most.
 const REST: u32 = 49;
-/// How nice a thread can be.
-const LOWEST: i32 = 19;
 /// How long to wait after a failure, at first and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
@@ -46,8 +44,9 @@ impl Pump {
         Ok(Self { reader, sink, cursor, background: false })
     }
 
-    /// Works only when nobody else wants the processor, and rests far longer than it works: for a view that may be
-    /// behind while a flood of visitors comes, and takes next to nothing from those who answer them.
+    /// Rests far longer than it works: for a view that may be behind while a flood of visitors comes, and takes next to
+    /// nothing from those who answer them. (No lower priority: whoever is put aside in the middle of reading the journal
+    /// holds up its clean-up.)
     pub fn in_background(self) -> Self {
         Self { background: true, ..self }
     }
@@ -76,10 +75,6 @@ impl Pump {
     }
 
     fn run(mut self, stop: &AtomicBool, gone: &AtomicBool, complain: &dyn Fn(&str, &SinkError, bool)) {
-        if self.background {
-            // The thread's own, on Linux. A system that refuses costs a little speed and nothing else.
-            let _ = rustix::process::nice(LOWEST);
-        }
         let mut wait = BACK_OFF.0;
         loop {
             // Read before stepping: what was appended before the stop is then delivered.

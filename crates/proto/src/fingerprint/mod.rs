@@ -68,13 +68,14 @@ impl Observer {
 
     /// The fingerprint, at the connection's end.
     pub fn finish(mut self, recognised: Vec<String>) -> Event {
-        self.features.put("order", &self.shape.order());
+        let order = self.shape.order();
+        self.features.put("order", &order);
         let features = self.features.into_text();
         let digest = Sha256::digest(features.as_bytes());
         let named = tools::named(&features);
         Event::ClientFingerprint {
             fingerprint: hex(digest.get(..HASH_BYTES).unwrap_or(&digest)),
-            shape: self.shape.to_string(),
+            shape: self.shape.whole(&order),
             tools: named.iter().map(|tool| tool.id.to_owned()).collect(),
             grounds: tools::grounds(&named, &features),
             features,

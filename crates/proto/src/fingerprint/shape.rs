@@ -58,6 +58,19 @@ impl Step {
     }
 }
 
+impl Step {
+    fn push_to(self, text: &mut String) {
+        // Nearly all of them, at every connection's end: no formatter.
+        if let Self::Command(command) = self {
+            for digit in [command >> 4, command & 15] {
+                text.push(char::from_digit(digit.into(), 16).unwrap_or('0'));
+            }
+        } else {
+            let _ = write!(text, "{self}");
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -93,6 +106,18 @@ impl Shape {
         }
     }
 
+    /// The order with its counts; `order` is what [`Self::order`] gave.
+    pub(super) fn whole(&self, order: &str) -> String {
+        if self.is_plain() {
+            return order.to_owned();
+        }
+        self.text(|text, count| {
+            if count > 1 {
+                let _ = write!(text, "*{count}");
+            }
+        })
+    }
+
     /// The order without its counts: a run is `+`, however long.
     pub(super) fn order(&self) -> String {
         self.text(|text, count| {
@@ -106,6 +131,11 @@ impl Shape {
         self.steps.capacity().saturating_mul(size_of::<(Step, u32)>())
     }
 
+    /// Whether the order says all there is.
+    fn is_plain(&self) -> bool {
+        self.steps.iter().all(|(_, count)| *count == 1)
+    }
+
     fn text(&self, run: impl Fn(&mut String, u32)) -> String {
         let mut text = String::new();
         for (step, count) in &self.steps {
@@ -113,22 +143,12 @@ impl Shape {
             if !text.is_empty() && !chained {
                 text.push(' ');
             }
-            let _ = write!(text, "{step}");
+            step.push_to(&mut text);
             run(&mut text, *count);
         }
         if self.more {
             text.push_str(" …");
         }
         text
-    }
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text(|text, count| {
-            if count > 1 {
-                let _ = write!(text, "*{count}");
-            }
-        }))
     }
 }

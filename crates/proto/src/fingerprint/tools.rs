@@ -175,7 +175,7 @@ pub const TOOLS: &[Tool] = &[
 
 /// The tools whose every need is among `features`, as the fingerprint wrote them.
 pub fn named(features: &str) -> Vec<&'static Tool> {
-    let features: Vec<&str> = features.split("; ").collect();
+    let features = split(features);
     let fits: Vec<&Tool> =
         TOOLS.iter().filter(|tool| tool.needs.iter().all(|need| find(&features, need).is_some())).collect();
     let replaced =
@@ -191,7 +191,7 @@ pub fn named(features: &str) -> Vec<&'static Tool> {
 
 /// The observed features that prove `tools`, each once.
 pub fn grounds(tools: &[&Tool], features: &str) -> Vec<String> {
-    let features: Vec<&str> = features.split("; ").collect();
+    let features = split(features);
     let mut grounds: Vec<String> = Vec::new();
     for need in tools.iter().flat_map(|tool| tool.needs) {
         if let Some(found) = find(&features, need)
@@ -201,6 +201,11 @@ pub fn grounds(tools: &[&Tool], features: &str) -> Vec<String> {
         }
     }
     grounds
+}
+
+/// The single features.
+fn split(features: &str) -> Vec<&str> {
+    features.split(';').map(str::trim_start).collect()
 }
 
 /// The feature that fits a need.
