@@ -156,3 +156,33 @@ fn a_strangers_bytes_are_kept_grouped_and_shown_without_harm() {
         "{wrong:?}"
     );
 }
+
+#[test]
+fn what_is_no_filler_in_an_exploits_buffer_is_pointed_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let honeypot = Honeypot::start(dir.path(), &[]);
+    // A frame that never ends, zeros, and in them noise that means nothing.
+    let noise = common::payload(320, 5);
+    let mut groom = b"\0\0\xff\xf7\xfeSMB".to_vec();
+    groom.resize(4 + 1024, 0);
+    groom.extend_from_slice(&noise);
+    groom.resize(4 + 4200, 0);
+    let mut stream = TcpStream::connect(honeypot.address).unwrap();
+    stream.write_all(&groom).unwrap();
+    drop(stream);
+    let data = ["--data", dir.path().to_str().unwrap()];
+    let layers = wait_for("the report", || {
+        let samples = json_of(&with(&["samples", "list", "--json"], &data));
+        let sample = samples.as_array()?.iter().find(|sample| sample["origin"] == "exploit-buffer")?.clone();
+        (sample["triaged"] == true).then(|| sample["layers"].clone())
+    });
+    let layer = &layers[0];
+    assert_eq!(
+        (&layer["kind"], &layer["found_by"]),
+        (&"shellcode".into(), &"between-filler".into()),
+        "{layers}"
+    );
+    let (start, size) = (layer["offset"].as_u64().unwrap(), layer["size"].as_u64().unwrap());
+    // To the block of 16 bytes.
+    assert!(start.abs_diff(1024) <= 16 && (start + size).abs_diff(1344) <= 16, "{layer}");
+}
