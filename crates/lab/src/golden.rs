@@ -133,9 +133,9 @@ impl Golden {
 
     /// The transcript that is recorded while the inputs run again.
     pub fn record_again(&self) -> Transcript {
-        let decoy = self.transcript.decoy(&decoy());
-        let mut recorder = Recorder::new(&decoy, self.transcript.opening());
-        let mut connection = Connection::new(Arc::new(decoy), self.transcript.opening());
+        let decoy = Arc::new(self.transcript.decoy(&decoy()));
+        let mut recorder = Recorder::new(Arc::clone(&decoy), self.transcript.opening());
+        let mut connection = Connection::new(decoy, self.transcript.opening());
         let mut output = Default::default();
         for (now, input) in &self.inputs {
             roridula_proto::connection::Output::clear(&mut output);

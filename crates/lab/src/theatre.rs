@@ -130,7 +130,7 @@ impl Theatre {
         let opening = Opening { id: ConnectionId(0x0123_4567_89ab_cdef), at: OPENED_AT, transport };
         let decoy = Arc::new(decoy);
         let mut theatre = Self {
-            recorder: Recorder::new(&decoy, opening),
+            recorder: Recorder::new(Arc::clone(&decoy), opening),
             connection: Connection::new(decoy, opening),
             now: Timestamp(0),
             shared,

@@ -158,9 +158,10 @@ impl Drive {
             at: WallClock(1_700_000_100_000_000),
             transport: Transport::DirectTcp,
         };
+        let decoy = Arc::new(decoy.clone());
         let mut drive = Self {
-            connection: Connection::new(Arc::new(decoy.clone()), opening),
-            recorder: Recorder::new(decoy, opening),
+            connection: Connection::new(Arc::clone(&decoy), opening),
+            recorder: Recorder::new(Arc::clone(&decoy), opening),
             output: Output::default(),
             holder: Holder::default(),
             shared: SharedState::default(),

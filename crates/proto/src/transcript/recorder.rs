@@ -4,6 +4,7 @@ use super::{Entry, Head, ReplyTally, Run, Transcript};
 use crate::connection::{Decoy, Input, Opening, Output, PayloadSpan};
 use crate::time::Timestamp;
 use crate::wire::doublepulsar::PARAMETERS;
+use std::sync::Arc;
 
 /// Places in which the messages of one run may differ.
 const VARYING_MAX: usize = 16;
@@ -15,7 +16,9 @@ const ENTRY_BYTES: usize = size_of::<Entry>();
 /// Records one connection while it runs.
 #[derive(Debug)]
 pub struct Recorder {
-    head: Box<Head>,
+    /// Shared with the connection: what a replay needs of it is copied when the transcript is made.
+    decoy: Arc<Decoy>,
+    opening: Opening,
     entries: Vec<Entry>,
     /// Bytes that came and are in no entry yet: at most one unfinished frame between two inputs.
     tail: Vec<u8>,
@@ -46,17 +49,11 @@ fn size(value: u64) -> usize {
 }
 
 impl Recorder {
-    /// A recorder for a connection that was just accepted. What a replay needs of `decoy` goes into the head.
-    pub fn new(decoy: &Decoy, opening: Opening) -> Self {
-        let head = Head {
-            opening,
-            persona: decoy.persona.clone(),
-            ms17_010: decoy.ms17_010,
-            implant: decoy.implant.clone(),
-            limits: decoy.limits.clone(),
-        };
+    /// A recorder for a connection that was just accepted.
+    pub fn new(decoy: Arc<Decoy>, opening: Opening) -> Self {
         Self {
-            head: Box::new(head),
+            decoy,
+            opening,
             entries: Vec::new(),
             tail: Vec::new(),
             tail_at: 0,
@@ -127,7 +124,7 @@ impl Recorder {
         let reads = self.reads.capacity().saturating_mul(size_of::<(Timestamp, u64)>());
         let rest =
             self.rest.as_ref().map_or(0, |rest| size_of::<Rest>().saturating_add(rest.bytes.capacity()));
-        [size_of::<Head>(), entries, reads, self.tail.capacity(), rest]
+        [entries, reads, self.tail.capacity(), rest]
             .into_iter()
             .fold(self.kept_bytes, usize::saturating_add)
     }
@@ -135,7 +132,13 @@ impl Recorder {
     /// The transcript as it stands.
     pub fn transcript(&self) -> Transcript {
         Transcript {
-            head: (*self.head).clone(),
+            head: Head {
+                opening: self.opening,
+                persona: self.decoy.persona.clone(),
+                ms17_010: self.decoy.ms17_010,
+                implant: self.decoy.implant.clone(),
+                limits: self.decoy.limits.clone(),
+            },
             entries: self.entries.clone(),
             replies: Some(self.replies.replies()),
         }
@@ -157,7 +160,7 @@ impl Recorder {
 
     /// Whether an entry of so many bytes is within the bound.
     fn fits(&self, bytes: usize) -> bool {
-        let max = usize::try_from(self.head.limits.transcript_bytes_max).unwrap_or(usize::MAX);
+        let max = usize::try_from(self.decoy.limits.transcript_bytes_max).unwrap_or(usize::MAX);
         self.kept_bytes.saturating_add(bytes).saturating_add(ENTRY_BYTES) <= max
     }
 
@@ -173,7 +176,7 @@ impl Recorder {
     fn add_rest(&mut self, now: Timestamp, bytes: &[u8]) {
         let rest = self.rest.get_or_insert_default();
         let offset = rest.total;
-        let room = size(self.head.limits.rest_bytes_max.saturating_sub(offset));
+        let room = size(self.decoy.limits.rest_bytes_max.saturating_sub(offset));
         let kept = bytes.get(..room).unwrap_or(bytes);
         let added = u64::try_from(kept.len()).unwrap_or(0);
         rest.bytes.extend_from_slice(kept);

@@ -68,7 +68,7 @@ impl Visit {
     ) -> Self {
         let opening = Opening { id: attribution.connection, at: attribution.at, transport };
         let connection = Connection::new(Arc::clone(&desk.decoy), opening);
-        let recorder = desk.options.transcripts.then(|| Recorder::new(&desk.decoy, opening));
+        let recorder = desk.options.transcripts.then(|| Recorder::new(Arc::clone(&desk.decoy), opening));
         Self {
             desk,
             attribution,
