@@ -14,5 +14,6 @@
 pub mod contract;
 pub mod incident;
 pub mod pcapng;
+pub mod sample;
 pub mod sink;
 pub mod story;

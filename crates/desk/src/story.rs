@@ -182,9 +182,10 @@ fn sample_line(event: &Event) -> Option<String> {
             let found = if *recovered { ", recovered" } else { "" };
             format!("captured {sha256} {size}{of} bytes, {state}, {origin}, {seen}{found}")
         }
-        Event::SampleTriaged { sha256, layers, error } => {
+        Event::SampleTriaged { sha256, layers, error, family, .. } => {
             let short = sha256.get(..12).unwrap_or(sha256);
-            let mut inside: Vec<_> = layers.iter().map(layer).collect();
+            let mut inside: Vec<_> = (!family.is_empty()).then(|| family.clone()).into_iter().collect();
+            inside.extend(layers.iter().map(layer));
             if !error.is_empty() {
                 inside.push(error.clone());
             }
@@ -201,7 +202,16 @@ fn sample_line(event: &Event) -> Option<String> {
 /// A layer in a few words.
 pub fn layer(layer: &Layer) -> String {
     let short = layer.sha256.get(..12).unwrap_or(&layer.sha256);
-    format!("{} {short}… at {}, {} bytes ({})", layer.kind, layer.offset, layer.size, layer.found_by)
+    let mut text = layer.kind.clone();
+    if !layer.name.0.is_empty() {
+        let _ = write!(text, " {}", layer.name);
+    }
+    let _ = write!(text, " {short}… at {}, {} bytes", layer.offset, layer.size);
+    if !matches!(layer.state.as_str(), "" | "intact") {
+        let _ = write!(text, ", {}", layer.state);
+    }
+    let _ = write!(text, " ({})", layer.found_by);
+    text
 }
 
 /// The status that something was answered with, where it is no success.

@@ -621,14 +621,34 @@ fn what_is_told_after_a_connections_end_finds_its_incident() {
     };
     store.keep_new(capture.clone(), slot).unwrap();
     let sha256 = capture.sha256.to_string();
-    let layer =
-        Layer { kind: "pe".to_owned(), found_by: "x".to_owned(), offset: 0, size: 5, sha256: sha256.clone() };
-    store.publish(Event::SampleTriaged { sha256, layers: vec![layer], error: String::new() });
+    let layer = Layer {
+        depth: 0,
+        kind: "pe".to_owned(),
+        name: Text::default(),
+        state: "intact".to_owned(),
+        found_by: "x".to_owned(),
+        offset: 0,
+        size: 5,
+        sha256: sha256.clone(),
+    };
+    store.publish(triaged(sha256, vec![layer]));
     store.flush();
     let incident = &incidents(dir.path())[0];
     assert_eq!((incident.outcome, incident.samples.len()), (Outcome::Captured, 1));
     assert!(incident.samples[0].triaged && incident.samples[0].layers.len() == 1);
     assert_eq!(incident.stages.last().unwrap().stage, Stage::Capture);
+}
+
+fn triaged(sha256: String, layers: Vec<Layer>) -> Event {
+    Event::SampleTriaged {
+        sha256,
+        layers,
+        core: String::new(),
+        family: String::new(),
+        confidence: String::new(),
+        rules: String::new(),
+        error: String::new(),
+    }
 }
 
 /// A play with everything in it: sixty sources at once, one address with two worms, late and unended things.
@@ -655,11 +675,7 @@ fn mixed(dir: &Path) -> Store {
     let waits = play.open("10.9.9.9", 51 * SECOND);
     play.end(waits, SECOND, &[]);
     play.perform(&store);
-    store.publish(Event::SampleTriaged {
-        sha256: "ab".repeat(32),
-        layers: Vec::new(),
-        error: "x".to_owned(),
-    });
+    store.publish(triaged("ab".repeat(32), Vec::new()));
     store.flush();
     store
 }

@@ -15,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -135,6 +136,20 @@ impl Reader {
     pub fn captures(&self, sample: SampleId) -> Result<Vec<CaptureView>, StoreError> {
         let rows = self.capture_rows("s.sha256 = ?", &[&sample.0])?;
         Ok(rows.into_iter().map(|row| row.view).collect())
+    }
+
+    /// A sample's bytes, however they are kept; an error where there are more than `max`.
+    pub fn sample_bytes(&self, sample: SampleId, max: u64) -> Result<Vec<u8>, StoreError> {
+        let path = sample.path(&self.dir);
+        let read = || {
+            let mut bytes = Vec::new();
+            File::open(&path)?.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 > max {
+                return Err(std::io::Error::other(format!("larger than {max} bytes")));
+            }
+            Ok(bytes)
+        };
+        read().map_err(StoreError::io("read", &path))
     }
 
     /// Where a sample's bytes are.
@@ -419,9 +434,9 @@ impl Reader {
             .map_err(self.fail())?;
         let report = report.map(|seq| self.event_at(to_u64(seq))).transpose()?.flatten();
         let triaged = report.is_some();
-        let (layers, triage_error) = match report {
-            Some(Event::SampleTriaged { layers, error, .. }) => (layers, error),
-            _ => (Vec::new(), String::new()),
+        let (layers, core, family, triage_error) = match report {
+            Some(Event::SampleTriaged { layers, core, family, error, .. }) => (layers, core, family, error),
+            _ => Default::default(),
         };
         let view = first.view;
         Ok(SampleView {
@@ -439,6 +454,8 @@ impl Reader {
             last_seen: view.time,
             triaged,
             layers,
+            core,
+            family,
             triage_error,
         })
     }

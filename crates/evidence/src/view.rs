@@ -42,6 +42,10 @@ pub struct SampleView {
     pub triaged: bool,
     /// What triage found inside.
     pub layers: Vec<Layer>,
+    /// SHA-256 of the core, or empty.
+    pub core: String,
+    /// Its family, or empty.
+    pub family: String,
     /// What went wrong in triage, or empty.
     pub triage_error: String,
 }

@@ -261,6 +261,9 @@ fn triage_is_found_by_what_has_no_report() {
     assert_eq!(reader.untriaged(10).unwrap().len(), 2);
     assert_eq!(reader.untriaged(1).unwrap()[0].sha256, name(b"one"));
     let layer = Layer {
+        depth: 1,
+        name: Text::default(),
+        state: "intact".to_owned(),
         kind: "pe".to_owned(),
         found_by: "stub-size-field".to_owned(),
         offset: 1,
@@ -268,7 +271,15 @@ fn triage_is_found_by_what_has_no_report() {
         sha256: name(b"n").to_string(),
     };
     let sha256 = name(b"one").to_string();
-    store.publish(Event::SampleTriaged { sha256, layers: vec![layer.clone()], error: String::new() });
+    store.publish(Event::SampleTriaged {
+        sha256,
+        layers: vec![layer.clone()],
+        core: String::new(),
+        family: String::new(),
+        confidence: String::new(),
+        rules: String::new(),
+        error: String::new(),
+    });
     store.flush();
     assert_eq!(reader.untriaged(10).unwrap()[0].sha256, name(b"two"));
     let sample = reader.sample(&name(b"one").to_string()).unwrap().unwrap();

@@ -211,11 +211,20 @@ impl ByteRange {
 /// A file inside a sample.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Layer {
-    /// What it is: `pe`, `pe-truncated`, `stub`, `shellcode`.
+    /// How many layers it lies in; what it lies in is the nearest one before it that is one less deep.
+    #[serde(default)]
+    pub depth: u32,
+    /// What it is: `stub`, `pe`, `zip`, `shellcode` and the like.
     pub kind: String,
-    /// How it was found: `stub-size-field`, `validated-search`, `whole-sample`, `between-filler`.
+    /// What its container calls it, as `W/101`; may be empty.
+    #[serde(default)]
+    pub name: Text,
+    /// `intact`, `truncated` or `damaged`.
+    #[serde(default)]
+    pub state: String,
+    /// How it was found: `stub-size-field`, `resource`, `validated-search` and the like.
     pub found_by: String,
-    /// Where it starts in the sample, in bytes.
+    /// Where it starts in what it lies in, in bytes.
     pub offset: u64,
     /// Its size in bytes.
     pub size: u64,
@@ -604,8 +613,20 @@ events! {
     "sample.triaged" SampleTriaged {
         /// The sample.
         sha256: String,
-        /// What is inside.
+        /// What is inside, at most 64 layers; the sample itself is the first where it is a file of its own.
         layers: Vec<Layer>,
+        /// SHA-256 of the core: the innermost layer that stays the same while what is around it changes. Or empty.
+        #[serde(default)]
+        core: String,
+        /// Which family it is of, or empty.
+        #[serde(default)]
+        family: String,
+        /// How sure that is: `certain`, `high`, `medium`, `low`; or empty.
+        #[serde(default)]
+        confidence: String,
+        /// Names the set of rules that was used.
+        #[serde(default)]
+        rules: String,
         /// What went wrong, or empty.
         error: String,
     }

@@ -5,8 +5,8 @@
 
 use crate::settings::TriageSettings;
 use roridula_evidence::{Reader, SampleId, SampleView, Store, StoreError};
-use roridula_proto::event::{Event, Layer, Origin};
-use roridula_triage::Report;
+use roridula_proto::event::{Event, Layer, Origin, Text};
+use roridula_triage::{Kind, Report};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -115,26 +115,26 @@ impl Triage {
         let id = sample.sha256;
         let told = loop {
             match self.work(sample) {
-                Ok(found) => break Some(found),
+                Ok(report) => break Some((Some(report), String::new())),
                 Err(Trouble::Stopping) => break None,
                 Err(Trouble::Died(how)) => {
                     let tries = self.tries.entry(id).or_insert(0);
                     *tries += 1;
                     tracing::warn!("triage of {id}: {how} (try {tries} of {TRIES})");
                     if *tries >= TRIES {
-                        break Some((Vec::new(), format!("left alone after {TRIES} tries: {how}")));
+                        break Some((None, format!("left alone after {TRIES} tries: {how}")));
                     }
                 }
             }
         };
-        if let Some((layers, error)) = told {
+        if let Some((report, error)) = told {
             self.tries.remove(&id);
-            self.store.publish(Event::SampleTriaged { sha256: id.to_string(), layers, error });
+            self.store.publish(told_as(id, report.as_ref(), error));
         }
     }
 
-    /// One worker for one sample: its layers, and what they lack.
-    fn work(&self, sample: &SampleView) -> Result<(Vec<Layer>, String), Trouble> {
+    /// One worker for one sample.
+    fn work(&self, sample: &SampleView) -> Result<Report, Trouble> {
         let path = self.reader.sample_path(sample.sha256);
         let file =
             File::open(&path).map_err(|error| Trouble::Died(format!("cannot open the sample: {error}")))?;
@@ -156,10 +156,7 @@ impl Triage {
             status if status.success() => {}
             status => return Err(Trouble::Died(format!("the worker died: {status}"))),
         }
-        let report: Report =
-            serde_json::from_slice(&answer).map_err(|error| Trouble::Died(format!("no report: {error}")))?;
-        let lacking = if report.budget_exhausted { "incomplete: the search ended at its budget" } else { "" };
-        Ok((report.layers.into_iter().map(layer).collect(), lacking.to_owned()))
+        serde_json::from_slice(&answer).map_err(|error| Trouble::Died(format!("no report: {error}")))
     }
 
     /// Waits for the worker, and kills it when its time is over or the honeypot stops.
@@ -197,13 +194,41 @@ fn read_answer(stdout: ChildStdout) -> Vec<u8> {
     answer
 }
 
-/// A layer as the event tells it.
-fn layer(layer: roridula_triage::Layer) -> Layer {
+/// A report as the journal tells it: the outline. `error` is what went wrong where there is none.
+fn told_as(id: SampleId, report: Option<&Report>, mut error: String) -> Event {
+    let mut layers = Vec::new();
+    let mut depths = Vec::new();
+    for layer in report.map_or(&[][..], |report| &report.layers) {
+        let depth = layer.parent.map_or(0, |parent| depths.get(parent as usize).map_or(0, |depth| depth + 1));
+        depths.push(depth);
+        if depth > 0 || !matches!(layer.kind, Kind::Payload | Kind::Data) {
+            layers.push(outline(depth, layer));
+        }
+    }
+    if let Some(report) = report {
+        error = report.remarks.join("; ");
+    }
+    let verdict = report.and_then(|report| report.verdict.as_ref());
+    Event::SampleTriaged {
+        sha256: id.to_string(),
+        layers,
+        core: report.and_then(Report::core_layer).map_or(String::new(), |core| core.hashes.sha256.clone()),
+        family: verdict.map_or(String::new(), |verdict| verdict.family.clone()),
+        confidence: verdict.map_or(String::new(), |verdict| verdict.confidence.to_string()),
+        rules: report.map_or(String::new(), |report| report.rules.clone()),
+        error,
+    }
+}
+
+fn outline(depth: u32, layer: &roridula_triage::Layer) -> Layer {
     Layer {
-        kind: layer.kind.as_str().to_owned(),
-        found_by: layer.found_by.as_str().to_owned(),
+        depth,
+        kind: layer.kind.to_string(),
+        name: Text(layer.name.clone()),
+        state: layer.state.to_string(),
+        found_by: layer.found_by.to_string(),
         offset: layer.offset,
         size: layer.size,
-        sha256: layer.sha256,
+        sha256: layer.hashes.sha256.clone(),
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::sandbox;
 use clap::Args;
+use roridula_triage::rules::Rules;
 use roridula_triage::{Budget, Road, triage};
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -49,7 +50,7 @@ fn answer(args: &WorkerArgs) -> Result<(), String> {
         return Err(format!("larger than {max} bytes"));
     }
     let road = if args.exploit_buffer { Road::ExploitBuffer } else { Road::Payload };
-    let report = triage(&sample, road, &Budget::default());
+    let report = triage(&sample, road, &Rules::compile(&[]).0, &Budget::default());
     let text = serde_json::to_string(&report).map_err(|error| error.to_string())?;
     std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| format!("cannot answer: {error}"))
 }

@@ -1,7 +1,7 @@
 //! Explains a captured byte slice.
 //!
-//! [`triage`] takes the bytes of a sample and says which layers are inside: the DoublePulsar stub, the PE file
-//! that it carries, the code between an exploit's filler. It computes and does nothing else: no I/O, no clock, no thread, no network. What it costs
+//! [`triage`] takes the bytes of a sample and answers with a [`Report`]: which layers are inside each other (`peel`),
+//! what is known of each (`facts`), which rules fit (`rules`), and which family that makes (`family`). It computes and does nothing else: no I/O, no clock, no thread, no network. What it costs
 //! is bounded by a [`Budget`], whatever the bytes claim. It is run in a child process all the same, because a
 //! hostile file is the whole point of it.
 
@@ -30,11 +30,47 @@
 )]
 
 mod bytes;
-mod layers;
+pub mod facts;
+pub mod family;
 pub mod pe;
+mod peel;
 mod report;
-mod shellcode;
-pub mod stub;
+pub mod rules;
 
-pub use layers::triage;
-pub use report::{Budget, FoundBy, Kind, Layer, Report, Road};
+pub use peel::stub;
+pub use report::{Budget, FORMAT, FoundBy, Hashes, Kind, Layer, Report, Road, State};
+
+/// Looks into the bytes of one sample, within `budget`.
+pub fn triage(sample: &[u8], road: Road, rules: &rules::Rules, budget: &Budget) -> Report {
+    let peeled = peel::peel(sample, road, budget);
+    let layers: Vec<Layer> = peeled.layers.into_iter().map(|peel| describe(peel, rules)).collect();
+    let verdict = family::verdict(&layers);
+    Report {
+        format: FORMAT,
+        rules: rules.digest().to_owned(),
+        layers,
+        core: peeled.core,
+        verdict,
+        remarks: peeled.remarks,
+    }
+}
+
+/// All that one layer's bytes say.
+fn describe(peel: peel::Peel<'_>, rules: &rules::Rules) -> Layer {
+    let bytes = peel.bytes.as_ref();
+    Layer {
+        parent: peel.parent,
+        kind: peel.kind,
+        name: peel.name,
+        state: peel.state,
+        found_by: peel.found_by,
+        offset: peel.offset,
+        stored_size: peel.stored_size,
+        size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        encoding: peel.encoding,
+        remarks: peel.remarks,
+        hashes: facts::hashes(bytes),
+        facts: facts::facts(peel.kind, bytes),
+        hits: rules.scan(bytes),
+    }
+}

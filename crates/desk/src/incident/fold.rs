@@ -79,7 +79,7 @@ impl Fold {
     pub(super) fn apply(&mut self, db: &Database, event: &Published) -> Result<(), IncidentError> {
         self.cursor = event.seq;
         let Some(connection) = event.connection.map(|id| id.0) else {
-            if let Event::SampleTriaged { sha256, layers, error } = &event.event {
+            if let Event::SampleTriaged { sha256, layers, error, .. } = &event.event {
                 self.changed.triaged.insert(sha256.clone(), (layers.clone(), error.clone()));
             }
             return Ok(());

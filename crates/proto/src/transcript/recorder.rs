@@ -124,9 +124,7 @@ impl Recorder {
         let reads = self.reads.capacity().saturating_mul(size_of::<(Timestamp, u64)>());
         let rest =
             self.rest.as_ref().map_or(0, |rest| size_of::<Rest>().saturating_add(rest.bytes.capacity()));
-        [entries, reads, self.tail.capacity(), rest]
-            .into_iter()
-            .fold(self.kept_bytes, usize::saturating_add)
+        [entries, reads, self.tail.capacity(), rest].into_iter().fold(self.kept_bytes, usize::saturating_add)
     }
 
     /// The transcript as it stands.

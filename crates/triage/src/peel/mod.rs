@@ -1,42 +1,84 @@
-//! Which layers a sample has.
+//! Which layers a sample has: the peeler.
+//!
+//! It finds and checks, and leaves describing to [`crate::facts`].
+
+mod filler;
+pub mod stub;
 
 use crate::pe::Pe;
-use crate::report::{Budget, FoundBy, Kind, Layer, Report, Road};
-use crate::{shellcode, stub};
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
+use crate::report::{Budget, FoundBy, Kind, Road, State};
+use std::borrow::Cow;
 
-/// Looks into the bytes of one sample.
-///
-/// In this order, the first that fits: the sample is a PE file; it is a DoublePulsar stub whose own size field
-/// leads to a PE file of the stub's machine; a search for PE headers that check out. An upload without any
-/// (shellcode only) gives no layer; in an exploit's buffer what is no filler is told instead. Never fails: what cannot
-/// be understood is not in the report.
-pub fn triage(sample: &[u8], road: Road, budget: &Budget) -> Report {
-    let mut search = Search { sample, budget, hashed: 0, report: Report::default() };
-    if let Some(pe) = Pe::parse(sample) {
-        search.whole(&pe);
-    } else if !search.by_stub() {
-        search.by_header();
-    }
-    if road == Road::ExploitBuffer && search.report.layers.is_empty() {
-        search.by_filler();
-    }
-    search.report
+/// A layer with its bytes; fields as in [`Layer`](crate::Layer).
+#[derive(Clone, Debug)]
+pub(crate) struct Peel<'a> {
+    pub(crate) parent: Option<u32>,
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    pub(crate) state: State,
+    pub(crate) found_by: FoundBy,
+    pub(crate) offset: u64,
+    pub(crate) stored_size: u64,
+    pub(crate) encoding: String,
+    pub(crate) remarks: Vec<String>,
+    pub(crate) bytes: Cow<'a, [u8]>,
 }
 
-struct Search<'a> {
+/// All layers of a sample.
+#[derive(Clone, Debug)]
+pub(crate) struct Peeled<'a> {
+    /// The sample first, then each layer behind its parent.
+    pub(crate) layers: Vec<Peel<'a>>,
+    /// The number of the core.
+    pub(crate) core: Option<u32>,
+    /// Bounds of the budget that were met.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// Finds the layers of one sample. Never fails: what cannot be understood is no layer.
+pub(crate) fn peel<'a>(sample: &'a [u8], road: Road, budget: &Budget) -> Peeled<'a> {
+    let mut peeler = Peeler { sample, budget, layers: Vec::new(), remarks: Vec::new() };
+    match Pe::parse(sample) {
+        Some(pe) => {
+            let state = if pe.end > size(sample) { State::Truncated } else { State::Intact };
+            peeler.root(Kind::Pe, state);
+        }
+        None => {
+            peeler.root(Kind::Payload, State::Intact);
+            if !peeler.by_stub() {
+                peeler.by_header();
+            }
+            if road == Road::ExploitBuffer && peeler.layers.len() == 1 {
+                peeler.by_filler();
+            }
+        }
+    }
+    let core = peeler.layers.iter().rposition(|layer| layer.kind == Kind::Pe);
+    let core = core.and_then(|at| u32::try_from(at).ok());
+    Peeled { layers: peeler.layers, core, remarks: peeler.remarks }
+}
+
+struct Peeler<'a, 'b> {
     sample: &'a [u8],
-    budget: &'a Budget,
-    hashed: u64,
-    report: Report,
+    budget: &'b Budget,
+    layers: Vec<Peel<'a>>,
+    remarks: Vec<String>,
 }
 
-impl Search<'_> {
-    /// The sample is the file; what is appended to a file (an overlay) belongs to it.
-    fn whole(&mut self, pe: &Pe) {
-        let kind = if pe.end > size(self.sample) { Kind::PeTruncated } else { Kind::Pe };
-        self.push(kind, FoundBy::WholeSample, 0, self.sample.len());
+impl Peeler<'_, '_> {
+    fn root(&mut self, kind: Kind, state: State) {
+        self.layers.push(Peel {
+            parent: None,
+            kind,
+            name: String::new(),
+            state,
+            found_by: FoundBy::WholeSample,
+            offset: 0,
+            stored_size: size(self.sample),
+            encoding: String::new(),
+            remarks: Vec::new(),
+            bytes: Cow::Borrowed(self.sample),
+        });
     }
 
     /// By the stub's size field; says whether that led to a file.
@@ -47,10 +89,10 @@ impl Search<'_> {
             let file = rest.get(..claimed).unwrap_or(rest);
             let Some(pe) = Pe::parse(file).filter(|pe| pe.machine == layout.machine) else { continue };
             let whole = claimed <= rest.len() && pe.end <= size(file);
-            let kind = if whole { Kind::Pe } else { Kind::PeTruncated };
+            let state = if whole { State::Intact } else { State::Truncated };
             let len = file.len();
-            self.push(Kind::Stub, FoundBy::StubSizeField, 0, layout.file_at);
-            self.push(kind, FoundBy::StubSizeField, layout.file_at, len);
+            self.push(Kind::Stub, State::Intact, FoundBy::StubSizeField, 0, layout.file_at);
+            self.push(Kind::Pe, state, FoundBy::StubSizeField, layout.file_at, len);
             return true;
         }
         false
@@ -64,7 +106,8 @@ impl Search<'_> {
             let Some(found) = rest.windows(2).position(|pair| pair == b"MZ") else { return };
             let Some(start) = at.checked_add(found) else { return };
             if looked >= self.budget.candidates_max {
-                self.report.budget_exhausted = true;
+                self.remarks
+                    .push(format!("only the first {looked} places that look like a PE were looked into"));
                 return;
             }
             looked = looked.saturating_add(1);
@@ -73,8 +116,8 @@ impl Search<'_> {
             if let Some(pe) = Pe::parse(file) {
                 let end = usize::try_from(pe.end).unwrap_or(usize::MAX);
                 let len = end.min(file.len());
-                let kind = if end > file.len() { Kind::PeTruncated } else { Kind::Pe };
-                if !self.push(kind, FoundBy::ValidatedSearch, start, len) {
+                let state = if end > file.len() { State::Truncated } else { State::Intact };
+                if !self.push(Kind::Pe, state, FoundBy::ValidatedSearch, start, len) {
                     return;
                 }
                 taken = len.max(2);
@@ -86,24 +129,33 @@ impl Search<'_> {
 
     /// What stands between an exploit's filler.
     fn by_filler(&mut self) {
-        for region in shellcode::regions(self.sample, self.budget.layers_max) {
-            if !self.push(Kind::Shellcode, FoundBy::BetweenFiller, region.start, region.len()) {
+        for region in filler::regions(self.sample, self.budget.layers_max) {
+            if !self.push(Kind::Shellcode, State::Intact, FoundBy::BetweenFiller, region.start, region.len())
+            {
                 return;
             }
         }
     }
 
-    /// Hashes and reports one layer; `false` when the budget forbids it.
-    fn push(&mut self, kind: Kind, found_by: FoundBy, offset: usize, len: usize) -> bool {
+    /// One layer of the sample; `false` when the budget forbids it.
+    fn push(&mut self, kind: Kind, state: State, found_by: FoundBy, offset: usize, len: usize) -> bool {
         let bytes = offset.checked_add(len).and_then(|end| self.sample.get(offset..end)).unwrap_or_default();
-        let hashed = self.hashed.saturating_add(size(bytes));
-        if hashed > self.budget.hashed_bytes_max || self.report.layers.len() >= self.budget.layers_max {
-            self.report.budget_exhausted = true;
+        if self.layers.len() >= self.budget.layers_max {
+            self.remarks.push(format!("only the first {} layers were looked into", self.budget.layers_max));
             return false;
         }
-        self.hashed = hashed;
-        let offset = u64::try_from(offset).unwrap_or(u64::MAX);
-        self.report.layers.push(Layer { kind, found_by, offset, size: size(bytes), sha256: sha256(bytes) });
+        self.layers.push(Peel {
+            parent: Some(0),
+            kind,
+            name: String::new(),
+            state,
+            found_by,
+            offset: u64::try_from(offset).unwrap_or(u64::MAX),
+            stored_size: size(bytes),
+            encoding: String::new(),
+            remarks: Vec::new(),
+            bytes: Cow::Borrowed(bytes),
+        });
         true
     }
 }
@@ -112,20 +164,14 @@ fn size(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Rules;
+    use crate::{Layer, Report};
 
     fn look(sample: &[u8], budget: &Budget) -> Report {
-        triage(sample, Road::Payload, budget)
+        crate::triage(sample, Road::Payload, &Rules::default(), budget)
     }
     use crate::pe::Machine;
     use crate::pe::tests::look_alike;
@@ -151,11 +197,11 @@ mod tests {
         for layout in stub::ALL {
             let file = look_alike(layout.machine, 0x3000, 5);
             let report = look(&blob(layout, &file, file.len(), 3), &Budget::default());
-            let [stub, pe] = report.layers.as_slice() else { panic!("{report:?}") };
+            let [_, stub, pe] = report.layers.as_slice() else { panic!("{report:?}") };
             assert_eq!((stub.kind, stub.offset, stub.size), (Kind::Stub, 0, layout.file_at as u64));
             assert_eq!((pe.kind, pe.found_by), (Kind::Pe, FoundBy::StubSizeField));
             assert_eq!((pe.offset, pe.size), (layout.file_at as u64, 0x3000));
-            assert_eq!(pe.sha256, sha256(&file));
+            assert_eq!(pe.hashes, crate::facts::hashes(&file));
         }
     }
 
@@ -164,7 +210,7 @@ mod tests {
         let mut file = look_alike(Machine::X86, 0x1000, 5);
         file.resize(0x5000, 0);
         let report = look(&blob(stub::X86, &file, file.len(), 3), &Budget::default());
-        assert_eq!(report.layers[1].size, 0x5000);
+        assert_eq!(report.layers[2].size, 0x5000);
     }
 
     #[test]
@@ -172,23 +218,23 @@ mod tests {
         let file = look_alike(Machine::X64, 0x2000, 9);
         for claimed in [0, 12] {
             let report = look(&blob(stub::X64, &file, claimed, 100), &Budget::default());
-            let [pe] = report.layers.as_slice() else { panic!("{report:?}") };
+            let [_, pe] = report.layers.as_slice() else { panic!("{report:?}") };
             assert_eq!((pe.found_by, pe.offset, pe.size), (FoundBy::ValidatedSearch, 0x1800, 0x2000));
-            assert_eq!(pe.sha256, sha256(&file));
+            assert_eq!(pe.hashes, crate::facts::hashes(&file));
         }
     }
 
     #[test]
     fn naive_marks_are_no_files_and_shellcode_has_no_layer() {
-        assert_eq!(look(&blob(stub::X64, &[], 5_298_176, 4096), &Budget::default()), Report::default());
-        assert_eq!(look(&[], &Budget::default()), Report::default());
+        assert_eq!(look(&blob(stub::X64, &[], 5_298_176, 4096), &Budget::default()).layers.len(), 1);
+        assert_eq!(look(&[], &Budget::default()).layers.len(), 1);
     }
 
     #[test]
     fn a_file_of_the_wrong_machine_is_not_taken_for_the_stubs() {
         let file = look_alike(Machine::X64, 0x2000, 9);
         let report = look(&blob(stub::X86, &file, file.len(), 0), &Budget::default());
-        assert_eq!(report.layers[0].found_by, FoundBy::ValidatedSearch);
+        assert_eq!(report.layers[1].found_by, FoundBy::ValidatedSearch);
     }
 
     #[test]
@@ -196,7 +242,8 @@ mod tests {
         let file = look_alike(Machine::X64, 0x4000, 9);
         let whole = blob(stub::X64, &file, file.len(), 0);
         let report = look(&whole[..0x3000], &Budget::default());
-        assert_eq!((report.layers[1].kind, report.layers[1].size), (Kind::PeTruncated, 0x1800));
+        let pe: &Layer = &report.layers[2];
+        assert_eq!((pe.kind, pe.state, pe.size), (Kind::Pe, State::Truncated, 0x1800));
     }
 
     #[test]
@@ -222,26 +269,23 @@ mod tests {
     fn the_budget_ends_every_search() {
         let marks = b"MZ".repeat(10_000);
         let report = look(&marks, &Budget { candidates_max: 100, ..Budget::default() });
-        assert!(report.budget_exhausted && report.layers.is_empty());
+        assert_eq!((report.remarks.len(), report.layers.len()), (1, 1));
         let mut many = vec![0x90; 8];
         for seed in 0..5 {
             many.extend(look_alike(Machine::X86, 0x400, seed));
         }
         let report = look(&many, &Budget { layers_max: 3, ..Budget::default() });
-        assert!(report.budget_exhausted);
-        assert_eq!(report.layers.len(), 3);
-        let report = look(&many, &Budget { hashed_bytes_max: 0x400, ..Budget::default() });
-        assert_eq!((report.layers.len(), report.budget_exhausted), (1, true));
+        assert_eq!((report.remarks.len(), report.layers.len()), (1, 3));
     }
 
     #[test]
     fn only_an_exploits_buffer_is_searched_for_code_between_filler() {
         let code: Vec<u8> = (0..300u32).map(|n| (n.wrapping_mul(97) >> 1).to_le_bytes()[0]).collect();
         let sample = [&b"A1b2C3d4".repeat(64)[..], &code, &b"A1b2C3d4".repeat(64)].concat();
-        let report = triage(&sample, Road::ExploitBuffer, &Budget::default());
-        let [layer] = report.layers.as_slice() else { panic!("{report:?}") };
+        let report = crate::triage(&sample, Road::ExploitBuffer, &Rules::default(), &Budget::default());
+        let [_, layer] = report.layers.as_slice() else { panic!("{report:?}") };
         assert_eq!((layer.kind, layer.found_by), (Kind::Shellcode, FoundBy::BetweenFiller));
         assert!(layer.offset.abs_diff(512) < 16 && layer.size.abs_diff(300) < 32, "{layer:?}");
-        assert_eq!(look(&sample, &Budget::default()).layers, []);
+        assert_eq!(look(&sample, &Budget::default()).layers.len(), 1);
     }
 }
