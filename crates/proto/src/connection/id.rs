@@ -13,13 +13,13 @@ const BASE32: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for place in (0..13u32).rev() {
+        // Every line about a connection comes through here: one write.
+        let mut letters = [b'0'; 13];
+        for (place, letter) in (0..13u32).rev().zip(&mut letters) {
             let digit = self.0.checked_shr(place.saturating_mul(5)).unwrap_or(0) & 31;
-            let letter =
-                usize::try_from(digit).ok().and_then(|at| BASE32.get(at)).map_or('0', |&b| char::from(b));
-            write!(f, "{letter}")?;
+            *letter = usize::try_from(digit).ok().and_then(|at| BASE32.get(at)).copied().unwrap_or(b'0');
         }
-        Ok(())
+        f.pad(std::str::from_utf8(&letters).unwrap_or_default())
     }
 }
 

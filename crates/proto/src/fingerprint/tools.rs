@@ -191,8 +191,11 @@ pub fn named(features: &str) -> Vec<&'static Tool> {
 
 /// The observed features that prove `tools`, each once.
 pub fn grounds(tools: &[&Tool], features: &str) -> Vec<String> {
-    let features = split(features);
     let mut grounds: Vec<String> = Vec::new();
+    if tools.is_empty() {
+        return grounds;
+    }
+    let features = split(features);
     for need in tools.iter().flat_map(|tool| tool.needs) {
         if let Some(found) = find(&features, need)
             && !grounds.iter().any(|held| held == found)
@@ -203,9 +206,14 @@ pub fn grounds(tools: &[&Tool], features: &str) -> Vec<String> {
     grounds
 }
 
+/// Features that a connection leaves which gets as far as a share.
+const FEATURES_TYPICAL: usize = 32;
+
 /// The single features.
 fn split(features: &str) -> Vec<&str> {
-    features.split(';').map(str::trim_start).collect()
+    let mut single = Vec::with_capacity(FEATURES_TYPICAL);
+    single.extend(features.split(';').map(str::trim_start));
+    single
 }
 
 /// The feature that fits a need.

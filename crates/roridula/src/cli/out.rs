@@ -60,7 +60,10 @@ pub(crate) fn moment(at: WallClock) -> String {
 
 /// The clock of a moment, with milliseconds: `02:50:00.123`.
 pub(crate) fn clock(at: WallClock) -> String {
-    rfc3339(at)[11..23].to_owned()
+    // Every line of the live view has one: no calendar.
+    let millis = at.0 / 1000;
+    let (hour, minute, second) = (millis / 3_600_000 % 24, millis / 60_000 % 60, millis / 1000 % 60);
+    format!("{hour:02}:{minute:02}:{second:02}.{:03}", millis % 1000)
 }
 
 /// The part of a connection's name that tells it from others on a screen: its last six characters.
@@ -138,6 +141,9 @@ pub(crate) fn told(
     weight: Weight,
     text: &str,
 ) -> String {
+    if !paint.on {
+        return format!("{}  {source:<21}  {connection:<6}  {text}", clock(at));
+    }
     let head = format!("{}  {source:<21}  {connection:<6}", clock(at));
     format!("{}  {}", paint.dim(&head), paint.weight(weight, text))
 }
