@@ -15,6 +15,16 @@ pub enum Machine {
     X64,
 }
 
+impl Machine {
+    /// Its word: `x86`, `x64`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::X86 => "x86",
+            Self::X64 => "x64",
+        }
+    }
+}
+
 /// A PE file's outline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pe {

@@ -176,8 +176,10 @@ pub const TOOLS: &[Tool] = &[
 /// The tools whose every need is among `features`, as the fingerprint wrote them.
 pub fn named(features: &str) -> Vec<&'static Tool> {
     let features = split(features);
-    let fits: Vec<&Tool> =
-        TOOLS.iter().filter(|tool| tool.needs.iter().rev().all(|need| find(&features, need).is_some())).collect();
+    let fits: Vec<&Tool> = TOOLS
+        .iter()
+        .filter(|tool| tool.needs.iter().rev().all(|need| find(&features, need).is_some()))
+        .collect();
     let replaced =
         |tool: &Tool| fits.iter().any(|other| other.id != tool.id && other.instead_of.contains(&tool.id));
     let mut named: Vec<&Tool> = Vec::new();

@@ -1,0 +1,98 @@
+//! Code without a file around it: where it starts and what it would do.
+//!
+//! It is read, never run: disassembled from the likeliest start, along its branches, within a number of instructions.
+
+mod apis;
+mod sweep;
+mod traits;
+
+use crate::pe::Machine;
+use iced_x86::{Instruction, Mnemonic};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use sweep::Sweep;
+
+/// Bytes that are looked at: shellcode is far shorter, and so are the loaders that are known.
+const BYTES_MAX: usize = 64 * 1024;
+/// Instructions of the listing.
+const LISTING_MAX: usize = 24;
+/// API names that are told.
+const APIS_MAX: usize = 64;
+
+/// Processes that published implants and loaders put code into.
+const HOSTS: [&str; 7] = [
+    "lsass.exe",
+    "spoolsv.exe",
+    "svchost.exe",
+    "services.exe",
+    "winlogon.exe",
+    "explorer.exe",
+    "rundll32.exe",
+];
+
+/// What disassembling says of code.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CodeFacts {
+    /// `x86` or `x64`.
+    pub machine: String,
+    /// Where the code starts in the layer, in bytes.
+    pub entry: u64,
+    /// Instructions that are reached from there.
+    pub instructions: u32,
+    /// Known structures, as `getpc`, `peb walk`, `ror13 hashes`, `decoder loop`; sorted.
+    pub traits: Vec<String>,
+    /// API names that numbers in it stand for, with the algorithm: `block_api kernel32.dll!WinExec`.
+    pub apis: Vec<String>,
+    /// The process that it is put into, where it names one that is known for that.
+    pub process: String,
+    /// The first instructions, as text.
+    pub listing: Vec<String>,
+    /// What the emulator saw it do, in order; empty without the feature `emulate`.
+    pub emulated: Vec<String>,
+}
+
+/// What can be said of `bytes` as code; `None` where they are none. `hint` is the machine that the stub around them is for.
+pub(crate) fn code(hint: Option<Machine>, bytes: &[u8]) -> Option<CodeFacts> {
+    let bytes = bytes.get(..BYTES_MAX).unwrap_or(bytes);
+    let sweep = Sweep::likeliest(hint, bytes)?;
+    let (traits, apis) = (traits::of(&sweep), apis::named(&sweep, APIS_MAX));
+    if !is_believable(&sweep, &traits, &apis) {
+        return None;
+    }
+    Some(CodeFacts {
+        machine: sweep.machine.as_str().to_owned(),
+        entry: sweep.entry,
+        instructions: u32::try_from(sweep.instructions.len()).unwrap_or(u32::MAX),
+        listing: sweep.listing(LISTING_MAX),
+        process: process(bytes),
+        traits,
+        apis,
+        emulated: Vec::new(),
+    })
+}
+
+/// Chance makes a dozen instructions in a row out of anything, but no long road without a wrong turn.
+fn is_believable(sweep: &Sweep, traits: &[String], apis: &[String]) -> bool {
+    let (good, bad) = (sweep.instructions.len(), usize::try_from(sweep.bad).unwrap_or(usize::MAX));
+    let told = traits.len().saturating_add(apis.len());
+    // One instruction over and over is what fills a place.
+    let kinds: HashSet<Mnemonic> = sweep.instructions.iter().map(Instruction::mnemonic).collect();
+    if kinds.len() < 4 {
+        return false;
+    }
+    match told {
+        0 => good >= 64 && good >= bad.saturating_mul(64),
+        1 => good >= 40 && good >= bad.saturating_mul(32),
+        _ => good >= 8 && good >= bad.saturating_mul(8),
+    }
+}
+
+fn process(bytes: &[u8]) -> String {
+    let lower: Vec<u8> = bytes.iter().filter(|byte| **byte != 0).map(u8::to_ascii_lowercase).collect();
+    let named = HOSTS.iter().find(|name| lower.windows(name.len()).any(|part| part == name.as_bytes()));
+    named.map_or(String::new(), |name| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests;
