@@ -58,6 +58,8 @@ pub fn triage(sample: &[u8], road: Road, rules: &rules::Rules, budget: &Budget) 
 /// All that one layer's bytes say.
 fn describe(peel: peel::Peel<'_>, rules: &rules::Rules) -> Layer {
     let bytes = peel.bytes.as_ref();
+    let mut facts = facts::facts(peel.kind, bytes);
+    facts.zip = peel.zip.or(facts.zip);
     Layer {
         parent: peel.parent,
         kind: peel.kind,
@@ -70,7 +72,7 @@ fn describe(peel: peel::Peel<'_>, rules: &rules::Rules) -> Layer {
         encoding: peel.encoding,
         remarks: peel.remarks,
         hashes: facts::hashes(bytes),
-        facts: facts::facts(peel.kind, bytes),
+        facts,
         hits: rules.scan(bytes),
     }
 }

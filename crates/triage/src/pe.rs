@@ -32,9 +32,14 @@ pub struct Pe {
     pub machine: Machine,
     /// How many sections.
     pub sections: u16,
-    /// Where the last section's bytes end, in bytes from the start of the file: the file's size without what
-    /// may be appended to it. Not bounded by the slice: a truncated file ends before.
+    /// Where the file's own bytes end, in bytes from its start: its last section's, or its certificates' where they
+    /// stand behind that. The file's size without what may be appended to it. Not bounded by the slice: a
+    /// truncated file ends before.
     pub end: u64,
+    /// Where the section table starts.
+    table_at: usize,
+    /// Where the data directories start, and how many there are.
+    directories: (usize, u32),
 }
 
 const E_LFANEW_AT: usize = 0x3c;
@@ -75,7 +80,48 @@ impl Pe {
         }
         let table_at = optional_at.checked_add(optional_size)?;
         let end = sections_end(file, table_at, sections)?;
-        Some(Self { machine, sections, end })
+        // The data directories follow the fixed part; their number is its last field.
+        let fixed = match machine {
+            Machine::X86 => 96usize,
+            Machine::X64 => 112,
+        };
+        let directories_at = optional_at.checked_add(fixed)?;
+        let room = u32::try_from(optional_size.saturating_sub(fixed).checked_div(8)?).ok()?;
+        let directories = le_u32(file, directories_at.checked_sub(4)?)?.min(room);
+        let mut pe = Self { machine, sections, end, table_at, directories: (directories_at, directories) };
+        pe.end = pe.certificates_end(file).unwrap_or(end).max(end);
+        Some(pe)
+    }
+
+    /// Address (or, for certificates, file offset) and size of data directory `number`.
+    pub(crate) fn directory(&self, file: &[u8], number: u32) -> Option<(u32, u32)> {
+        let (at, count) = self.directories;
+        let at = at.checked_add(usize::try_from(number).ok()?.checked_mul(8)?)?;
+        let entry = (le_u32(file, at)?, le_u32(file, at.checked_add(4)?)?);
+        (number < count && entry.0 != 0 && entry.1 != 0).then_some(entry)
+    }
+
+    /// Where the byte at this address of the image stands in the file.
+    pub(crate) fn file_offset(&self, file: &[u8], address: u32) -> Option<usize> {
+        let table = file.get(self.table_at..)?;
+        for section in table.chunks_exact(SECTION_SIZE).take(usize::from(self.sections)) {
+            let within = address.checked_sub(le_u32(section, 12)?);
+            if let Some(within) = within.filter(|&n| le_u32(section, 16).is_some_and(|size| n < size)) {
+                return usize::try_from(le_u32(section, 20)?.checked_add(within)?).ok();
+            }
+        }
+        None
+    }
+
+    /// Where the certificates end that are appended to a signed file (directory 4: an offset in the file). Only
+    /// where they are there: a lie about them does not make a file longer.
+    fn certificates_end(&self, file: &[u8]) -> Option<u64> {
+        let (at, size) = self.directory(file, 4)?;
+        let end = u64::from(at).checked_add(u64::from(size))?;
+        let length = u64::try_from(file.len()).ok()?;
+        // Linkers align them to eight bytes.
+        let behind = u64::from(at).checked_sub(self.end)? < 8;
+        (behind && end <= length).then_some(end)
     }
 }
 
@@ -121,8 +167,10 @@ pub(crate) mod tests {
         put(0x86, &1u16.to_le_bytes());
         put(0x94, &optional.to_le_bytes());
         put(0x98, &magic.to_le_bytes());
+        put(0x98 + usize::from(optional) - 16 * 8 - 4, &16u32.to_le_bytes());
         let table = 0x98 + usize::from(optional);
         put(table, b".text\0\0\0");
+        put(table + 8, &(size as u32 - 0x200).to_le_bytes());
         put(table + 12, &0x1000u32.to_le_bytes());
         put(table + 16, &(size as u32 - 0x200).to_le_bytes());
         put(table + 20, &0x200u32.to_le_bytes());
@@ -133,8 +181,20 @@ pub(crate) mod tests {
     fn a_pe_says_its_machine_and_its_end() {
         for machine in [Machine::X86, Machine::X64] {
             let file = look_alike(machine, 0x1400, 7);
-            assert_eq!(Pe::parse(&file), Some(Pe { machine, sections: 1, end: 0x1400 }));
+            let pe = Pe::parse(&file).unwrap();
+            assert_eq!((pe.machine, pe.sections, pe.end), (machine, 1, 0x1400));
         }
+    }
+
+    #[test]
+    fn certificates_behind_the_sections_belong_to_the_file_if_they_are_there() {
+        let mut file = look_alike(Machine::X64, 0x1400, 7);
+        file.extend_from_slice(&[1; 0x100]);
+        let entry = 0x98 + 112 + 4 * 8;
+        file[entry..entry + 8].copy_from_slice(&[0, 0x14, 0, 0, 0x80, 0, 0, 0]);
+        assert_eq!(Pe::parse(&file).unwrap().end, 0x1480);
+        file[entry + 6] = 0xff;
+        assert_eq!(Pe::parse(&file).unwrap().end, 0x1400);
     }
 
     #[test]

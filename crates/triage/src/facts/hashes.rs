@@ -9,7 +9,7 @@ pub(crate) fn hashes(bytes: &[u8]) -> Hashes {
     Hashes { sha256: hex(&Sha256::digest(bytes)), ..Hashes::default() }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");

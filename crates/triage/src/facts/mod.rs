@@ -44,6 +44,7 @@ pub struct Facts {
 }
 
 /// What can be said about a layer of this kind without looking into other layers.
-pub(crate) fn facts(_kind: Kind, _bytes: &[u8]) -> Facts {
-    Facts::default()
+pub(crate) fn facts(kind: Kind, bytes: &[u8]) -> Facts {
+    let stub = if kind == Kind::Stub { stub::stub(bytes) } else { None };
+    Facts { stub, ..Facts::default() }
 }

@@ -1,5 +1,7 @@
 //! What an archive's directory says, and whether its members are whole.
 
+use crate::peel;
+use crate::report::Budget;
 use serde::{Deserialize, Serialize};
 
 /// Of a ZIP archive.
@@ -35,4 +37,11 @@ pub struct Member {
     /// From which stored byte on it is damaged, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damaged_at: Option<u64>,
+}
+
+/// What an archive's bytes say; unpacks all of it, within the default bounds. A layer that came out of
+/// [`peel`](mod@crate::peel) has this already: it was made when its members were.
+#[allow(dead_code, reason = "for bytes that are looked at without being peeled")]
+pub(crate) fn zip(bytes: &[u8], entries_max: usize) -> Option<ZipFacts> {
+    peel::zip_facts(bytes, &Budget { entries_max, ..Budget::default() })
 }

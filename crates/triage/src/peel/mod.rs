@@ -1,12 +1,30 @@
 //! Which layers a sample has: the peeler.
 //!
-//! It finds and checks, and leaves describing to [`crate::facts`].
+//! It finds and checks, and leaves describing to [`crate::facts`]. A worklist, no recursion: the next layer is taken,
+//! the finders that suit its kind say what is inside, and [`Peeler::push`] checks every child and the budget in one
+//! place. Children of a layer are disjoint and lie inside it; what no child takes is a gap.
 
+mod archive;
+mod encoded;
 mod filler;
+mod found;
+mod identify;
+mod inflate;
+mod members;
+mod overlay;
+mod resources;
+mod search;
 pub mod stub;
+#[cfg(test)]
+mod tests;
+mod zip;
+mod zipcrypto;
 
+use crate::bytes::slice;
+use crate::facts::ZipFacts;
 use crate::pe::Pe;
 use crate::report::{Budget, FoundBy, Kind, Road, State};
+use found::{Found, Inside, Purse};
 use std::borrow::Cow;
 
 /// A layer with its bytes; fields as in [`Layer`](crate::Layer).
@@ -22,6 +40,8 @@ pub(crate) struct Peel<'a> {
     pub(crate) encoding: String,
     pub(crate) remarks: Vec<String>,
     pub(crate) bytes: Cow<'a, [u8]>,
+    /// A ZIP archive's members: checking them is peeling them, so it is done once, here.
+    pub(crate) zip: Option<ZipFacts>,
 }
 
 /// All layers of a sample.
@@ -37,255 +57,210 @@ pub(crate) struct Peeled<'a> {
 
 /// Finds the layers of one sample. Never fails: what cannot be understood is no layer.
 pub(crate) fn peel<'a>(sample: &'a [u8], road: Road, budget: &Budget) -> Peeled<'a> {
-    let mut peeler = Peeler { sample, budget, layers: Vec::new(), remarks: Vec::new() };
-    match Pe::parse(sample) {
-        Some(pe) => {
-            let state = if pe.end > size(sample) { State::Truncated } else { State::Intact };
-            peeler.root(Kind::Pe, state);
+    let mut peeler = Peeler::new(sample, budget);
+    let mut at = 0;
+    while let Some(layer) = peeler.layers.get_mut(at) {
+        // Lent out while it is looked into: a decoded layer's bytes are not copied for that.
+        let (kind, bytes) = (layer.kind, std::mem::take(&mut layer.bytes));
+        let inside = match at {
+            0 if kind == Kind::Payload => payload(&bytes, road, &mut peeler.purse),
+            _ => inside(kind, &bytes, &mut peeler.purse),
+        };
+        if let Some(layer) = peeler.layers.get_mut(at) {
+            layer.bytes = bytes;
         }
-        None => {
-            peeler.root(Kind::Payload, State::Intact);
-            if !peeler.by_stub() {
-                peeler.by_header();
-            }
-            if road == Road::ExploitBuffer && peeler.layers.len() == 1 {
-                peeler.by_filler();
-            }
+        peeler.take(at, inside);
+        at = at.saturating_add(1);
+    }
+    if let Some(root) = peeler.layers.first_mut().filter(|root| root.kind == Kind::Payload) {
+        if peeler.depths.len() == 1 {
+            root.kind = match identify::plain(sample) {
+                Kind::Text => Kind::Text,
+                _ => Kind::Data,
+            };
         }
     }
-    let core = peeler.layers.iter().rposition(|layer| layer.kind == Kind::Pe);
-    let core = core.and_then(|at| u32::try_from(at).ok());
-    Peeled { layers: peeler.layers, core, remarks: peeler.remarks }
+    let core = core(&peeler.layers);
+    Peeled { layers: peeler.layers, core, remarks: peeler.purse.remarks }
 }
 
+/// The members of an archive, checked.
+pub(crate) fn zip_facts(bytes: &[u8], budget: &Budget) -> Option<ZipFacts> {
+    members::inside(bytes, &mut Purse::new(budget)).zip
+}
+
+/// The number of the core: the innermost layer that stays the same while what is around it changes. By this rule:
+/// 1. the PE that its carrier holds behind a length field (WannaCry's launcher carries its sender's own EXE so);
+/// 2. the PE behind a stub;
+/// 3. the outermost PE that had not to be decoded: the sample itself if it is one;
+/// 4. Metasploit's user code;
+/// 5. a PE that was hidden by an encoding;
+/// 6. the sample.
+fn core(layers: &[Peel<'_>]) -> Option<u32> {
+    let parent = |layer: &Peel<'_>| layer.parent.and_then(|at| layers.get(usize::try_from(at).ok()?));
+    let carried = |layer: &Peel<'_>| {
+        let in_pe = parent(layer).is_some_and(|parent| parent.kind == Kind::Pe);
+        layer.kind == Kind::Pe && layer.found_by == FoundBy::LengthField && in_pe
+    };
+    let is_pe = |layer: &Peel<'_>| layer.kind == Kind::Pe;
+    let rules: [&dyn Fn(&Peel<'_>) -> bool; 6] = [
+        &carried,
+        &|layer| is_pe(layer) && layer.found_by == FoundBy::StubSizeField,
+        &|layer| is_pe(layer) && layer.encoding.is_empty() && matches!(layer.bytes, Cow::Borrowed(_)),
+        &|layer| layer.kind == Kind::Shellcode && layer.found_by == FoundBy::LengthField,
+        &|layer| is_pe(layer) && layer.found_by == FoundBy::Decoded,
+        &|layer| layer.parent.is_none(),
+    ];
+    let number = rules.iter().find_map(|rule| layers.iter().position(rule))?;
+    u32::try_from(number).ok()
+}
+
+/// What is inside a layer of this kind.
+fn inside(kind: Kind, bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
+    match kind {
+        Kind::Pe => executable(bytes, purse),
+        Kind::Zip => members::inside(bytes, purse),
+        Kind::Gzip => archive::gzip(bytes, purse),
+        Kind::Cab => archive::cabinet(bytes, purse),
+        Kind::Data | Kind::Resource | Kind::Overlay | Kind::Payload => {
+            Inside { found: anywhere(bytes, purse), ..Inside::default() }
+        }
+        Kind::Stub | Kind::Shellcode | Kind::Padding | Kind::Text => Inside::default(),
+    }
+}
+
+/// What is inside a sample that is no file by itself.
+fn payload(bytes: &[u8], road: Road, purse: &mut Purse<'_>) -> Inside {
+    let mut found = stub::find(bytes).or_else(|| stub::single_packet(bytes)).unwrap_or_default();
+    if found.is_empty() {
+        found = anywhere(bytes, purse);
+        let first = found.first().filter(|first| first.kind == Kind::Pe && first.decoded.is_none());
+        let machine = first.and_then(|first| Pe::parse(slice(bytes, first.range.clone())?));
+        let front = first.zip(machine).and_then(|(first, pe)| stub::in_front(bytes, first, pe.machine));
+        let end = found.last().map_or(bytes.len(), |last| last.range.end);
+        found.extend(overlay::tail(bytes, end..bytes.len()));
+        found.extend(front);
+    }
+    if road == Road::ExploitBuffer && found.is_empty() {
+        let regions = filler::regions(bytes, purse.budget.layers_max);
+        found.extend(
+            regions.into_iter().map(|region| Found::new(Kind::Shellcode, FoundBy::BetweenFiller, region)),
+        );
+    }
+    Inside { found, ..Inside::default() }
+}
+
+/// Resources, what is appended, and files that stand anywhere else.
+fn executable(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
+    let Some(pe) = Pe::parse(bytes) else { return Inside::default() };
+    let mut found = resources::find(bytes, &pe, purse);
+    let end = usize::try_from(pe.end).unwrap_or(usize::MAX);
+    found.extend(overlay::tail(bytes, end..bytes.len()));
+    found = found::disjoint(found, bytes.len());
+    for gap in found::gaps(&found, bytes.len()) {
+        // The file's own header is no file inside it.
+        found.extend(search::find(bytes, gap.start.max(2)..gap.end, purse));
+    }
+    Inside { found, ..Inside::default() }
+}
+
+/// Files by their headers; hidden ones where there is none.
+fn anywhere(bytes: &[u8], purse: &mut Purse<'_>) -> Vec<Found> {
+    let found = search::find(bytes, 0..bytes.len(), purse);
+    if found.is_empty() { encoded::find(bytes, purse) } else { found }
+}
+
+/// The layers so far, and what may still be spent.
 struct Peeler<'a, 'b> {
-    sample: &'a [u8],
-    budget: &'b Budget,
     layers: Vec<Peel<'a>>,
-    remarks: Vec<String>,
+    /// How many layers each lies in.
+    depths: Vec<u32>,
+    bytes: u64,
+    purse: Purse<'b>,
 }
 
-impl Peeler<'_, '_> {
-    fn root(&mut self, kind: Kind, state: State) {
-        self.layers.push(Peel {
+impl<'a, 'b> Peeler<'a, 'b> {
+    fn new(sample: &'a [u8], budget: &'b Budget) -> Self {
+        let identity = identify::file(sample);
+        let root = Peel {
             parent: None,
-            kind,
+            kind: identity.as_ref().map_or(Kind::Payload, |identity| identity.kind),
             name: String::new(),
-            state,
+            state: identity.as_ref().map_or(State::Intact, |identity| identity.state),
             found_by: FoundBy::WholeSample,
             offset: 0,
-            stored_size: size(self.sample),
+            stored_size: size(sample.len()),
             encoding: String::new(),
-            remarks: Vec::new(),
-            bytes: Cow::Borrowed(self.sample),
-        });
+            remarks: identity.map(|identity| identity.remarks).unwrap_or_default(),
+            bytes: Cow::Borrowed(sample),
+            zip: None,
+        };
+        let bytes = root.stored_size;
+        Self { layers: vec![root], depths: vec![0], bytes, purse: Purse::new(budget) }
     }
 
-    /// By the stub's size field; says whether that led to a file.
-    fn by_stub(&mut self) -> bool {
-        for layout in stub::ALL {
-            let Some(claimed) = layout.file_size(self.sample).filter(|&n| n > 0) else { continue };
-            let Some(rest) = self.sample.get(layout.file_at..) else { continue };
-            let file = rest.get(..claimed).unwrap_or(rest);
-            let Some(pe) = Pe::parse(file).filter(|pe| pe.machine == layout.machine) else { continue };
-            let whole = claimed <= rest.len() && pe.end <= size(file);
-            let state = if whole { State::Intact } else { State::Truncated };
-            let len = file.len();
-            self.push(Kind::Stub, State::Intact, FoundBy::StubSizeField, 0, layout.file_at);
-            self.push(Kind::Pe, state, FoundBy::StubSizeField, layout.file_at, len);
-            return true;
+    /// Takes what was found in layer `at`.
+    fn take(&mut self, at: usize, inside: Inside) {
+        let Some(parent) = self.layers.get_mut(at) else { return };
+        for (state, remark) in inside.wrong {
+            parent.state = parent.state.max(state);
+            parent.remarks.push(remark);
         }
-        false
-    }
-
-    /// By headers, anywhere. A found file is skipped over: what is inside it is its own affair.
-    fn by_header(&mut self) {
-        let mut at = 0;
-        let mut looked = 0u32;
-        while let Some(rest) = self.sample.get(at..) {
-            let Some(found) = rest.windows(2).position(|pair| pair == b"MZ") else { return };
-            let Some(start) = at.checked_add(found) else { return };
-            if looked >= self.budget.candidates_max {
-                self.remarks
-                    .push(format!("only the first {looked} places that look like a PE were looked into"));
-                return;
-            }
-            looked = looked.saturating_add(1);
-            let file = self.sample.get(start..).unwrap_or_default();
-            let mut taken = 2;
-            if let Some(pe) = Pe::parse(file) {
-                let end = usize::try_from(pe.end).unwrap_or(usize::MAX);
-                let len = end.min(file.len());
-                let state = if end > file.len() { State::Truncated } else { State::Intact };
-                if !self.push(Kind::Pe, state, FoundBy::ValidatedSearch, start, len) {
-                    return;
-                }
-                taken = len.max(2);
-            }
-            let Some(next) = start.checked_add(taken) else { return };
-            at = next;
-        }
-    }
-
-    /// What stands between an exploit's filler.
-    fn by_filler(&mut self) {
-        for region in filler::regions(self.sample, self.budget.layers_max) {
-            if !self.push(Kind::Shellcode, State::Intact, FoundBy::BetweenFiller, region.start, region.len())
-            {
+        parent.zip = inside.zip;
+        let length = parent.bytes.len();
+        for child in found::disjoint(inside.found, length) {
+            if !self.push(at, child) {
                 return;
             }
         }
     }
 
-    /// One layer of the sample; `false` when the budget forbids it.
-    fn push(&mut self, kind: Kind, state: State, found_by: FoundBy, offset: usize, len: usize) -> bool {
-        let bytes = offset.checked_add(len).and_then(|end| self.sample.get(offset..end)).unwrap_or_default();
-        if self.layers.len() >= self.budget.layers_max {
-            self.remarks.push(format!("only the first {} layers were looked into", self.budget.layers_max));
+    /// One layer more; `false` when the budget forbids it.
+    fn push(&mut self, at: usize, child: Found) -> bool {
+        let budget = self.purse.budget;
+        let Some(parent) = self.layers.get(at) else { return false };
+        let depth = self.depths.get(at).copied().unwrap_or(0).saturating_add(1);
+        let length = child.decoded.as_ref().map_or(child.range.len(), Vec::len);
+        let bytes = self.bytes.saturating_add(size(length));
+        let met = if self.layers.len() >= budget.layers_max {
+            format!("only the first {} layers were looked into", budget.layers_max)
+        } else if depth > budget.depth_max {
+            format!("only layers up to {} deep were looked into", budget.depth_max)
+        } else if bytes > budget.layer_bytes_max {
+            format!("only {} bytes of layers were looked into", budget.layer_bytes_max)
+        } else {
+            String::new()
+        };
+        if !met.is_empty() {
+            self.purse.remark(met);
             return false;
         }
+        let stored_size = size(child.range.len());
+        let offset = size(child.range.start);
+        let bytes_of_child = match (child.decoded, &parent.bytes) {
+            (Some(decoded), _) => Cow::Owned(decoded),
+            (None, Cow::Borrowed(bytes)) => Cow::Borrowed(slice(bytes, child.range).unwrap_or_default()),
+            (None, Cow::Owned(bytes)) => Cow::Owned(slice(bytes, child.range).unwrap_or_default().to_vec()),
+        };
+        self.bytes = bytes;
+        self.depths.push(depth);
         self.layers.push(Peel {
-            parent: Some(0),
-            kind,
-            name: String::new(),
-            state,
-            found_by,
-            offset: u64::try_from(offset).unwrap_or(u64::MAX),
-            stored_size: size(bytes),
-            encoding: String::new(),
-            remarks: Vec::new(),
-            bytes: Cow::Borrowed(bytes),
+            parent: u32::try_from(at).ok(),
+            kind: child.kind,
+            name: child.name,
+            state: child.state,
+            found_by: child.found_by,
+            offset,
+            stored_size,
+            encoding: child.encoding,
+            remarks: child.remarks,
+            bytes: bytes_of_child,
+            zip: None,
         });
         true
     }
 }
 
-fn size(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rules::Rules;
-    use crate::{Layer, Report};
-
-    fn look(sample: &[u8], budget: &Budget) -> Report {
-        crate::triage(sample, Road::Payload, &Rules::default(), budget)
-    }
-    use crate::pe::Machine;
-    use crate::pe::tests::look_alike;
-    use crate::stub::Layout;
-
-    /// A decoded upload: a stub with its size field, a file, padding.
-    fn blob(layout: Layout, file: &[u8], claimed: usize, padding: usize) -> Vec<u8> {
-        let mut blob = vec![0x90; layout.file_at];
-        // The naive hits of the real 64-bit stub.
-        for at in [0x6f4, 0xcc8, 0x1584, 0x1703] {
-            if let Some(place) = blob.get_mut(at..at + 2) {
-                place.copy_from_slice(b"MZ");
-            }
-        }
-        blob[layout.size_at..layout.size_at + 4].copy_from_slice(&(claimed as u32).to_le_bytes());
-        blob.extend_from_slice(file);
-        blob.extend(std::iter::repeat_n(0, padding));
-        blob
-    }
-
-    #[test]
-    fn the_stubs_size_field_gives_the_exact_file() {
-        for layout in stub::ALL {
-            let file = look_alike(layout.machine, 0x3000, 5);
-            let report = look(&blob(layout, &file, file.len(), 3), &Budget::default());
-            let [_, stub, pe] = report.layers.as_slice() else { panic!("{report:?}") };
-            assert_eq!((stub.kind, stub.offset, stub.size), (Kind::Stub, 0, layout.file_at as u64));
-            assert_eq!((pe.kind, pe.found_by), (Kind::Pe, FoundBy::StubSizeField));
-            assert_eq!((pe.offset, pe.size), (layout.file_at as u64, 0x3000));
-            assert_eq!(pe.hashes, crate::facts::hashes(&file));
-        }
-    }
-
-    #[test]
-    fn the_size_field_wins_over_the_sections_zero_fill_and_all() {
-        let mut file = look_alike(Machine::X86, 0x1000, 5);
-        file.resize(0x5000, 0);
-        let report = look(&blob(stub::X86, &file, file.len(), 3), &Budget::default());
-        assert_eq!(report.layers[2].size, 0x5000);
-    }
-
-    #[test]
-    fn a_lying_size_field_falls_back_to_the_search() {
-        let file = look_alike(Machine::X64, 0x2000, 9);
-        for claimed in [0, 12] {
-            let report = look(&blob(stub::X64, &file, claimed, 100), &Budget::default());
-            let [_, pe] = report.layers.as_slice() else { panic!("{report:?}") };
-            assert_eq!((pe.found_by, pe.offset, pe.size), (FoundBy::ValidatedSearch, 0x1800, 0x2000));
-            assert_eq!(pe.hashes, crate::facts::hashes(&file));
-        }
-    }
-
-    #[test]
-    fn naive_marks_are_no_files_and_shellcode_has_no_layer() {
-        assert_eq!(look(&blob(stub::X64, &[], 5_298_176, 4096), &Budget::default()).layers.len(), 1);
-        assert_eq!(look(&[], &Budget::default()).layers.len(), 1);
-    }
-
-    #[test]
-    fn a_file_of_the_wrong_machine_is_not_taken_for_the_stubs() {
-        let file = look_alike(Machine::X64, 0x2000, 9);
-        let report = look(&blob(stub::X86, &file, file.len(), 0), &Budget::default());
-        assert_eq!(report.layers[1].found_by, FoundBy::ValidatedSearch);
-    }
-
-    #[test]
-    fn an_upload_cut_off_has_a_truncated_file() {
-        let file = look_alike(Machine::X64, 0x4000, 9);
-        let whole = blob(stub::X64, &file, file.len(), 0);
-        let report = look(&whole[..0x3000], &Budget::default());
-        let pe: &Layer = &report.layers[2];
-        assert_eq!((pe.kind, pe.state, pe.size), (Kind::Pe, State::Truncated, 0x1800));
-    }
-
-    #[test]
-    fn a_pe_alone_is_the_whole_sample() {
-        let file = look_alike(Machine::X86, 0x1000, 2);
-        let report = look(&file, &Budget::default());
-        assert_eq!(report.layers[0].found_by, FoundBy::WholeSample);
-        assert_eq!(report.layers[0].size, 0x1000);
-    }
-
-    #[test]
-    fn truncation_at_any_byte_is_answered() {
-        let file = look_alike(Machine::X86, 0x600, 3);
-        let whole = blob(stub::X86, &file, file.len(), 3);
-        for cut in 0..=whole.len() {
-            let report = look(&whole[..cut], &Budget::default());
-            let inside = report.layers.iter().all(|layer| layer.offset + layer.size <= cut as u64);
-            assert!(inside, "cut at {cut}: {report:?}");
-        }
-    }
-
-    #[test]
-    fn the_budget_ends_every_search() {
-        let marks = b"MZ".repeat(10_000);
-        let report = look(&marks, &Budget { candidates_max: 100, ..Budget::default() });
-        assert_eq!((report.remarks.len(), report.layers.len()), (1, 1));
-        let mut many = vec![0x90; 8];
-        for seed in 0..5 {
-            many.extend(look_alike(Machine::X86, 0x400, seed));
-        }
-        let report = look(&many, &Budget { layers_max: 3, ..Budget::default() });
-        assert_eq!((report.remarks.len(), report.layers.len()), (1, 3));
-    }
-
-    #[test]
-    fn only_an_exploits_buffer_is_searched_for_code_between_filler() {
-        let code: Vec<u8> = (0..300u32).map(|n| (n.wrapping_mul(97) >> 1).to_le_bytes()[0]).collect();
-        let sample = [&b"A1b2C3d4".repeat(64)[..], &code, &b"A1b2C3d4".repeat(64)].concat();
-        let report = crate::triage(&sample, Road::ExploitBuffer, &Rules::default(), &Budget::default());
-        let [_, layer] = report.layers.as_slice() else { panic!("{report:?}") };
-        assert_eq!((layer.kind, layer.found_by), (Kind::Shellcode, FoundBy::BetweenFiller));
-        assert!(layer.offset.abs_diff(512) < 16 && layer.size.abs_diff(300) < 32, "{layer:?}");
-        assert_eq!(look(&sample, &Budget::default()).layers.len(), 1);
-    }
+fn size(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,10 @@
 //! DoublePulsar's stub: the loader that stands in front of the file in a decoded upload.
 
-use crate::bytes::le_size;
-use crate::pe::Machine;
+use super::found::Found;
+use super::{identify, overlay};
+use crate::bytes::{le_size, le_u16, le_u32, slice};
+use crate::pe::{Machine, Pe};
+use crate::report::{FoundBy, Kind, State};
 
 /// One kind of stub: where it carries the size of its file, and where the file starts.
 ///
@@ -15,13 +18,19 @@ pub struct Layout {
     pub size_at: usize,
     /// Where the file starts; also the stub's own length.
     pub file_at: usize,
+    /// Where the 32-bit number of bytes stands that go to user mode: the file and the user loader in front of it.
+    pub copied_at: usize,
+    /// The user loader's bytes.
+    pub loader: u32,
 }
 
 /// The 32-bit stub.
-pub const X86: Layout = Layout { machine: Machine::X86, size_at: 0x12fd, file_at: 0x1305 };
+pub const X86: Layout =
+    Layout { machine: Machine::X86, size_at: 0x12fd, file_at: 0x1305, copied_at: 0x591, loader: 3440 };
 
 /// The 64-bit stub.
-pub const X64: Layout = Layout { machine: Machine::X64, size_at: 0x17f8, file_at: 0x1800 };
+pub const X64: Layout =
+    Layout { machine: Machine::X64, size_at: 0x17f8, file_at: 0x1800, copied_at: 0x86e, loader: 3978 };
 
 /// All stubs that we know.
 pub const ALL: [Layout; 2] = [X86, X64];
@@ -32,4 +41,98 @@ impl Layout {
     pub fn file_size(&self, sample: &[u8]) -> Option<usize> {
         le_size(sample, self.size_at)
     }
+
+    /// Its name in the reference data.
+    pub const fn name(&self) -> &'static str {
+        match self.machine {
+            Machine::X86 => "doublepulsar-x86",
+            Machine::X64 => "doublepulsar-x64",
+        }
+    }
+
+    /// What its fields say, if they contradict each other.
+    fn contradiction(&self, sample: &[u8]) -> Option<String> {
+        let file = le_u32(sample, self.size_at)?;
+        let copied = le_u32(sample, self.copied_at)?;
+        let expected = file.wrapping_add(self.loader);
+        (copied != expected)
+            .then(|| format!("it copies {copied} bytes to user mode, for its file it should be {expected}"))
+    }
+
+    fn found(&self, sample: &[u8], found_by: FoundBy) -> Found {
+        let stub = Found::new(Kind::Stub, found_by, 0..self.file_at).named(self.name());
+        match self.contradiction(sample) {
+            Some(remark) => stub.wrong(State::Damaged, remark),
+            None => stub,
+        }
+    }
+}
+
+/// The stub, the file that its size field leads to, and what stands behind that.
+pub(crate) fn find(sample: &[u8]) -> Option<Vec<Found>> {
+    ALL.iter().find_map(|layout| {
+        let claimed = layout.file_size(sample).filter(|&n| n > 0)?;
+        let rest = sample.get(layout.file_at..)?;
+        let there = claimed.min(rest.len());
+        let pe = Pe::parse(rest.get(..there)?).filter(|pe| pe.machine == layout.machine)?;
+        let end = layout.file_at.checked_add(there)?;
+        let mut file = Found::pe(sample, &pe, FoundBy::StubSizeField, layout.file_at..end);
+        let gone = claimed.saturating_sub(there);
+        if gone > 0 {
+            let remark = format!("its stub says {claimed} bytes: {gone} of them are missing");
+            file = file.wrong(State::Truncated, remark);
+        }
+        let mut found = vec![layout.found(sample, FoundBy::StubSizeField), file];
+        found.extend(overlay::tail(sample, end..sample.len()));
+        Some(found)
+    })
+}
+
+/// What stands in front of the first file that a search found: a stub that we know and whose size field lies, one
+/// that we do not know, or nothing of interest.
+pub(crate) fn in_front(sample: &[u8], file: &Found, pe: Machine) -> Option<Found> {
+    let front = slice(sample, 0..file.range.start).filter(|front| !front.is_empty())?;
+    if let Some(layout) = ALL.iter().find(|layout| layout.file_at == front.len() && layout.machine == pe) {
+        let claimed = layout.file_size(sample).unwrap_or(0);
+        let remark = format!("its size field says {claimed} bytes, and its file has {}", file.range.len());
+        let stub = Found::new(Kind::Stub, FoundBy::ValidatedSearch, 0..layout.file_at);
+        return Some(stub.named(layout.name()).wrong(State::Damaged, remark));
+    }
+    match identify::plain(front) {
+        Kind::Padding => Some(Found::new(Kind::Padding, FoundBy::ValidatedSearch, 0..front.len())),
+        Kind::Text => None,
+        _ => Some(Found::new(Kind::Stub, FoundBy::ValidatedSearch, 0..front.len()).named("unknown")),
+    }
+}
+
+/// Metasploit's `smb_doublepulsar_rce` sends one packet: its kernel stub, the length of the user's code, that code,
+/// random bytes up to a page (module source, `SHELLCODE_SIZE` and `MAX_SHELLCODE_SIZE`).
+pub(crate) mod metasploit {
+    /// All of it.
+    pub(crate) const TOTAL: usize = 4096;
+    /// The kernel stub, for 64-bit systems.
+    pub(crate) const STUB: usize = 780;
+    /// Its name in the reference data.
+    pub(crate) const NAME: &str = "metasploit-x64";
+}
+
+/// The parts of Metasploit's single packet.
+pub(crate) fn single_packet(sample: &[u8]) -> Option<Vec<Found>> {
+    use metasploit::{NAME, STUB, TOTAL};
+    let stub = slice(sample, 0..STUB).filter(|_| sample.len() == TOTAL)?;
+    let length = usize::from(le_u16(sample, STUB)?);
+    let start = STUB.checked_add(2)?;
+    let end = start.checked_add(length)?;
+    let code = slice(sample, start..end).filter(|code| !code.is_empty())?;
+    if identify::plain(stub) != Kind::Data || identify::plain(code) == Kind::Padding {
+        return None;
+    }
+    let mut found = vec![
+        Found::new(Kind::Stub, FoundBy::LengthField, 0..STUB).named(NAME),
+        Found::new(Kind::Shellcode, FoundBy::LengthField, start..end),
+    ];
+    if end < TOTAL {
+        found.push(Found::new(Kind::Padding, FoundBy::BehindTheEnd, end..TOTAL));
+    }
+    Some(found)
 }

@@ -1,0 +1,168 @@
+//! What a finder hands to the worklist, and the budget that it spends.
+
+use crate::bytes::slice;
+use crate::facts::ZipFacts;
+use crate::pe::Pe;
+use crate::report::{Budget, FoundBy, Kind, State};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// A child that a finder proposes. Its bytes are the parent's at `range`, or `decoded`.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    pub(crate) state: State,
+    pub(crate) found_by: FoundBy,
+    pub(crate) range: Range<usize>,
+    pub(crate) encoding: String,
+    pub(crate) remarks: Vec<String>,
+    pub(crate) decoded: Option<Vec<u8>>,
+}
+
+impl Found {
+    /// An intact child without a name.
+    pub(crate) fn new(kind: Kind, found_by: FoundBy, range: Range<usize>) -> Self {
+        Self {
+            kind,
+            name: String::new(),
+            state: State::Intact,
+            found_by,
+            range,
+            encoding: String::new(),
+            remarks: Vec::new(),
+            decoded: None,
+        }
+    }
+
+    /// With a name.
+    pub(crate) fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// With something wrong. Damage outweighs a missing end.
+    pub(crate) fn wrong(mut self, state: State, remark: String) -> Self {
+        self.state = self.state.max(state);
+        self.remarks.push(remark);
+        self
+    }
+
+    /// A PE file at `range` of `parent`: truncated where its sections go on behind its bytes.
+    pub(crate) fn pe(parent: &[u8], pe: &Pe, found_by: FoundBy, range: Range<usize>) -> Self {
+        let there = slice(parent, range.clone()).unwrap_or_default().len();
+        let found = Self::new(Kind::Pe, found_by, range);
+        match missing(pe, there) {
+            Some(remark) => found.wrong(State::Truncated, remark),
+            None => found,
+        }
+    }
+}
+
+/// What is missing of a PE file of which `there` bytes are there, in words.
+pub(crate) fn missing(pe: &Pe, there: usize) -> Option<String> {
+    let there = u64::try_from(there).ok()?;
+    let gone = pe.end.checked_sub(there).filter(|&gone| gone > 0)?;
+    Some(format!("its sections end at byte {}: {gone} bytes are missing", pe.end))
+}
+
+/// What is inside a layer, and what looking into it says of the layer itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inside {
+    /// The most trusted finder's first.
+    pub(crate) found: Vec<Found>,
+    /// What is wrong with the layer itself.
+    pub(crate) wrong: Vec<(State, String)>,
+    /// An archive's table of members.
+    pub(crate) zip: Option<ZipFacts>,
+}
+
+/// Keeps those children that lie in a parent of `length` bytes and in nothing that was found before them, in the
+/// order of their offsets.
+pub(crate) fn disjoint(found: Vec<Found>, length: usize) -> Vec<Found> {
+    let mut taken: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut kept: Vec<Found> = Vec::new();
+    for child in found {
+        let Range { start, end } = child.range;
+        let before = taken.range(..end).next_back().is_none_or(|(_, &before_end)| before_end <= start);
+        if start <= end && end <= length && before {
+            if start < end {
+                taken.insert(start, end);
+            }
+            kept.push(child);
+        }
+    }
+    kept.sort_by_key(|child| (child.range.start, child.range.end));
+    kept
+}
+
+/// The parts of `0..length` that no child takes, in order.
+pub(crate) fn gaps(found: &[Found], length: usize) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = found.iter().map(|child| child.range.clone()).collect();
+    ranges.sort_by_key(|range| range.start);
+    let mut gaps = Vec::new();
+    let mut at = 0;
+    for range in ranges {
+        if at < range.start {
+            gaps.push(at..range.start.min(length));
+        }
+        at = at.max(range.end);
+    }
+    if at < length {
+        gaps.push(at..length);
+    }
+    gaps
+}
+
+/// What is left of a budget.
+#[derive(Debug)]
+pub(crate) struct Purse<'b> {
+    pub(crate) budget: &'b Budget,
+    candidates: u32,
+    decoded: u64,
+    /// Bounds that were met, each once.
+    pub(crate) remarks: Vec<String>,
+}
+
+impl<'b> Purse<'b> {
+    pub(crate) fn new(budget: &'b Budget) -> Self {
+        Self { budget, candidates: 0, decoded: 0, remarks: Vec::new() }
+    }
+
+    /// Tells once which bound was met.
+    pub(crate) fn remark(&mut self, remark: String) {
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
+        }
+    }
+
+    /// Whether one more place may be looked into.
+    pub(crate) fn candidate(&mut self) -> bool {
+        if self.candidates >= self.budget.candidates_max {
+            let looked = self.candidates;
+            self.remark(format!("only the first {looked} places that look like a file were looked into"));
+            return false;
+        }
+        self.candidates = self.candidates.saturating_add(1);
+        true
+    }
+
+    /// How many bytes decoding `stored` bytes may produce.
+    pub(crate) fn decodable(&self, stored: usize) -> usize {
+        let left = self.budget.decoded_bytes_max.saturating_sub(self.decoded);
+        let stored = u64::try_from(stored).unwrap_or(u64::MAX);
+        // A few bytes may grow by more than the ratio: what they make is small.
+        let grown = stored.saturating_mul(self.budget.ratio_max).max(4096);
+        usize::try_from(left.min(grown)).unwrap_or(usize::MAX)
+    }
+
+    /// Pays for decoded bytes.
+    pub(crate) fn pay(&mut self, decoded: usize) {
+        self.decoded = self.decoded.saturating_add(u64::try_from(decoded).unwrap_or(u64::MAX));
+    }
+
+    /// Tells that something was not decoded because it would have cost too much.
+    pub(crate) fn too_much(&mut self, what: &str) {
+        self.remark(format!("{what} grows beyond the bounds for decoding and was not unpacked"));
+    }
+}

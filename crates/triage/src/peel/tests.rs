@@ -1,0 +1,136 @@
+//! The peeler on look-alikes.
+
+pub(crate) mod build;
+mod chain;
+
+use super::*;
+use crate::rules::Rules;
+use crate::{Layer, Report};
+
+fn look(sample: &[u8], budget: &Budget) -> Report {
+    crate::triage(sample, Road::Payload, &Rules::default(), budget)
+}
+use crate::pe::Machine;
+use crate::pe::tests::look_alike;
+use crate::stub::Layout;
+
+/// A decoded upload: a stub with its size field, a file, padding.
+fn blob(layout: Layout, file: &[u8], claimed: usize, padding: usize) -> Vec<u8> {
+    let mut blob = vec![0x90; layout.file_at];
+    // The naive hits of the real 64-bit stub.
+    for at in [0x6f4, 0xcc8, 0x1584, 0x1703] {
+        if let Some(place) = blob.get_mut(at..at + 2) {
+            place.copy_from_slice(b"MZ");
+        }
+    }
+    let claimed = claimed as u32;
+    blob[layout.size_at..][..4].copy_from_slice(&claimed.to_le_bytes());
+    blob[layout.copied_at..][..4].copy_from_slice(&(claimed + layout.loader).to_le_bytes());
+    blob.extend_from_slice(file);
+    blob.extend(std::iter::repeat_n(0, padding));
+    blob
+}
+
+#[test]
+fn the_stubs_size_field_gives_the_exact_file() {
+    for layout in stub::ALL {
+        let file = look_alike(layout.machine, 0x3000, 5);
+        let report = look(&blob(layout, &file, file.len(), 3), &Budget::default());
+        let [root, stub, pe, padding] = report.layers.as_slice() else { panic!("{report:?}") };
+        assert_eq!(root.kind, Kind::Payload);
+        assert_eq!((stub.name.as_str(), stub.state), (layout.name(), State::Intact));
+        assert_eq!((padding.kind, padding.size), (Kind::Padding, 3));
+        assert_eq!(report.core, Some(2));
+        assert_eq!((stub.kind, stub.offset, stub.size), (Kind::Stub, 0, layout.file_at as u64));
+        assert_eq!((pe.kind, pe.found_by), (Kind::Pe, FoundBy::StubSizeField));
+        assert_eq!((pe.offset, pe.size), (layout.file_at as u64, 0x3000));
+        assert_eq!(pe.hashes, crate::facts::hashes(&file));
+    }
+}
+
+#[test]
+fn the_size_field_wins_over_the_sections_zero_fill_and_all() {
+    let mut file = look_alike(Machine::X86, 0x1000, 5);
+    file.resize(0x5000, 0);
+    let report = look(&blob(stub::X86, &file, file.len(), 3), &Budget::default());
+    assert_eq!(report.layers[2].size, 0x5000);
+}
+
+#[test]
+fn a_lying_size_field_falls_back_to_the_search() {
+    let file = look_alike(Machine::X64, 0x2000, 9);
+    for claimed in [0, 12] {
+        let report = look(&blob(stub::X64, &file, claimed, 100), &Budget::default());
+        let [_, stub, pe, _] = report.layers.as_slice() else { panic!("{report:?}") };
+        assert_eq!((stub.name.as_str(), stub.state), ("doublepulsar-x64", State::Damaged));
+        assert_eq!(stub.remarks, [format!("its size field says {claimed} bytes, and its file has 8192")]);
+        assert_eq!((pe.found_by, pe.offset, pe.size), (FoundBy::ValidatedSearch, 0x1800, 0x2000));
+        assert_eq!(pe.hashes, crate::facts::hashes(&file));
+    }
+}
+
+#[test]
+fn naive_marks_are_no_files_and_shellcode_has_no_layer() {
+    assert_eq!(look(&blob(stub::X64, &[], 5_298_176, 4096), &Budget::default()).layers.len(), 1);
+    assert_eq!(look(&[], &Budget::default()).layers.len(), 1);
+}
+
+#[test]
+fn a_file_of_the_wrong_machine_is_not_taken_for_the_stubs() {
+    let file = look_alike(Machine::X64, 0x2000, 9);
+    let report = look(&blob(stub::X86, &file, file.len(), 0), &Budget::default());
+    assert_eq!((report.layers[1].kind, report.layers[1].name.as_str()), (Kind::Stub, "unknown"));
+    assert_eq!(report.layers[2].found_by, FoundBy::ValidatedSearch);
+}
+
+#[test]
+fn an_upload_cut_off_has_a_truncated_file() {
+    let file = look_alike(Machine::X64, 0x4000, 9);
+    let whole = blob(stub::X64, &file, file.len(), 0);
+    let report = look(&whole[..0x3000], &Budget::default());
+    let pe: &Layer = &report.layers[2];
+    assert_eq!((pe.kind, pe.state, pe.size), (Kind::Pe, State::Truncated, 0x1800));
+}
+
+#[test]
+fn a_pe_alone_is_the_whole_sample() {
+    let file = look_alike(Machine::X86, 0x1000, 2);
+    let report = look(&file, &Budget::default());
+    assert_eq!(report.layers[0].found_by, FoundBy::WholeSample);
+    assert_eq!(report.layers[0].size, 0x1000);
+}
+
+#[test]
+fn truncation_at_any_byte_is_answered() {
+    let file = look_alike(Machine::X86, 0x600, 3);
+    let whole = blob(stub::X86, &file, file.len(), 3);
+    for cut in 0..=whole.len() {
+        let report = look(&whole[..cut], &Budget::default());
+        let inside = report.layers.iter().all(|layer| layer.offset + layer.size <= cut as u64);
+        assert!(inside, "cut at {cut}: {report:?}");
+    }
+}
+
+#[test]
+fn the_budget_ends_every_search() {
+    let marks = b"MZ".repeat(10_000);
+    let report = look(&marks, &Budget { candidates_max: 100, ..Budget::default() });
+    assert_eq!((report.remarks.len(), report.layers.len()), (1, 1));
+    let mut many = vec![0x90; 8];
+    for seed in 0..5 {
+        many.extend(look_alike(Machine::X86, 0x400, seed));
+    }
+    let report = look(&many, &Budget { layers_max: 3, ..Budget::default() });
+    assert_eq!((report.remarks.len(), report.layers.len()), (1, 3));
+}
+
+#[test]
+fn only_an_exploits_buffer_is_searched_for_code_between_filler() {
+    let code: Vec<u8> = (0..300u32).map(|n| (n.wrapping_mul(97) >> 1).to_le_bytes()[0]).collect();
+    let sample = [&b"A1b2C3d4".repeat(64)[..], &code, &b"A1b2C3d4".repeat(64)].concat();
+    let report = crate::triage(&sample, Road::ExploitBuffer, &Rules::default(), &Budget::default());
+    let [_, layer] = report.layers.as_slice() else { panic!("{report:?}") };
+    assert_eq!((layer.kind, layer.found_by), (Kind::Shellcode, FoundBy::BetweenFiller));
+    assert!(layer.offset.abs_diff(512) < 16 && layer.size.abs_diff(300) < 32, "{layer:?}");
+    assert_eq!(look(&sample, &Budget::default()).layers.len(), 1);
+}

@@ -1,0 +1,286 @@
+//! Which members a ZIP archive has, by its own directory; by the members' own headers where that is missing.
+//!
+//! Layout by PKWARE's "APPNOTE.TXT", 4.3. Only what stands there is read: nothing is unpacked.
+
+use crate::bytes::{array, le_size, le_u16, le_u32, slice};
+use crate::report::State;
+
+const LOCAL: usize = 30;
+const CENTRAL: usize = 46;
+const END: usize = 22;
+const NAME_MAX: usize = 512;
+/// Behind the end record stands a comment of at most so many bytes.
+const COMMENT_MAX: usize = 65_535;
+/// "Extra field" of an AES member (WinZip's "AES Encryption Information").
+const AES_EXTRA: u16 = 0x9901;
+
+/// A member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    /// Where its stored bytes start; `None` where its local header is not at its place.
+    pub(crate) data_at: Option<usize>,
+    /// Stored bytes, as claimed.
+    pub(crate) stored: usize,
+    pub(crate) size: u64,
+    pub(crate) crc32: u32,
+    pub(crate) flags: u16,
+    pub(crate) method: u16,
+    pub(crate) time: u16,
+}
+
+impl Entry {
+    pub(crate) fn encrypted(&self) -> bool {
+        self.flags & 1 != 0
+    }
+
+    /// AES stands in place of the method, which is then in the extra field.
+    pub(crate) fn aes(&self) -> bool {
+        self.method == 99
+    }
+
+    /// Checksum and sizes stand behind the data.
+    fn descriptor(&self) -> bool {
+        self.flags & 8 != 0
+    }
+}
+
+/// An archive's members.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Archive {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) without_directory: bool,
+    /// Where the archive ends.
+    pub(crate) end: usize,
+    /// What is wrong with it as a whole.
+    pub(crate) wrong: Vec<(State, String)>,
+    /// Whether there are more members than were listed.
+    pub(crate) cut: bool,
+}
+
+/// Whether an archive starts here: with a member's header, or empty with its end record.
+pub(crate) fn starts(bytes: &[u8]) -> bool {
+    local(bytes, 0).is_some() || end_at(bytes, 0).is_some()
+}
+
+/// A member's own header, and where its data end as far as it says.
+fn local(bytes: &[u8], at: usize) -> Option<(Entry, usize)> {
+    let header = slice(bytes, at..at.checked_add(LOCAL)?)?;
+    if slice(header, 0..4)? != b"PK\x03\x04" {
+        return None;
+    }
+    let name_size = usize::from(le_u16(header, 26)?);
+    let extra_size = usize::from(le_u16(header, 28)?);
+    let name_at = at.checked_add(LOCAL)?;
+    let name = slice(bytes, name_at..name_at.checked_add(name_size)?)?;
+    let data_at = name_at.checked_add(name_size)?.checked_add(extra_size)?;
+    let entry = Entry {
+        name: text(name),
+        data_at: Some(data_at),
+        stored: le_size(header, 18)?,
+        size: u64::from(le_u32(header, 22)?),
+        crc32: le_u32(header, 14)?,
+        flags: le_u16(header, 6)?,
+        method: le_u16(header, 8)?,
+        time: le_u16(header, 10)?,
+    };
+    // Version 6.3 is the newest; no tool writes an empty name, a name with zeros, or one as long as a page.
+    let version = le_u16(header, 4)? & 0xff;
+    let sane = version <= 63 && (1..=NAME_MAX).contains(&name_size) && !name.contains(&0);
+    let method = matches!(entry.method, 0..=19 | 93..=99);
+    let next = data_at.checked_add(entry.stored)?;
+    (sane && method).then_some((entry, next))
+}
+
+fn text(name: &[u8]) -> String {
+    String::from_utf8_lossy(name.get(..NAME_MAX).unwrap_or(name)).into_owned()
+}
+
+/// The end record at `at`: where the central directory starts, its size, the claimed number of members, where the
+/// archive ends.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    directory_at: usize,
+    directory_size: usize,
+    members: usize,
+    claimed_at: usize,
+    end: usize,
+}
+
+/// Checked by what it leads to.
+fn end_at(bytes: &[u8], at: usize) -> Option<End> {
+    let record = slice(bytes, at..at.checked_add(END)?)?;
+    if slice(record, 0..4)? != b"PK\x05\x06" {
+        return None;
+    }
+    let directory_size = le_size(record, 12)?;
+    let directory_at = at.checked_sub(directory_size)?;
+    let members = usize::from(le_u16(record, 10)?);
+    let comment = usize::from(le_u16(record, 20)?);
+    let end = at.checked_add(END)?.checked_add(comment)?.min(bytes.len());
+    let leads =
+        if members == 0 { directory_size == 0 } else { array(bytes, directory_at) == Some(*b"PK\x01\x02") };
+    let claimed_at = le_size(record, 16)?;
+    leads.then_some(End { directory_at, directory_size, members, claimed_at, end })
+}
+
+/// The last end record, where an archive that ends with the bytes has it.
+fn last_end(bytes: &[u8]) -> Option<End> {
+    let last = bytes.len().checked_sub(END)?;
+    let first = last.saturating_sub(COMMENT_MAX);
+    (first..=last).rev().find_map(|at| end_at(bytes, at))
+}
+
+/// The first end record from `from` on.
+fn first_end(bytes: &[u8], from: usize) -> Option<End> {
+    let mut at = from;
+    loop {
+        let found = bytes.get(at..)?.windows(4).position(|four| four == b"PK\x05\x06")?;
+        let place = at.checked_add(found)?;
+        match end_at(bytes, place) {
+            Some(end) => return Some(end),
+            None => at = place.checked_add(4)?,
+        }
+    }
+}
+
+/// Where the members end that follow each other from the start on.
+fn chain(bytes: &[u8], max: usize) -> usize {
+    let mut at = 0;
+    for _ in 0..max {
+        match local(bytes, at) {
+            Some((entry, next)) if next <= bytes.len() && !(entry.descriptor() && entry.stored == 0) => {
+                at = next
+            }
+            Some((entry, _)) => return entry.data_at.unwrap_or(at).min(bytes.len()),
+            None => break,
+        }
+    }
+    at
+}
+
+/// What is known of end records in bytes that are searched: keeps a search for many archives linear.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ends {
+    none_from: Option<usize>,
+}
+
+/// How long the archive is that starts at the first of `bytes`, which stand at `start` of what is searched.
+pub(crate) fn extent(bytes: &[u8], start: usize, max: usize, ends: &mut Ends) -> usize {
+    let after = chain(bytes, max);
+    let place = start.saturating_add(after);
+    if ends.none_from.is_none_or(|none| place < none) {
+        if let Some(end) = first_end(bytes, after) {
+            return end.end;
+        }
+        ends.none_from = Some(place);
+    }
+    after
+}
+
+/// Lists an archive's members, at most `max`.
+pub(crate) fn open(bytes: &[u8], max: usize) -> Option<Archive> {
+    if !starts(bytes) {
+        return None;
+    }
+    let end = last_end(bytes).or_else(|| first_end(bytes, chain(bytes, max)));
+    Some(match end {
+        Some(end) => by_directory(bytes, &end, max),
+        None => by_local_headers(bytes, max),
+    })
+}
+
+fn by_directory(bytes: &[u8], end: &End, max: usize) -> Archive {
+    let mut archive = Archive { end: end.end, ..Archive::default() };
+    // Something may stand in front of an archive: its offsets then count from there.
+    let shift = end.directory_at.checked_sub(end.claimed_at).unwrap_or(0);
+    let directory_end = end.directory_at.saturating_add(end.directory_size);
+    let mut at = end.directory_at;
+    while at < directory_end {
+        if archive.entries.len() >= max {
+            archive.cut = true;
+            break;
+        }
+        let Some((entry, next)) = central(bytes, at, shift) else {
+            let remark = format!("its directory breaks off at byte {at}");
+            archive.wrong.push((State::Damaged, remark));
+            break;
+        };
+        archive.entries.push(entry);
+        at = next;
+    }
+    let listed = archive.entries.len();
+    if !archive.cut && listed != end.members {
+        let remark = format!("its directory lists {listed} members and says {}", end.members);
+        archive.wrong.push((State::Damaged, remark));
+    }
+    archive
+}
+
+/// An entry of the central directory, and where the next one is.
+fn central(bytes: &[u8], at: usize, shift: usize) -> Option<(Entry, usize)> {
+    let header = slice(bytes, at..at.checked_add(CENTRAL)?)?;
+    if slice(header, 0..4)? != b"PK\x01\x02" {
+        return None;
+    }
+    let length = |field: usize| le_u16(header, field).map(usize::from);
+    let name_at = at.checked_add(CENTRAL)?;
+    let name_end = name_at.checked_add(length(28)?)?;
+    let next = name_end.checked_add(length(30)?)?.checked_add(length(32)?)?;
+    let local_at = le_size(header, 42)?.checked_add(shift)?;
+    let mut entry = Entry {
+        name: text(slice(bytes, name_at..name_end)?),
+        data_at: local(bytes, local_at).and_then(|(local, _)| local.data_at),
+        stored: le_size(header, 20)?,
+        size: u64::from(le_u32(header, 24)?),
+        crc32: le_u32(header, 16)?,
+        flags: le_u16(header, 8)?,
+        method: le_u16(header, 10)?,
+        time: le_u16(header, 12)?,
+    };
+    if entry.aes() && le_u16(bytes, name_end) != Some(AES_EXTRA) {
+        // Said to be AES, without what AES needs: leave it to be unreadable.
+        entry.flags |= 1;
+    }
+    Some((entry, next))
+}
+
+/// For an archive whose end is missing: each member says where it is itself.
+fn by_local_headers(bytes: &[u8], max: usize) -> Archive {
+    let remark = "its directory is missing: members were found by their own headers".to_owned();
+    let wrong = vec![(State::Truncated, remark)];
+    let mut archive = Archive { without_directory: true, wrong, ..Archive::default() };
+    let mut at = 0;
+    while let Some(rest) = bytes.get(at..) {
+        if archive.entries.len() >= max {
+            archive.cut = true;
+            break;
+        }
+        let Some((mut entry, mut next)) = local(bytes, at) else {
+            // Damage in between: on to the next header.
+            let found = rest.windows(4).skip(1).position(|four| four == b"PK\x03\x04");
+            let Some(found) = found.and_then(|found| at.checked_add(found)?.checked_add(1)) else { break };
+            at = found;
+            continue;
+        };
+        if entry.descriptor() && entry.stored == 0 {
+            let data_at = entry.data_at.unwrap_or(at);
+            let data = bytes.get(data_at..).unwrap_or_default();
+            let mark = data
+                .windows(4)
+                .position(|four| matches!(four, b"PK\x03\x04" | b"PK\x07\x08" | b"PK\x01\x02"));
+            entry.stored = mark.unwrap_or(data.len());
+            next = data_at.saturating_add(entry.stored);
+            if data.get(entry.stored..).is_some_and(|mark| mark.starts_with(b"PK\x07\x08")) {
+                // Checksum, stored size, size.
+                entry.crc32 = le_u32(bytes, next.saturating_add(4)).unwrap_or(0);
+                entry.size = le_u32(bytes, next.saturating_add(12)).map_or(0, u64::from);
+                next = next.saturating_add(16);
+            }
+        }
+        archive.entries.push(entry);
+        at = next;
+    }
+    archive.end = bytes.len();
+    archive
+}
