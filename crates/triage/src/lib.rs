@@ -32,6 +32,7 @@
 mod bytes;
 pub mod facts;
 pub mod family;
+pub mod fuzzing;
 pub mod pe;
 mod peel;
 mod report;

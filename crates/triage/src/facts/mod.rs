@@ -12,6 +12,8 @@ pub(crate) use hashes::hashes;
 pub use indicators::{Indicator, IndicatorKind};
 pub use pe::{Import, PeFacts, ResourceFacts, SectionFacts};
 pub use stub::StubFacts;
+pub(crate) use stub::stub;
+pub(crate) use zip::zip;
 pub use zip::{Member, ZipFacts};
 
 use crate::report::Kind;
@@ -45,6 +47,6 @@ pub struct Facts {
 
 /// What can be said about a layer of this kind without looking into other layers.
 pub(crate) fn facts(kind: Kind, bytes: &[u8]) -> Facts {
-    let stub = if kind == Kind::Stub { stub::stub(bytes) } else { None };
+    let stub = if kind == Kind::Stub { stub(bytes) } else { None };
     Facts { stub, ..Facts::default() }
 }

@@ -41,7 +41,6 @@ pub struct Member {
 
 /// What an archive's bytes say; unpacks all of it, within the default bounds. A layer that came out of
 /// [`peel`](mod@crate::peel) has this already: it was made when its members were.
-#[allow(dead_code, reason = "for bytes that are looked at without being peeled")]
 pub(crate) fn zip(bytes: &[u8], entries_max: usize) -> Option<ZipFacts> {
     peel::zip_facts(bytes, &Budget { entries_max, ..Budget::default() })
 }

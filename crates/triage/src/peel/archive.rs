@@ -1,12 +1,11 @@
-//! Archives other than ZIP: gzip streams and cabinets.
+//! Gzip streams, and what decoded bytes are.
 
 use super::found::{Found, Inside, Purse};
 use super::inflate::{Ending, inflate};
-use super::{identify, overlay, search};
-use crate::bytes::{array, le_u16, le_u32, slice};
+use super::{identify, overlay};
+use crate::bytes::{array, le_u16, le_u32};
 use crate::report::{FoundBy, State};
 use flate2::Crc;
-use std::io::{Cursor, Read};
 
 /// Whether a gzip stream starts here: its header, and data that begin as deflate does.
 pub(crate) fn gzip_starts(bytes: &[u8]) -> bool {
@@ -94,56 +93,4 @@ pub(crate) fn decoded(bytes: Vec<u8>, found_by: FoundBy, range: std::ops::Range<
     }
     child.decoded = Some(bytes);
     child
-}
-
-/// The files of a cabinet. Files of one folder share its compressed blocks, so that no file has bytes of the cabinet
-/// for itself: each child takes none of them, at the place where its folder's blocks start.
-pub(crate) fn cabinet(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
-    let mut inside = Inside::default();
-    let claimed = search::cabinet_size(bytes).unwrap_or(bytes.len());
-    let end = claimed.min(bytes.len());
-    let own = slice(bytes, 0..end).unwrap_or_default();
-    inside.found.extend(overlay::tail(bytes, end..bytes.len()));
-    let Ok(mut cabinet) = cab::Cabinet::new(Cursor::new(own)) else {
-        inside.wrong.push((State::Damaged, "its directory cannot be read".to_owned()));
-        return inside;
-    };
-    let names: Vec<(String, usize)> = cabinet
-        .folder_entries()
-        .enumerate()
-        .flat_map(|(folder, entry)| {
-            // CFFOLDER, coffCabStart: eight bytes a folder behind the header of 36, if nothing is reserved.
-            let field = folder.saturating_mul(8).saturating_add(36);
-            let at = le_u32(own, field).and_then(|at| usize::try_from(at).ok()).unwrap_or(0).min(end);
-            entry.file_entries().map(|file| (file.name().to_owned(), at)).collect::<Vec<_>>()
-        })
-        .take(purse.budget.entries_max)
-        .collect();
-    // A folder is unpacked from its start for each of its files: so much is spent on all of them together.
-    for (name, at) in names.into_iter().take(purse.budget.layers_max) {
-        let limit = purse.decodable(own.len());
-        let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        let mut out = Vec::new();
-        let outcome = match cabinet.read_file(&name) {
-            Ok(file) => file.take(bound).read_to_end(&mut out).map(|_| ()),
-            Err(error) => Err(error),
-        };
-        purse.pay(out.len());
-        if out.len() > limit {
-            purse.too_much("a file of a cabinet");
-            break;
-        }
-        if outcome.is_err() {
-            inside.wrong.push((State::Damaged, format!("file `{name}` cannot be unpacked")));
-        }
-        if !out.is_empty() {
-            let mut child = decoded(out, FoundBy::Directory, at..at).named(name);
-            child.encoding = "cab".to_owned();
-            if outcome.is_err() {
-                child = child.wrong(State::Damaged, "its end cannot be unpacked".to_owned());
-            }
-            inside.found.push(child);
-        }
-    }
-    inside
 }

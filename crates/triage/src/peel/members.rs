@@ -19,7 +19,7 @@ const DEFLATED: u16 = 8;
 
 /// What reading one member gave.
 #[derive(Debug, Default)]
-struct Read1 {
+struct Reading {
     /// As far as it could be unpacked; `None` where the archive's own bytes are the member.
     decoded: Option<Vec<u8>>,
     encoding: &'static str,
@@ -40,14 +40,21 @@ pub(crate) fn inside(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
     let password = password(bytes, &archive);
     facts.password = password.unwrap_or_default().to_owned();
     let mut aes = None;
+    let mut left = bytes.len();
     for (number, entry) in archive.entries.iter().enumerate() {
         let stored = entry.data_at.and_then(|at| Some(at..at.checked_add(entry.stored)?.min(bytes.len())));
         let data = stored.clone().and_then(|range| slice(bytes, range));
+        // Members that follow each other cannot be more than their archive: those that lie in each other cost time.
+        let room = left.checked_sub(data.map_or(0, <[u8]>::len));
+        left = room.unwrap_or(left);
         let read = match data {
-            None => Read1 {
+            Some(_) if room.is_none() => {
+                Reading { what: "it lies in other members".to_owned(), ..Reading::default() }
+            }
+            None => Reading {
                 state: Some(if archive.without_directory { State::Truncated } else { State::Damaged }),
                 what: "its own header is not where the directory says".to_owned(),
-                ..Read1::default()
+                ..Reading::default()
             },
             Some(_) if entry.encrypted() && entry.aes() => {
                 by_crate(bytes, number, entry, &mut aes, &mut facts, purse)
@@ -65,7 +72,7 @@ pub(crate) fn inside(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
     inside
 }
 
-fn member(entry: &Entry, read: &Read1) -> Member {
+fn member(entry: &Entry, read: &Reading) -> Member {
     Member {
         name: entry.name.clone(),
         offset: entry.data_at.and_then(|at| u64::try_from(at).ok()).unwrap_or(0),
@@ -79,7 +86,7 @@ fn member(entry: &Entry, read: &Read1) -> Member {
 }
 
 /// The layer that a member is, if anything of it could be read.
-fn layer(archive: &[u8], entry: &Entry, read: Read1, range: std::ops::Range<usize>) -> Option<Found> {
+fn layer(archive: &[u8], entry: &Entry, read: Reading, range: std::ops::Range<usize>) -> Option<Found> {
     let state = read.state?;
     let bytes = match &read.decoded {
         Some(decoded) => decoded.as_slice(),
@@ -131,14 +138,15 @@ fn decrypt(data: &[u8], entry: &Entry, password: &str) -> Option<(bool, Vec<u8>)
 }
 
 /// Unpacks a member and checks it.
-fn read(data: &[u8], entry: &Entry, password: Option<&str>, purse: &mut Purse<'_>) -> Read1 {
-    let unreadable = |what: &str| Read1 { what: what.to_owned(), ..Read1::default() };
+fn read(data: &[u8], entry: &Entry, password: Option<&str>, purse: &mut Purse<'_>) -> Reading {
+    let unreadable = |what: &str| Reading { what: what.to_owned(), ..Reading::default() };
     let short = data.len() < entry.stored;
     let (clear, salt) = if entry.encrypted() {
         let Some(password) = password else { return unreadable("it wants a password") };
         let Some((_, clear)) = decrypt(data, entry, password) else {
-            return Read1 { state: Some(State::Truncated), ..unreadable("nothing of it is there") };
+            return Reading { state: Some(State::Truncated), ..unreadable("nothing of it is there") };
         };
+        purse.pay(clear.len());
         (Some(clear), zipcrypto::HEADER)
     } else {
         (None, 0)
@@ -178,14 +186,14 @@ fn judge(
     clear: Option<&[u8]>,
     salt: usize,
     short: bool,
-) -> Read1 {
+) -> Reading {
     let bytes = inflated.map(|inflated| inflated.bytes.as_slice()).or(clear).unwrap_or(data);
     let mut crc = Crc::new();
     crc.update(bytes);
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let ended = inflated.is_none_or(|inflated| inflated.ending == Ending::Whole);
     if ended && !short && crc.sum() == entry.crc32 && size == entry.size {
-        return Read1 { state: Some(State::Intact), ..Read1::default() };
+        return Reading { state: Some(State::Intact), ..Reading::default() };
     }
     let broken = inflated.filter(|inflated| inflated.ending == Ending::Broken);
     let run = (inflated.is_some() || salt > 0).then(|| equal_bytes(data)).flatten();
@@ -205,7 +213,7 @@ fn judge(
         (State::Damaged, "its compressed data do not end".to_owned())
     };
     let damaged_at = damaged_at.and_then(|at| u64::try_from(at).ok());
-    Read1 { state: Some(state), damaged_at, what, ..Read1::default() }
+    Reading { state: Some(state), damaged_at, what, ..Reading::default() }
 }
 
 /// Where the first long run of one value starts.
@@ -233,8 +241,8 @@ fn by_crate<'a>(
     opened: &mut Opened<'a>,
     facts: &mut ZipFacts,
     purse: &mut Purse<'_>,
-) -> Read1 {
-    let unknown = |what: &str| Read1 { what: what.to_owned(), ..Read1::default() };
+) -> Reading {
+    let unknown = |what: &str| Reading { what: what.to_owned(), ..Reading::default() };
     let archive = opened.get_or_insert_with(|| ::zip::ZipArchive::new(Cursor::new(bytes)).ok());
     let Some(archive) = archive else {
         return unknown("it is encrypted with AES, and its archive is damaged");
@@ -258,7 +266,13 @@ fn by_crate<'a>(
             Ok(_) => (State::Intact, String::new()),
             Err(_) => (State::Damaged, "its checksum is wrong".to_owned()),
         };
-        return Read1 { decoded: Some(decoded), encoding: "aes", state: Some(state), damaged_at: None, what };
+        return Reading {
+            decoded: Some(decoded),
+            encoding: "aes",
+            state: Some(state),
+            damaged_at: None,
+            what,
+        };
     }
     unknown("it wants a password")
 }

@@ -5,6 +5,7 @@
 //! place. Children of a layer are disjoint and lie inside it; what no child takes is a gap.
 
 mod archive;
+mod cabinet;
 mod encoded;
 mod filler;
 mod found;
@@ -26,6 +27,9 @@ use crate::pe::Pe;
 use crate::report::{Budget, FoundBy, Kind, Road, State};
 use found::{Found, Inside, Purse};
 use std::borrow::Cow;
+
+/// What is wrong with a layer is told in so many sentences: an archive has many members.
+const REMARKS_MAX: usize = 16;
 
 /// A layer with its bytes; fields as in [`Layer`](crate::Layer).
 #[derive(Clone, Debug)]
@@ -72,13 +76,9 @@ pub(crate) fn peel<'a>(sample: &'a [u8], road: Road, budget: &Budget) -> Peeled<
         peeler.take(at, inside);
         at = at.saturating_add(1);
     }
-    if let Some(root) = peeler.layers.first_mut().filter(|root| root.kind == Kind::Payload) {
-        if peeler.depths.len() == 1 {
-            root.kind = match identify::plain(sample) {
-                Kind::Text => Kind::Text,
-                _ => Kind::Data,
-            };
-        }
+    let alone = peeler.layers.len() == 1;
+    if let Some(root) = peeler.layers.first_mut().filter(|root| alone && root.kind == Kind::Payload) {
+        root.kind = if identify::is_text(sample) { Kind::Text } else { Kind::Data };
     }
     let core = core(&peeler.layers);
     Peeled { layers: peeler.layers, core, remarks: peeler.purse.remarks }
@@ -87,6 +87,12 @@ pub(crate) fn peel<'a>(sample: &'a [u8], road: Road, budget: &Budget) -> Peeled<
 /// The members of an archive, checked.
 pub(crate) fn zip_facts(bytes: &[u8], budget: &Budget) -> Option<ZipFacts> {
     members::inside(bytes, &mut Purse::new(budget)).zip
+}
+
+/// The resources of a PE file: name, place, claimed size.
+pub(crate) fn resources(file: &[u8], pe: &Pe, max: usize) -> (Vec<(String, usize, usize)>, bool) {
+    let (list, cut) = resources::list(file, pe, max);
+    (list.into_iter().map(|resource| (resource.name, resource.at, resource.size)).collect(), cut)
 }
 
 /// The number of the core: the innermost layer that stays the same while what is around it changes. By this rule:
@@ -121,7 +127,7 @@ fn inside(kind: Kind, bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
         Kind::Pe => executable(bytes, purse),
         Kind::Zip => members::inside(bytes, purse),
         Kind::Gzip => archive::gzip(bytes, purse),
-        Kind::Cab => archive::cabinet(bytes, purse),
+        Kind::Cab => cabinet::inside(bytes, purse),
         Kind::Data | Kind::Resource | Kind::Overlay | Kind::Payload => {
             Inside { found: anywhere(bytes, purse), ..Inside::default() }
         }
@@ -204,7 +210,9 @@ impl<'a, 'b> Peeler<'a, 'b> {
         let Some(parent) = self.layers.get_mut(at) else { return };
         for (state, remark) in inside.wrong {
             parent.state = parent.state.max(state);
-            parent.remarks.push(remark);
+            if parent.remarks.len() < REMARKS_MAX {
+                parent.remarks.push(remark);
+            }
         }
         parent.zip = inside.zip;
         let length = parent.bytes.len();

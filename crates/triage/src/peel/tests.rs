@@ -1,7 +1,10 @@
 //! The peeler on look-alikes.
 
+mod archives;
 pub(crate) mod build;
 mod chain;
+mod hidden;
+mod property;
 
 use super::*;
 use crate::rules::Rules;
@@ -29,6 +32,13 @@ fn blob(layout: Layout, file: &[u8], claimed: usize, padding: usize) -> Vec<u8> 
     blob.extend_from_slice(file);
     blob.extend(std::iter::repeat_n(0, padding));
     blob
+}
+
+/// Metasploit's one packet: a stub, a length, code, filling.
+fn packet(length: u16) -> Vec<u8> {
+    let mut packet = build::noise(4096, 9);
+    packet[780..782].copy_from_slice(&length.to_le_bytes());
+    packet
 }
 
 #[test]

@@ -193,7 +193,7 @@ pub(crate) fn open(bytes: &[u8], max: usize) -> Option<Archive> {
 fn by_directory(bytes: &[u8], end: &End, max: usize) -> Archive {
     let mut archive = Archive { end: end.end, ..Archive::default() };
     // Something may stand in front of an archive: its offsets then count from there.
-    let shift = end.directory_at.checked_sub(end.claimed_at).unwrap_or(0);
+    let shift = end.directory_at.saturating_sub(end.claimed_at);
     let directory_end = end.directory_at.saturating_add(end.directory_size);
     let mut at = end.directory_at;
     while at < directory_end {

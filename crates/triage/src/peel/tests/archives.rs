@@ -1,0 +1,154 @@
+//! Archives: whole, damaged, without an end, too large.
+
+use super::build::{self, How, behind_length, noise};
+use super::chain::named;
+use super::look;
+use crate::report::{Budget, FoundBy, Kind, State};
+use std::io::Write;
+
+pub(crate) fn cabinet() -> Vec<u8> {
+    let mut builder = cab::CabinetBuilder::new();
+    let folder = builder.add_folder(cab::CompressionType::MsZip);
+    folder.add_file("one.exe");
+    folder.add_file("two.txt");
+    let mut writer = builder.build(std::io::Cursor::new(Vec::new())).unwrap();
+    let contents = [build::pe(&[]), b"some text in a cabinet".to_vec()];
+    let mut contents = contents.iter();
+    while let Some(mut file) = writer.next_file().unwrap() {
+        file.write_all(contents.next().unwrap()).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn members_are_layers_of_what_they_are() {
+    let exe = build::pe(&[]);
+    let zip = build::zip(&[
+        ("a.exe", &exe, How::Deflated),
+        ("b.txt", b"plain text", How::Stored),
+        ("c", &noise(500, 1), How::Locked("another")),
+    ]);
+    let report = look(&zip, &Budget::default());
+    assert_eq!((report.layers[0].kind, report.layers[0].state), (Kind::Zip, State::Intact));
+    let layer = named(&report, "a.exe").1;
+    assert_eq!((layer.kind, layer.encoding.as_str(), layer.size), (Kind::Pe, "deflate", exe.len() as u64));
+    assert!(layer.stored_size < layer.size);
+    assert_eq!(
+        (named(&report, "b.txt").1.kind, named(&report, "b.txt").1.encoding.as_str()),
+        (Kind::Text, "")
+    );
+    let facts = report.layers[0].facts.zip.as_ref().unwrap();
+    let states: Vec<_> =
+        facts.members.iter().map(|member| (member.encrypted, member.state.as_str())).collect();
+    assert_eq!(states, [(false, "intact"), (false, "intact"), (true, "unknown")]);
+    assert_eq!((facts.password.as_str(), report.layers.len(), report.core), ("", 3, Some(0)));
+    assert_eq!(crate::facts::zip(&zip, 10).as_ref(), Some(facts));
+}
+
+#[test]
+fn an_archive_without_its_end_is_read_by_its_members() {
+    let (one, two) = (noise(900, 1), noise(900, 2));
+    let zip = build::zip(&[("one", &one, How::Deflated), ("two", &two, How::Stored)]);
+    let second = zip.windows(4).rposition(|four| four == b"PK\x03\x04").unwrap();
+    let report = look(&zip[..second + 30 + 3 + 400], &Budget::default());
+    let facts = report.layers[0].facts.zip.as_ref().unwrap();
+    assert!(facts.without_directory);
+    assert_eq!(report.layers[0].state, State::Truncated);
+    assert_eq!(named(&report, "one").1.hashes, crate::facts::hashes(&one));
+    let cut = named(&report, "two").1;
+    assert_eq!((cut.state, cut.size), (State::Truncated, 400));
+    assert_eq!(cut.remarks, ["its last 500 stored bytes are missing"]);
+}
+
+#[test]
+fn a_wrong_checksum_is_damage_of_that_member_alone() {
+    let text = noise(2000, 1);
+    let mut zip = build::zip(&[("one", &text, How::Stored), ("two", &text, How::Deflated)]);
+    zip[30 + 3 + 700] ^= 1;
+    let report = look(&zip, &Budget::default());
+    assert_eq!(
+        (named(&report, "one").1.state, named(&report, "two").1.state),
+        (State::Damaged, State::Intact)
+    );
+    assert!(report.layers[0].remarks[0].starts_with("member `one`: its CRC-32 is "), "{report:?}");
+}
+
+#[test]
+fn archives_stand_behind_programs_and_in_data() {
+    let (zip, exe) = (build::zip(&[("inner.txt", b"inner text", How::Stored)]), build::pe(&[]));
+    let report = look(&[exe.clone(), zip.clone()].concat(), &Budget::default());
+    let sfx = report.children(0).next().unwrap().1;
+    assert_eq!((sfx.kind, sfx.found_by, sfx.offset), (Kind::Zip, FoundBy::BehindTheEnd, exe.len() as u64));
+    named(&report, "inner.txt");
+    let data = [noise(777, 5), zip.clone(), noise(50, 6), cabinet(), noise(50, 7)].concat();
+    let report = look(&data, &Budget::default());
+    let found: Vec<_> =
+        report.children(0).map(|(_, layer)| (layer.kind, layer.found_by, layer.offset)).collect();
+    let cab_at = (777 + zip.len() + 50) as u64;
+    assert_eq!(found[0], (Kind::Zip, FoundBy::ValidatedSearch, 777));
+    assert_eq!(found[1], (Kind::Cab, FoundBy::ValidatedSearch, cab_at));
+    assert_eq!(named(&report, "one.exe").1.kind, Kind::Pe);
+    assert_eq!(named(&report, "two.txt").1.size, 22);
+}
+
+#[test]
+fn a_gzip_stream_is_checked() {
+    let inner = build::pe(&[]);
+    let gzip = build::gzip(&inner);
+    let report = look(&gzip, &Budget::default());
+    let layer = named(&report, "inner.bin").1;
+    assert_eq!((report.layers[0].kind, layer.kind, layer.state), (Kind::Gzip, Kind::Pe, State::Intact));
+    let cut = look(&gzip[..gzip.len() - 20], &Budget::default());
+    assert_eq!((cut.layers[0].state, cut.layers[1].state), (State::Truncated, State::Truncated));
+    let mut wrong = gzip.clone();
+    let at = wrong.len() - 6;
+    wrong[at] ^= 1;
+    assert_eq!(look(&wrong, &Budget::default()).layers[0].state, State::Damaged);
+}
+
+#[test]
+fn bombs_cost_no_more_than_the_budget() {
+    let zeros = vec![0; 3_000_000];
+    let budget = Budget { ratio_max: 100, ..Budget::default() };
+    for bomb in [build::zip(&[("bomb", &zeros, How::Deflated)]), build::gzip(&zeros)] {
+        let report = look(&bomb, &budget);
+        assert_eq!((report.layers.len(), report.remarks.len()), (1, 1), "{:?}", report.remarks);
+    }
+    let members: Vec<_> = (0..20).map(|n| noise(1000, n)).collect();
+    let members: Vec<_> = members.iter().map(|bytes| ("m", bytes.as_slice(), How::Deflated)).collect();
+    let few = Budget { decoded_bytes_max: 5500, ..Budget::default() };
+    assert_eq!(look(&build::zip(&members), &few).layers.len(), 6);
+    // Forty archives in each other: the depth ends it.
+    let mut nested = b"the innermost text".to_vec();
+    for _ in 0..40 {
+        nested = build::zip(&[("in", &nested, How::Stored)]);
+    }
+    assert_eq!(look(&nested, &Budget::default()).layers.len(), 13);
+    let in_resource = build::pe(&[("B", 1, behind_length(&build::gzip(&zeros), 5000, 0))]);
+    assert_eq!(look(&in_resource, &budget).remarks.len(), 1);
+}
+
+#[test]
+fn members_and_files_that_share_their_bytes_are_not_read_again_and_again() {
+    // A thousand entries for one member, as the densest bombs have them.
+    let text = noise(20_000, 1);
+    let zip = build::zip(&[("m", &text, How::Stored)]);
+    let (member, rest) = zip.split_at(30 + 1 + text.len());
+    let (entry, end) = rest.split_at(46 + 1);
+    let mut end = end.to_vec();
+    end[8..12].copy_from_slice(&[0xe8, 3, 0xe8, 3]);
+    end[12..16].copy_from_slice(&(47_000u32).to_le_bytes());
+    let bomb = [member, &entry.repeat(1000), &end].concat();
+    let report = look(&bomb, &Budget::default());
+    let facts = report.layers[0].facts.zip.as_ref().unwrap();
+    let read = facts.members.iter().filter(|member| member.state == "intact").count();
+    assert_eq!((facts.members.len(), read, report.layers.len()), (1000, 3, 2));
+    // One folder, every file all of it.
+    let mut cab = cabinet();
+    let files_at = u32::from_le_bytes(cab[16..20].try_into().unwrap()) as usize;
+    let second = files_at + 16 + 8;
+    cab[second + 4..second + 8].fill(0);
+    let budget = Budget { decoded_bytes_max: 2100, ..Budget::default() };
+    assert_eq!(look(&cab, &budget).layers.len(), 3);
+    assert_eq!(look(&cab, &Budget { decoded_bytes_max: 2000, ..budget }).layers.len(), 2);
+}
