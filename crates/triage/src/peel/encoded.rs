@@ -9,6 +9,7 @@ use super::found::{Found, Purse};
 use crate::bytes::{array, slice};
 use crate::pe::Pe;
 use crate::report::FoundBy;
+use std::ops::Range;
 
 /// Where `e_lfanew` stands: its lowest byte, or where that is zero (0x100) its next one, ends the run of zeros.
 const RUN_ENDS: [usize; 2] = [0x3c, 0x3d];
@@ -62,8 +63,9 @@ impl Encoding {
     }
 }
 
-/// Hidden PE files in `bytes`, in order.
-pub(crate) fn find(bytes: &[u8], purse: &mut Purse<'_>) -> Vec<Found> {
+/// Hidden PE files in `range` of `parent`, in order.
+pub(crate) fn find(parent: &[u8], range: Range<usize>, purse: &mut Purse<'_>) -> Vec<Found> {
+    let Some(bytes) = slice(parent, range.clone()) else { return Vec::new() };
     let mut found = Vec::new();
     let mut run = 0usize;
     let mut free_from = 0;
@@ -81,8 +83,10 @@ pub(crate) fn find(bytes: &[u8], purse: &mut Purse<'_>) -> Vec<Found> {
         }
         for run_end in RUN_ENDS {
             let Some(start) = end.checked_sub(run_end).filter(|&start| start >= free_from) else { continue };
-            let Some(child) = at_place(bytes, start, end, run_end, purse) else { continue };
+            let Some(mut child) = at_place(bytes, start, end, run_end, purse) else { continue };
             free_from = child.range.end;
+            let shift = |at: usize| at.saturating_add(range.start);
+            child.range = shift(child.range.start)..shift(child.range.end);
             found.push(child);
             break;
         }

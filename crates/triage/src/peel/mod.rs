@@ -27,6 +27,7 @@ use crate::pe::Pe;
 use crate::report::{Budget, FoundBy, Kind, Road, State};
 use found::{Found, Inside, Purse};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// What is wrong with a layer is told in so many sentences: an archive has many members.
 const REMARKS_MAX: usize = 16;
@@ -129,7 +130,7 @@ fn inside(kind: Kind, bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
         Kind::Gzip => archive::gzip(bytes, purse),
         Kind::Cab => cabinet::inside(bytes, purse),
         Kind::Data | Kind::Resource | Kind::Overlay | Kind::Payload => {
-            Inside { found: anywhere(bytes, purse), ..Inside::default() }
+            Inside { found: anywhere(bytes, 0..bytes.len(), purse), ..Inside::default() }
         }
         Kind::Stub | Kind::Shellcode | Kind::Padding | Kind::Text => Inside::default(),
     }
@@ -139,7 +140,7 @@ fn inside(kind: Kind, bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
 fn payload(bytes: &[u8], road: Road, purse: &mut Purse<'_>) -> Inside {
     let mut found = stub::find(bytes).or_else(|| stub::single_packet(bytes)).unwrap_or_default();
     if found.is_empty() {
-        found = anywhere(bytes, purse);
+        found = anywhere(bytes, 0..bytes.len(), purse);
         let first = found.first().filter(|first| first.kind == Kind::Pe && first.decoded.is_none());
         let machine = first.and_then(|first| Pe::parse(slice(bytes, first.range.clone())?));
         let front = first.zip(machine).and_then(|(first, pe)| stub::in_front(bytes, first, pe.machine));
@@ -165,15 +166,15 @@ fn executable(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
     found = found::disjoint(found, bytes.len());
     for gap in found::gaps(&found, bytes.len()) {
         // The file's own header is no file inside it.
-        found.extend(search::find(bytes, gap.start.max(2)..gap.end, purse));
+        found.extend(anywhere(bytes, gap.start.max(2)..gap.end, purse));
     }
     Inside { found, ..Inside::default() }
 }
 
 /// Files by their headers; hidden ones where there is none.
-fn anywhere(bytes: &[u8], purse: &mut Purse<'_>) -> Vec<Found> {
-    let found = search::find(bytes, 0..bytes.len(), purse);
-    if found.is_empty() { encoded::find(bytes, purse) } else { found }
+fn anywhere(bytes: &[u8], range: Range<usize>, purse: &mut Purse<'_>) -> Vec<Found> {
+    let found = search::find(bytes, range.clone(), purse);
+    if found.is_empty() { encoded::find(bytes, range, purse) } else { found }
 }
 
 /// The layers so far, and what may still be spent.

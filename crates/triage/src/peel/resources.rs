@@ -4,7 +4,7 @@
 //! Section". An own walk, bounded by a number of entries, never deeper than three: a loop ends by itself.
 
 use super::found::{Found, Purse};
-use super::{identify, overlay};
+use super::{encoded, identify, overlay};
 use crate::bytes::{array, le_size, le_u16, le_u32, slice};
 use crate::pe::Pe;
 use crate::report::{FoundBy, Kind, State};
@@ -12,7 +12,7 @@ use std::ops::Range;
 
 /// Data directory of the resources.
 const DIRECTORY: u32 = 2;
-/// Smaller resources that are no file are icons and dialogs: facts of the PE file, no layers.
+/// Smaller resources that are and hide no file are icons and dialogs: facts of the PE file, no layers.
 const RESOURCE_MIN: usize = 64 * 1024;
 /// The bit that says "a directory" in an offset, "by text" in a name.
 const HIGH_BIT: u32 = 0x8000_0000;
@@ -132,7 +132,7 @@ pub(crate) fn find(file: &[u8], pe: &Pe, purse: &mut Purse<'_>) -> Vec<Found> {
             found.push(cut_off(child, missing));
         } else if let Some(children) = behind_length(file, &resource, range.clone()) {
             found.extend(children);
-        } else if bytes.len() >= RESOURCE_MIN {
+        } else if bytes.len() >= RESOURCE_MIN || !encoded::find(bytes, 0..bytes.len(), purse).is_empty() {
             let child = Found::new(Kind::Resource, FoundBy::Resource, range).named(resource.name);
             found.push(cut_off(child, missing));
         }

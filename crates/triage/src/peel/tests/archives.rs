@@ -152,3 +152,25 @@ fn members_and_files_that_share_their_bytes_are_not_read_again_and_again() {
     assert_eq!(look(&cab, &budget).layers.len(), 3);
     assert_eq!(look(&cab, &Budget { decoded_bytes_max: 2000, ..budget }).layers.len(), 2);
 }
+
+#[test]
+fn the_published_password_opens_aes_too() {
+    let options = ::zip::write::SimpleFileOptions::default();
+    let mut writer = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, password) in [("one", "WNcry@2ol7"), ("two", "another")] {
+        let options = options.with_aes_encryption(::zip::AesMode::Aes256, password);
+        writer.start_file(name, options).unwrap();
+        writer.write_all(&noise(700, 3)).unwrap();
+    }
+    let mut zip = writer.finish().unwrap().into_inner();
+    let report = look(&zip, &Budget::default());
+    let layer = named(&report, "one").1;
+    assert_eq!((layer.encoding.as_str(), &layer.hashes), ("aes", &crate::facts::hashes(&noise(700, 3))));
+    assert_eq!(report.layers.len(), 2);
+    let facts = report.layers[0].facts.zip.as_ref().unwrap();
+    let states: Vec<_> = facts.members.iter().map(|member| member.state.as_str()).collect();
+    assert_eq!((states, facts.password.as_str()), (vec!["intact", "unknown"], "WNcry@2ol7"));
+    let at = facts.members[0].offset as usize + 300;
+    zip[at] ^= 1;
+    assert_eq!(look(&zip, &Budget::default()).layers[0].state, State::Damaged);
+}

@@ -33,6 +33,20 @@ fn hidden_files_are_found_with_their_key() {
 }
 
 #[test]
+fn droppers_hide_files_in_resources_and_sections() {
+    let file = build::pe(&[]);
+    let hidden: Vec<u8> = file.iter().map(|byte| byte ^ 0xa7).collect();
+    let report = look(&build::pe(&[("BIN", 7, [noise(50, 1), hidden.clone()].concat())]), &Budget::default());
+    let kinds: Vec<_> = report.layers.iter().map(|layer| (layer.kind, layer.encoding.as_str())).collect();
+    assert_eq!(kinds, [(Kind::Pe, ""), (Kind::Resource, ""), (Kind::Pe, "xor a7")]);
+    assert_eq!(report.core, Some(0));
+    let mut carrier = crate::pe::tests::look_alike(crate::pe::Machine::X86, 0x2000, 3);
+    carrier[0x900..0x900 + hidden.len()].copy_from_slice(&hidden);
+    let report = look(&carrier, &Budget::default());
+    assert_eq!((report.layers[1].offset, report.layers[1].encoding.as_str()), (0x900, "xor a7"));
+}
+
+#[test]
 fn e_lfanew_may_start_with_a_zero_and_the_end_may_be_missing() {
     // Its headers one page half later: e_lfanew is 0x100.
     let file = crate::pe::tests::look_alike(crate::pe::Machine::X64, 0x1000, 1);
