@@ -32,6 +32,8 @@ enum Command {
     Swarm(roridula_lab::swarm::Args),
     /// Write a look-alike payload to a file.
     Sample(roridula_lab::samples::cli::Args),
+    /// Write all look-alikes to a folder, with a ledger of what is in them.
+    Samples(roridula_lab::samples::world::Args),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Load(args) => roridula_lab::load::run(&args),
         Command::Swarm(args) => roridula_lab::swarm::run(&args),
         Command::Sample(args) => roridula_lab::samples::cli::run(&args),
+        Command::Samples(args) => roridula_lab::samples::world::run(&args),
     };
     match result {
         Ok(code) => code,

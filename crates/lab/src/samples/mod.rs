@@ -4,12 +4,20 @@
 //! EXE, then zeros up to a fixed size; the EXE carries tasksche.exe in resource R/1831. So payloads of one
 //! size and many hashes come from one template: here too, a seed changes only the EXE's bytes.
 
+pub mod chain;
 pub mod cli;
+pub mod encoded;
 pub mod filler;
+pub mod hostile;
+pub mod kin;
+pub mod ledger;
 pub mod pe;
+pub mod ransomware;
+pub mod world;
+pub mod zip;
 
 use filler::Filler;
-use pe::{Export, Image, Machine, ResourceName};
+use pe::{Export, Image, Machine};
 use roridula_proto::client::chance::Chance;
 
 /// What can be read in every look-alike.
@@ -68,47 +76,12 @@ pub const X64: Layout = Layout {
 
 /// A whole WannaCry look-alike as it goes into the upload, before encoding.
 pub fn worm(layout: &Layout, seed: u64) -> Vec<u8> {
-    let exe = worm_exe(seed);
-    let mut resource = u32_of(exe.len()).to_le_bytes().to_vec();
-    resource.extend_from_slice(&exe);
-    resource.resize(layout.worm_dll_len - layout.worm_resource_at, 0);
-    let image = Image {
-        machine: layout.machine,
-        dll: true,
-        code_len: 0x3000,
-        code_seed: 0x0d11,
-        export: Some(Export { library: "launcher.dll", function: "PlayGame" }),
-        resource: Some((ResourceName::Text("W"), 101, resource)),
-        resource_data_at: layout.worm_resource_at,
-    };
-    let mut payload = stub(layout, layout.worm_dll_len);
-    payload.extend_from_slice(&image.build(layout.worm_dll_len));
-    pad(&mut payload);
-    payload
+    chain::Chain::new(*layout, seed).payload()
 }
 
 /// The EXE inside: another one for each seed.
 pub fn worm_exe(seed: u64) -> Vec<u8> {
-    let tasksche = Image {
-        machine: Machine::I386,
-        dll: false,
-        code_len: TASKSCHE_LEN - 0x2000,
-        code_seed: 0x7a5c,
-        export: None,
-        resource: None,
-        resource_data_at: 0,
-    }
-    .build(TASKSCHE_LEN);
-    Image {
-        machine: Machine::I386,
-        dll: false,
-        code_len: 0x2_0000,
-        code_seed: seed,
-        export: None,
-        resource: Some((ResourceName::Text("R"), 1831, tasksche)),
-        resource_data_at: 0x3_2080,
-    }
-    .build(EXE_LEN)
+    chain::Chain::new(X86, seed).exe()
 }
 
 /// Stub and a small DLL of `dll_len` bytes (at least 4096), as repackaged senders deliver.
@@ -117,14 +90,18 @@ pub fn small_dll(layout: &Layout, dll_len: usize, seed: u64) -> Vec<u8> {
     let image = Image {
         machine: layout.machine,
         dll: true,
-        code_len: dll_len - 0xc00,
+        code_len: dll_len / pe::ALIGN * pe::ALIGN - pe::HEADERS_LEN - pe::ALIGN,
         code_seed: seed,
         export: Some(Export { library: "inert.dll", function: "Nothing" }),
-        resource: None,
-        resource_data_at: 0,
+        ..Image::default()
     };
-    let mut payload = stub(layout, dll_len);
-    payload.extend_from_slice(&image.build(dll_len));
+    behind_stub(layout, &image.build(dll_len))
+}
+
+/// A DLL as DoublePulsar carries it.
+pub fn behind_stub(layout: &Layout, dll: &[u8]) -> Vec<u8> {
+    let mut payload = stub(layout, dll.len());
+    payload.extend_from_slice(dll);
     pad(&mut payload);
     payload
 }

@@ -1,0 +1,316 @@
+//! The worm's whole chain: stub, launcher DLL, worm EXE, ransomware, archive; and what damaged copies make of it.
+
+use super::cli::sha256_hex;
+use super::filler::Filler;
+use super::ledger::{MemberState, Specimen};
+use super::pe::{Export, Image, Machine, Resource, ResourceName, version};
+use super::ransomware::{DAMAGED_MEMBER, ZIP_AT, ZipState, tasksche, whole_zip};
+use super::{EXE_LEN, Layout, TASKSCHE_LEN, X86, pad, stub, u32_of};
+use roridula_triage::{Kind, State};
+
+/// Where in the EXE resource R/1831 starts.
+pub const RANSOMWARE_AT: usize = 0x3_2080;
+/// The 2017 original's.
+pub const KILL_SWITCH: &str = "http://www.iuqerfsodp9ifjaposdfjhgosurijfaewrwergwea.com";
+/// In front of the byte that stands for the branch behind the question for the domain.
+pub const KILL_SWITCH_CHECK: &[u8] = b"KILLSWITCH-CHECK:";
+
+/// What became of the kill switch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KillSwitch {
+    /// Nothing.
+    #[default]
+    Original,
+    /// Another domain.
+    Url(&'static str),
+    /// Zeros where the domain stood.
+    Zeroed,
+    /// The branch always goes on.
+    PatchedOut,
+}
+
+/// What became of the EXE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cut {
+    /// Nothing.
+    #[default]
+    None,
+    /// It ends so many bytes early, and the length in front of it says so.
+    Exe(usize),
+    /// The length in front of it is larger than all that follows.
+    LengthTooLarge,
+    /// Its resource R/1831 is told so many bytes shorter than the ransomware is.
+    Ransomware(usize),
+}
+
+/// Bytes where zeros were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dirt {
+    /// How far behind the EXE.
+    pub at: usize,
+    /// How many.
+    pub len: usize,
+    /// Which.
+    pub seed: u64,
+}
+
+/// A variant of the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// For which machine.
+    pub layout: Layout,
+    /// Which EXE.
+    pub seed: u64,
+    /// Its kill switch.
+    pub kill_switch: KillSwitch,
+    /// Its ransomware's archive.
+    pub zip: ZipState,
+    /// What is missing.
+    pub cut: Cut,
+    /// What the zeros behind the EXE hold.
+    pub dirt: Option<Dirt>,
+    /// Bytes of garbage behind the DLL.
+    pub tail: usize,
+}
+
+impl Chain {
+    /// As the 2017 original is built.
+    pub fn new(layout: Layout, seed: u64) -> Self {
+        Self {
+            layout,
+            seed,
+            kill_switch: KillSwitch::Original,
+            zip: ZipState::Whole,
+            cut: Cut::None,
+            dirt: None,
+            tail: 0,
+        }
+    }
+
+    /// The EXE, as it is carried.
+    pub fn exe(&self) -> Vec<u8> {
+        let ransomware = tasksche(self.zip);
+        let mut data = b"mssecsvc2.0\0Microsoft Security Center (2.0) Service\0%s -m security\0\
+            C:\\%s\\qeriuwjhrf\0C:\\%s\\%s\0WINDOWS\0tasksche.exe\0mssecsvc.exe\0"
+            .to_vec();
+        let mut url = match self.kill_switch {
+            KillSwitch::Original | KillSwitch::PatchedOut => KILL_SWITCH.into(),
+            KillSwitch::Url(url) => url.as_bytes().to_vec(),
+            KillSwitch::Zeroed => Vec::new(),
+        };
+        url.resize(KILL_SWITCH.len() + 4, 0);
+        data.extend_from_slice(&url);
+        data.extend_from_slice(KILL_SWITCH_CHECK);
+        data.push(if self.kill_switch == KillSwitch::PatchedOut { 0xeb } else { 0x75 });
+        data.extend_from_slice(b"\0INERT LOOK-ALIKE\0");
+        let version =
+            version(&[("FileDescription", "INERT LOOK-ALIKE"), ("OriginalFilename", "lhdfrgui.exe")]);
+        let mut resource = Resource::new(ResourceName::Text("R"), 1831, &ransomware).at(RANSOMWARE_AT);
+        if let Cut::Ransomware(missing) = self.cut {
+            resource.told_len = Some(u32_of(TASKSCHE_LEN - missing));
+        }
+        let mut exe = Image {
+            timestamp: 0x4ce7_8ecc,
+            code_len: 0x2_0000,
+            code_seed: self.seed,
+            imports: &[
+                ("WS2_32.dll", &["socket", "connect", "send", "recv"]),
+                ("WININET.dll", &["InternetOpenA", "InternetOpenUrlA", "InternetCloseHandle"]),
+                ("KERNEL32.dll", &["FindResourceA", "LockResource", "CreateFileA", "MoveFileExA"]),
+                ("ADVAPI32.dll", &["StartServiceCtrlDispatcherA", "CreateServiceA"]),
+            ],
+            data: &data,
+            resources: vec![resource, Resource::new(ResourceName::Id(16), 1, &version)],
+            ..Image::default()
+        }
+        .build(EXE_LEN);
+        if let Cut::Exe(missing) = self.cut {
+            exe.truncate(EXE_LEN - missing);
+        }
+        exe
+    }
+
+    /// The DLL around this EXE.
+    fn dll(&self, exe: &[u8]) -> Vec<u8> {
+        let Layout { machine, worm_dll_len, worm_resource_at, .. } = self.layout;
+        let told = match self.cut {
+            Cut::LengthTooLarge => worm_dll_len,
+            _ => exe.len(),
+        };
+        let mut resource = u32_of(told).to_le_bytes().to_vec();
+        resource.extend_from_slice(exe);
+        resource.resize(worm_dll_len - worm_resource_at, 0);
+        if let Some(dirt) = self.dirt {
+            let at = 4 + exe.len() + dirt.at;
+            Filler::new(dirt.seed).letters(&mut resource[at..at + dirt.len]);
+        }
+        Image {
+            machine,
+            dll: true,
+            timestamp: 0x5911_9b55,
+            code_len: 0x2000,
+            code_seed: 0x0d11,
+            imports: &[("KERNEL32.dll", &["FindResourceA", "LoadResource", "CreateProcessA", "WriteFile"])],
+            export: Some(Export { library: "launcher.dll", function: "PlayGame" }),
+            data: b"C:\\%s\\%s\0WINDOWS\0mssecsvc.exe\0INERT LOOK-ALIKE\0",
+            resources: vec![Resource::new(ResourceName::Text("W"), 101, &resource).at(worm_resource_at)],
+            ..Image::default()
+        }
+        .build(worm_dll_len)
+    }
+
+    /// The payload, before encoding.
+    pub fn payload(&self) -> Vec<u8> {
+        self.around(&self.exe())
+    }
+
+    /// The payload around an EXE that is at hand.
+    pub fn around(&self, exe: &[u8]) -> Vec<u8> {
+        let dll_len = self.layout.worm_dll_len;
+        let mut payload = stub(&self.layout, dll_len);
+        payload.extend_from_slice(&self.dll(exe));
+        pad(&mut payload);
+        let end = payload.len();
+        payload.resize(end + self.tail, 0);
+        Filler::new(0x7a11 ^ self.seed).letters(&mut payload[end..]);
+        payload
+    }
+
+    /// The payload with its truth.
+    pub fn specimen(&self, file: &str, oddity: &str) -> Specimen {
+        let exe = self.exe();
+        let Layout { stub_len, worm_dll_len, worm_resource_at, machine, .. } = self.layout;
+        let payload = self.around(&exe);
+        let dll = payload[stub_len..stub_len + worm_dll_len].to_vec();
+        let stub = payload[..stub_len].to_vec();
+        let (exe_at, exe_state) = (worm_resource_at + 4, self.exe_state());
+        let carried =
+            if self.cut == Cut::LengthTooLarge { &dll[exe_at..] } else { &dll[exe_at..exe_at + exe.len()] };
+        let padded = (stub_len + worm_dll_len).next_multiple_of(4) - stub_len - worm_dll_len;
+        let (arch, size) = match machine {
+            Machine::I386 => ("x86", "5,267,456"),
+            Machine::Amd64 => ("x64", "5,298,176"),
+        };
+        let mut specimen = Specimen::new(file, "WannaCry launcher DLL", Kind::Payload, payload)
+            .family("WannaCry")
+            .oddity(oddity)
+            .words(&["WannaCry", arch, size, &sha256_hex(carried)[..4]])
+            .part(0, Kind::Stub, 0, &stub, "")
+            .part(0, Kind::Pe, stub_len, &dll, "")
+            .part(2, Kind::Pe, exe_at, carried, "W/101")
+            .state(exe_state)
+            .core(3);
+        if padded > 0 && self.tail == 0 {
+            let zeros = vec![0; padded];
+            specimen = specimen.part(0, Kind::Padding, stub_len + worm_dll_len, &zeros, "");
+        }
+        self.inner_layers(specimen, carried)
+    }
+
+    const fn exe_state(&self) -> State {
+        match self.cut {
+            Cut::Exe(_) | Cut::LengthTooLarge => State::Truncated,
+            Cut::None | Cut::Ransomware(_) => State::Intact,
+        }
+    }
+
+    /// The ransomware and its archive, where they are whole enough to say exactly what has to be found.
+    fn inner_layers(&self, mut specimen: Specimen, exe: &[u8]) -> Specimen {
+        let missing = match self.cut {
+            Cut::Exe(_) => return specimen.words(&["truncated"]),
+            Cut::Ransomware(missing) => missing,
+            Cut::None | Cut::LengthTooLarge => 0,
+        };
+        let ransomware = &exe[RANSOMWARE_AT..RANSOMWARE_AT + TASKSCHE_LEN - missing];
+        let place = specimen.entry.parts.len();
+        specimen = specimen.part(3, Kind::Pe, RANSOMWARE_AT, ransomware, "R/1831");
+        if missing > 0 {
+            return specimen.state(State::Truncated);
+        }
+        let (zip, members) = whole_zip();
+        let bytes = &ransomware[ZIP_AT..ZIP_AT + zip.len()];
+        specimen = specimen.part(place, Kind::Zip, ZIP_AT, bytes, "XIA/2058");
+        let damaged = match self.zip {
+            ZipState::Whole => None,
+            ZipState::DamagedFrom(_) => {
+                specimen = specimen.state(State::Damaged).words(&[DAMAGED_MEMBER]);
+                Some(DAMAGED_MEMBER)
+            }
+            // Whether this is called damaged or truncated is the reader's choice.
+            ZipState::ZeroFrom(_) => {
+                specimen.entry.parts.pop();
+                return specimen;
+            }
+        };
+        specimen.entry.members.extend(members.iter().map(|member| MemberState {
+            name: member.name.clone(),
+            state: if Some(member.name.as_str()) == damaged { State::Damaged } else { State::Intact },
+        }));
+        specimen
+    }
+}
+
+/// The variants of the published reports, one of each.
+pub fn variants(seed: u64) -> Vec<(&'static str, &'static str, Chain)> {
+    use super::X64;
+    let x86 = |number: u64| Chain::new(X86, seed.wrapping_mul(100) + number);
+    let x64 = |number: u64| Chain::new(X64, seed.wrapping_mul(100) + number);
+    vec![
+        ("wannacry-x86", "", x86(1)),
+        ("wannacry-x64", "", x64(1)),
+        (
+            "wannacry-x86-another-domain",
+            "another kill-switch domain",
+            Chain {
+                kill_switch: KillSwitch::Url("http://www.ifferfsodp9ifjaposdfjhgosurijfaewrwergwea.com"),
+                ..x86(2)
+            },
+        ),
+        (
+            "wannacry-x64-domain-zeroed",
+            "the kill-switch domain is zeroed",
+            Chain { kill_switch: KillSwitch::Zeroed, ..x64(3) },
+        ),
+        (
+            "wannacry-x86-check-patched-out",
+            "the kill-switch check is patched out",
+            Chain { kill_switch: KillSwitch::PatchedOut, ..x86(4) },
+        ),
+        (
+            "wannacry-x86-aftershock",
+            "the kill-switch check is patched out; t.wnry is damaged from stored byte 20000",
+            Chain { kill_switch: KillSwitch::PatchedOut, zip: ZipState::DamagedFrom(20_000), ..x86(5) },
+        ),
+        (
+            "wannacry-x64-zip-without-end",
+            "the archive is zero from byte 3000000",
+            Chain { zip: ZipState::ZeroFrom(3_000_000), ..x64(6) },
+        ),
+        (
+            "wannacry-x86-exe-cut",
+            "the EXE lacks its last 100000 bytes",
+            Chain { cut: Cut::Exe(100_000), ..x86(7) },
+        ),
+        (
+            "wannacry-x64-length-too-large",
+            "the EXE's length is larger than what is there",
+            Chain { cut: Cut::LengthTooLarge, ..x64(8) },
+        ),
+        (
+            "wannacry-x86-ransomware-cut",
+            "R/1831 is 50000 bytes short",
+            Chain { cut: Cut::Ransomware(50_000), ..x86(9) },
+        ),
+        ("wannacry-x86-garbage-tail", "4096 bytes of garbage behind the DLL", Chain { tail: 4096, ..x86(1) }),
+        (
+            "wannacry-x86-garbage-behind-exe",
+            "20000 bytes of garbage behind the EXE",
+            Chain { dirt: Some(Dirt { at: 0, len: 20_000, seed }), ..x86(1) },
+        ),
+        (
+            "wannacry-x64-garbage-in-zeros",
+            "500 bytes of garbage in the zeros behind the EXE",
+            Chain { dirt: Some(Dirt { at: 70_000, len: 500, seed }), ..x64(1) },
+        ),
+    ]
+}
