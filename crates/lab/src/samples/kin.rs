@@ -6,11 +6,11 @@ use super::filler::Filler;
 use super::ledger::Specimen;
 use super::pe::{ALIGN, Export, HEADERS_LEN, Image, Imports, Machine, Resource, ResourceName};
 use super::zip::{Member, archive};
-use super::{Layout, X64, X86, base64_like, behind_stub, metasploit, raw};
+use super::{Layout, X64, X86, base64_like, behind_stub, metasploit, raw, u32_of};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use roridula_triage::Kind;
-use std::io::{Cursor, Write as _};
+use std::io::Write as _;
 
 /// What comes in most besides the worm.
 const NETWORK: Imports = &[
@@ -156,14 +156,29 @@ fn self_extracting(file: &str, kind: Kind, archive: &[u8], seed: u64) -> Specime
     )
 }
 
+/// A cabinet of one stored file, by Microsoft's [MS-CAB]. At most 32 KiB: one block.
 fn cabinet(bytes: &[u8]) -> Vec<u8> {
-    let mut builder = cab::CabinetBuilder::new();
-    builder.add_folder(cab::CompressionType::None).add_file("inert.dll");
-    let mut writer = builder.build(Cursor::new(Vec::new())).expect("a cabinet in memory");
-    while let Some(mut file) = writer.next_file().expect("a file of it") {
-        file.write_all(bytes).expect("memory takes all");
-    }
-    writer.finish().expect("a cabinet in memory").into_inner()
+    const NAME: &[u8] = b"inert.dll\0";
+    let (files_at, data_at) = (44, 44 + 16 + NAME.len());
+    let len = data_at + 8 + bytes.len();
+    let mut file = Vec::new();
+    let words = |file: &mut Vec<u8>, words: &[usize]| {
+        words.iter().for_each(|word| file.extend_from_slice(&u32_of(*word).to_le_bytes()));
+    };
+    file.extend_from_slice(b"MSCF");
+    words(&mut file, &[0, len, 0, files_at, 0]);
+    // Version 1.3, one folder, one file, no flags, no set.
+    file.extend_from_slice(&[3, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    words(&mut file, &[data_at]);
+    file.extend_from_slice(&[1, 0, 0, 0]);
+    words(&mut file, &[bytes.len(), 0]);
+    // Folder 0; 2017-05-12 12:00; an archive's attribute.
+    file.extend_from_slice(&[0, 0, 0xac, 0x4a, 0, 0x60, 0x20, 0]);
+    file.extend_from_slice(NAME);
+    // No checksum, and as many bytes as unpacked.
+    words(&mut file, &[0, bytes.len() << 16 | bytes.len()]);
+    file.extend_from_slice(bytes);
+    file
 }
 
 /// A gzip stream.
