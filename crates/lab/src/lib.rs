@@ -9,6 +9,7 @@
 
 pub mod attack;
 pub mod bench;
+pub mod explain;
 pub mod golden;
 pub mod honeypot;
 pub mod load;

@@ -209,6 +209,20 @@ fn deliver(attack: &Attack, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Ping and upload of this very payload on one connection, framed as the attack's sender does.
+pub fn upload_payload(attack: &Attack, payload: &[u8]) -> anyhow::Result<Report> {
+    let mut report =
+        Report { attack: attack.kind.name().into(), target: attack.target.to_string(), ..Default::default() };
+    let uploads = vec![prepare(attack, payload)];
+    let goal = Goal::Uploads(uploads.clone());
+    let (connection, sent) =
+        socket::run(plan(attack, goal), "upload", attack.target, attack.source, GiveUp::default())?;
+    report.succeeded = connection.succeeded;
+    report.connections.push(connection);
+    report_payloads(&uploads, sent, &mut report);
+    Ok(report)
+}
+
 fn report_payloads(uploads: &[Upload<'_>], sent: Sent, report: &mut Report) {
     let mut left = sent.chunks;
     for upload in uploads {

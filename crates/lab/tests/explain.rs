@@ -1,0 +1,14 @@
+//! Captures of few cores with three oddities among them, over the wire into the real binary: groups, ranks,
+//! sentences, disk and export against the lab's ledger. `roridula-lab explain` does the same with a thousand.
+
+// The other side needs a clock and sockets.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use roridula_lab::explain::{Args, play};
+
+#[test]
+#[ignore = "waits for the groups, the sentences and the stored differences"]
+fn captures_of_few_cores_are_told_as_what_they_are() {
+    let outcome = play(&Args { captures: 120, cores: 6, seed: 1, threads: 4 }).expect("an outcome");
+    assert!(outcome.complaints.is_empty(), "{}\n{outcome:?}", outcome.complaints.join("\n"));
+}
