@@ -75,6 +75,7 @@ pub fn play(args: &Args) -> anyhow::Result<Outcome> {
     let sent = send(honeypot.address, &cast, args.threads)?;
     outcome.raw_bytes = sent.iter().map(|sent| sent.size).sum();
     outcome.sent_secs = begun.elapsed().as_secs_f64();
+    eprintln!("sent {} captures, {} bytes, in {:.1} s", sent.len(), outcome.raw_bytes, outcome.sent_secs);
     checks::all(&honeypot, &cast, &sent, &mut outcome)?;
     Ok(outcome)
 }
