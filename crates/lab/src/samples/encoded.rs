@@ -66,8 +66,7 @@ pub fn specimen(file: &str, plain: &[u8], encoding: Encoding, front: usize, seed
     let mut bytes = vec![0; front];
     Filler::new(seed).letters(&mut bytes);
     bytes.extend_from_slice(&encoding.encode(plain));
-    let kind = if front == 0 { Kind::Data } else { Kind::Payload };
-    Specimen::new(file, "an encoded DLL", kind, bytes)
+    Specimen::new(file, "an encoded DLL", Kind::Payload, bytes)
         .oddity(encoding.word())
         .decoded(0, Kind::Pe, (front, plain.len()), plain, (encoding.word(), ""))
         .core(1)

@@ -123,6 +123,8 @@ pub fn base64_like(len: usize, seed: u64) -> Vec<u8> {
 /// What Metasploit's module sends: 780 bytes of stub, a length, user code, random filler; 4096 in all.
 pub fn metasploit(seed: u64) -> Vec<u8> {
     let mut payload = raw(4096, seed);
+    // So that nobody takes it for a text.
+    payload[MARKER.len()..].iter_mut().step_by(5).for_each(|byte| *byte = 0);
     let user_len = 200 + Chance::new(seed).below(400);
     payload[780..782].copy_from_slice(&u16::try_from(user_len).unwrap_or(200).to_le_bytes());
     payload
