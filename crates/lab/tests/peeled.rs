@@ -2,6 +2,7 @@
 
 use roridula_lab::samples::ledger::{Entry, Part};
 use roridula_lab::samples::world;
+use roridula_triage::facts::Indicator;
 use roridula_triage::rules::Rules;
 use roridula_triage::{Budget, Layer, Report, Road, triage};
 
@@ -52,6 +53,16 @@ fn complaints(entry: &Entry, report: &Report) -> Vec<String> {
     for member in &entry.members {
         if !told().any(|told| told.name == member.name && told.state == member.state.as_str()) {
             complaints.push(format!("no member {} that is {}", member.name, member.state));
+        }
+    }
+    let told = || report.layers.iter().flat_map(|layer| &layer.facts.indicators);
+    for known in &entry.indicators {
+        let fits = |told: &Indicator| {
+            told.kind == known.kind && told.value.contains(&known.value) && told.note.contains(&known.note)
+        };
+        if !told().any(fits) {
+            let of_kind: Vec<_> = told().filter(|told| told.kind == known.kind).collect();
+            complaints.push(format!("no {} {:?} ({}) in {of_kind:?}", known.kind, known.value, known.note));
         }
     }
     if !complaints.is_empty() {

@@ -4,8 +4,9 @@ use super::cli::sha256_hex;
 use super::filler::Filler;
 use super::ledger::{MemberState, Specimen};
 use super::pe::{Export, Image, Machine, Resource, ResourceName, version};
-use super::ransomware::{DAMAGED_MEMBER, ZIP_AT, ZipState, tasksche, whole_zip};
+use super::ransomware::{DAMAGED_MEMBER, WALLETS, ZIP_AT, ZipState, tasksche, whole_zip};
 use super::{EXE_LEN, Layout, TASKSCHE_LEN, X86, pad, stub, u32_of};
+use roridula_triage::facts::IndicatorKind;
 use roridula_triage::{Kind, State};
 
 /// Where in the EXE resource R/1831 starts.
@@ -69,7 +70,9 @@ pub struct Chain {
     pub cut: Cut,
     /// What the zeros behind the EXE hold.
     pub dirt: Option<Dirt>,
-    /// Bytes of garbage behind the DLL.
+    /// Bytes of zeros behind the DLL, more than alignment needs.
+    pub zeros: usize,
+    /// Bytes of garbage behind that.
     pub tail: usize,
 }
 
@@ -83,6 +86,7 @@ impl Chain {
             zip: ZipState::Whole,
             cut: Cut::None,
             dirt: None,
+            zeros: 0,
             tail: 0,
         }
     }
@@ -170,6 +174,7 @@ impl Chain {
         let mut payload = stub(&self.layout, dll_len);
         payload.extend_from_slice(&self.dll(exe));
         pad(&mut payload);
+        payload.resize(payload.len() + self.zeros, 0);
         let end = payload.len();
         payload.resize(end + self.tail, 0);
         Filler::new(0x7a11 ^ self.seed).letters(&mut payload[end..]);
@@ -186,7 +191,7 @@ impl Chain {
         let (exe_at, exe_state) = (worm_resource_at + 4, self.exe_state());
         let carried =
             if self.cut == Cut::LengthTooLarge { &dll[exe_at..] } else { &dll[exe_at..exe_at + exe.len()] };
-        let padded = (stub_len + worm_dll_len).next_multiple_of(4) - stub_len - worm_dll_len;
+        let padded = payload.len() - self.tail - stub_len - worm_dll_len;
         let (arch, size) = match machine {
             Machine::I386 => ("x86", "5,267,456"),
             Machine::Amd64 => ("x64", "5,298,176"),
@@ -204,7 +209,21 @@ impl Chain {
             let zeros = vec![0; padded];
             specimen = specimen.part(0, Kind::Padding, stub_len + worm_dll_len, &zeros, "");
         }
-        self.inner_layers(specimen, carried)
+        self.inner_layers(self.kill_switch_of(specimen), carried)
+    }
+
+    /// What the EXE would ask for, and for whom it works.
+    fn kill_switch_of(&self, specimen: Specimen) -> Specimen {
+        let specimen = specimen.indicators(IndicatorKind::Service, &["mssecsvc2.0"]);
+        let domain = |url: &'static str| url.trim_start_matches("http://");
+        match self.kill_switch {
+            KillSwitch::Original => specimen.indicators(IndicatorKind::KillSwitch, &[domain(KILL_SWITCH)]),
+            KillSwitch::Url(url) => specimen.indicators(IndicatorKind::KillSwitch, &[domain(url)]),
+            KillSwitch::PatchedOut => {
+                specimen.indicators(IndicatorKind::KillSwitch, &[domain(KILL_SWITCH)]).note("patched out")
+            }
+            KillSwitch::Zeroed => specimen.indicators(IndicatorKind::KillSwitch, &[""]).note("zero"),
+        }
     }
 
     const fn exe_state(&self) -> State {
@@ -224,6 +243,9 @@ impl Chain {
         let ransomware = &exe[RANSOMWARE_AT..RANSOMWARE_AT + TASKSCHE_LEN - missing];
         let place = specimen.entry.parts.len();
         specimen = specimen.part(3, Kind::Pe, RANSOMWARE_AT, ransomware, "R/1831");
+        specimen = specimen
+            .indicators(IndicatorKind::Mutex, &["MsWinZonesCacheCounterMutexA"])
+            .indicators(IndicatorKind::Wallet, &WALLETS);
         if missing > 0 {
             return specimen.state(State::Truncated);
         }
@@ -302,6 +324,8 @@ pub fn variants(seed: u64) -> Vec<(&'static str, &'static str, Chain)> {
             Chain { cut: Cut::Ransomware(50_000), ..x86(9) },
         ),
         ("wannacry-x86-garbage-tail", "4096 bytes of garbage behind the DLL", Chain { tail: 4096, ..x86(1) }),
+        ("wannacry-x86-zeros-behind", "4099 zeros behind the DLL", Chain { zeros: 4096, ..x86(1) }),
+        ("wannacry-x64-zeros-behind", "2048 zeros behind the DLL", Chain { zeros: 2048, ..x64(1) }),
         (
             "wannacry-x86-garbage-behind-exe",
             "20000 bytes of garbage behind the EXE",

@@ -10,6 +10,7 @@ use super::{Layout, X64, X86, base64_like, behind_stub, metasploit, raw, u32_of}
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use roridula_triage::Kind;
+use roridula_triage::facts::IndicatorKind;
 use std::io::Write as _;
 
 /// What comes in most besides the worm.
@@ -75,7 +76,9 @@ pub fn miner(seed: u64) -> Specimen {
     data.extend_from_slice(b" -p x\0randomx\0cryptonight\0INERT LOOK-ALIKE\0");
     let export = Export { library: "crypt.dll", function: "Start" };
     let dll = Dll::new(&X64, 81_408, seed, export).build(&data);
-    in_stub("miner-x64", "miner DLL", &X64, &dll).words(&["x64", "81,408"])
+    in_stub("miner-x64", "miner DLL", &X64, &dll)
+        .words(&["x64", "81,408"])
+        .indicators(IndicatorKind::Url, &["stratum+tcp://pool.example.invalid"])
 }
 
 /// Conficker-like: the strings of SRI's "An Analysis of Conficker" (2009).
@@ -86,7 +89,10 @@ pub fn conficker(seed: u64) -> Specimen {
         RECYCLER\\S-%d-%d-%d-%d%d%d-%d%d%d-%d%d%d-%d\0rundll32.exe \"%s\",%S\0INERT LOOK-ALIKE\0";
     let export = Export { library: "inert-c.dll", function: "Nothing" };
     let dll = Dll::new(&X86, 0x2_6000, seed, export).build(data);
-    Specimen::new("conficker-x86", "Conficker-like DLL", Kind::Pe, dll).family("Conficker").core(0)
+    Specimen::new("conficker-x86", "Conficker-like DLL", Kind::Pe, dll)
+        .family("Conficker")
+        .core(0)
+        .indicators(IndicatorKind::Url, &["trafficconverter.biz/4vir/antispyware/loadadv.exe", "getmyip.org"])
 }
 
 /// NotPetya-like: the strings of ESET's and Microsoft's reports of June 2017.
@@ -98,7 +104,11 @@ pub fn notpetya(seed: u64) -> Specimen {
         wevtutil cl Setup & wevtutil cl System\0\\\\%ws\\admin$\\%ws\0INERT LOOK-ALIKE\0";
     let export = Export { library: "perfc.dat", function: "perfc_1" };
     let dll = Dll::new(&X86, 0x5_8600, seed, export).build(data);
-    in_stub("notpetya-x86", "NotPetya-like DLL", &X86, &dll).family("NotPetya").words(&["NotPetya"])
+    in_stub("notpetya-x86", "NotPetya-like DLL", &X86, &dll)
+        .family("NotPetya")
+        .words(&["NotPetya"])
+        .indicators(IndicatorKind::Email, &["wowsmith123456@posteo.net"])
+        .indicators(IndicatorKind::Wallet, &["1Mz7153HMuxXTuR2R1t78mGSdzaAtNbBWX"])
 }
 
 /// A file with the section names and the marker of UPX.
@@ -238,4 +248,27 @@ pub fn specimens(seed: u64) -> Vec<Specimen> {
         Specimen::new("noise", "noise", Kind::Data, noise).hostile(),
         Specimen::new("empty", "nothing at all", Kind::Data, Vec::new()).hostile(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Cursor, Read as _};
+
+    #[test]
+    fn another_reader_opens_the_cabinet() {
+        let content = base64_like(5000, 1);
+        let mut cabinet = cab::Cabinet::new(Cursor::new(cabinet(&content))).unwrap();
+        let mut bytes = Vec::new();
+        cabinet.read_file("inert.dll").unwrap().read_to_end(&mut bytes).unwrap();
+        assert!(bytes == content);
+    }
+
+    #[test]
+    fn every_library_says_that_it_is_inert() {
+        for specimen in [miner(1), conficker(1), notpetya(1), upx(1)] {
+            let text = String::from_utf8_lossy(&specimen.bytes).into_owned();
+            assert!(text.contains("INERT LOOK-ALIKE by roridula-lab"), "{}", specimen.entry.file);
+        }
+    }
 }

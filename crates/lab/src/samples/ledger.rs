@@ -1,6 +1,7 @@
 //! What there is to be told of a look-alike: the truth that its maker knows.
 
 use super::cli::sha256_hex;
+use roridula_triage::facts::IndicatorKind;
 use roridula_triage::{Kind, State};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,8 @@ pub struct Entry {
     pub parts: Vec<Part>,
     /// Members of archives that have to be listed.
     pub members: Vec<MemberState>,
+    /// Indicators that have to be read from it.
+    pub indicators: Vec<Known>,
     /// In what it differs from the others of its kind; may be empty.
     pub oddity: String,
     /// Words that a sentence about it must have.
@@ -70,6 +73,17 @@ pub struct MemberState {
     pub name: String,
     /// Whether it is all there.
     pub state: State,
+}
+
+/// An indicator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// What it is.
+    pub kind: IndicatorKind,
+    /// A part of its value that has to be told.
+    pub value: String,
+    /// A part of its note that has to be told; may be empty.
+    pub note: String,
 }
 
 impl Specimen {
@@ -117,6 +131,23 @@ impl Specimen {
     #[must_use]
     pub fn words(mut self, words: &[&str]) -> Self {
         self.entry.words.extend(words.iter().map(|&word| word.to_owned()));
+        self
+    }
+
+    /// Indicators of this kind.
+    #[must_use]
+    pub fn indicators(mut self, kind: IndicatorKind, values: &[&str]) -> Self {
+        let known = values.iter().map(|&value| Known { kind, value: value.to_owned(), note: String::new() });
+        self.entry.indicators.extend(known);
+        self
+    }
+
+    /// What is known about the last indicator.
+    #[must_use]
+    pub fn note(mut self, note: &str) -> Self {
+        if let Some(known) = self.entry.indicators.last_mut() {
+            known.note = note.to_owned();
+        }
         self
     }
 

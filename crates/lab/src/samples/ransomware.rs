@@ -13,6 +13,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The published password of the archive.
 pub const PASSWORD: &[u8] = b"WNcry@2ol7";
+/// The published wallets.
+pub const WALLETS: [&str; 3] = [
+    "13AM4VW2dhxYgXeQepoHkHSQuy6NgaEb94",
+    "12t9YDPgwueZ9NyMgw519p7AA8isjr6SMw",
+    "115p7UMMngoj1pMvkpHijcRdfJNXj6LrLn",
+];
 /// Bytes of the archive.
 pub const ZIP_LEN: usize = 0x34_9635;
 /// Where in tasksche.exe it starts.
@@ -105,6 +111,13 @@ fn build(state: ZipState) -> Vec<u8> {
         ("InternalName", "diskpart.exe"),
         ("OriginalFilename", "diskpart.exe"),
     ]);
+    let mut data = b"tasksche.exe\0TaskStart\0t.wnry\0icacls . /grant Everyone:F /T /C /Q\0attrib +h .\0\
+        WNcry@2ol7\0Global\\MsWinZonesCacheCounterMutexA\0cmd.exe /c \"%s\"\0WanaCrypt0r\0"
+        .to_vec();
+    for text in WALLETS.into_iter().chain(["INERT LOOK-ALIKE"]) {
+        data.extend_from_slice(text.as_bytes());
+        data.push(0);
+    }
     Image {
         timestamp: 0x4ce7_8f41,
         code_len: 0x7000,
@@ -114,10 +127,7 @@ fn build(state: ZipState) -> Vec<u8> {
             ("ADVAPI32.dll", &["CreateServiceA", "OpenSCManagerA", "RegCreateKeyW"]),
             ("MSVCRT.dll", &["sprintf", "swprintf", "rand", "srand"]),
         ],
-        data: b"tasksche.exe\0TaskStart\0t.wnry\0icacls . /grant Everyone:F /T /C /Q\0attrib +h .\0\
-            WNcry@2ol7\0Global\\MsWinZonesCacheCounterMutexA\0\
-            13AM4VW2dhxYgXeQepoHkHSQuy6NgaEb94\x0012t9YDPgwueZ9NyMgw519p7AA8isjr6SMw\0\
-            115p7UMMngoj1pMvkpHijcRdfJNXj6LrLn\0cmd.exe /c \"%s\"\0WanaCrypt0r\0INERT LOOK-ALIKE\0",
+        data: &data,
         resources: vec![
             Resource::new(ResourceName::Text("XIA"), 2058, &zip).at(ZIP_AT),
             Resource::new(ResourceName::Id(16), 1, &version),
