@@ -1,5 +1,6 @@
 //! What can go wrong at rest, in words that name the path and the way out.
 
+use crate::samples::SampleId;
 use std::path::{Path, PathBuf};
 
 /// The store cannot do what was asked.
@@ -63,9 +64,51 @@ pub enum StoreError {
         /// How many it fits.
         count: usize,
     },
+    /// The sample's bytes were given up.
+    #[error("the bytes of {sample} were forgotten to save space; its record is in the journal")]
+    Forgotten {
+        /// Which sample.
+        sample: SampleId,
+    },
+    /// The sample stays as it is kept.
+    #[error("{sample} stays as it is: {why}")]
+    Refused {
+        /// Which sample.
+        sample: SampleId,
+        /// For what reason.
+        why: Refusal,
+    },
     /// Not the beginning of a SHA-256.
     #[error("`{0}` is not the beginning of a SHA-256 (hexadecimal)")]
     NotHex(String),
+}
+
+/// Why a sample stays as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It was to become a difference from itself.
+    #[error("it cannot be a difference from itself")]
+    Itself,
+    /// It is not kept whole.
+    #[error("it is not kept whole")]
+    NotWhole,
+    /// The base is not kept whole.
+    #[error("its base {0} is not kept whole")]
+    BaseNotWhole(SampleId),
+    /// Other samples are differences from it.
+    #[error("{0} others are kept as differences from it")]
+    Needed(u32),
+    /// It or its base has more bytes than are held in memory.
+    #[error("it or its base is larger than {0} bytes")]
+    TooLarge(u64),
+    /// It would need more than half of its size.
+    #[error("its difference has {after} bytes, it has {before}")]
+    NoGain {
+        /// Bytes it has.
+        before: u64,
+        /// Bytes its difference would have.
+        after: u64,
+    },
 }
 
 impl StoreError {

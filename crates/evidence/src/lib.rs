@@ -6,6 +6,8 @@
 //! ```text
 //! DIR/journal.sqlite            events, connections, captures, transcripts (WAL: readers never wait)
 //! DIR/samples/ab/cd/<sha256>    one file a sample, mode 0400, exactly its bytes
+//!     …/<sha256>.difference     or, instead, what differs from another sample that is whole
+//!     …/<sha256>.forgotten      or, instead, a mark that its bytes are not wanted
 //! DIR/spool/                    uploads that are still arriving; empty of meaning after a clean stop
 //! DIR/crashes/                  transcripts of connections that hit a fault of ours
 //! DIR/secret                    this install's secret and birthday, mode 0600
@@ -19,16 +21,21 @@
 // for the pure crates.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod archive;
 mod body;
+mod difference;
 mod error;
 mod install;
+mod kept;
 mod pack;
+mod payloads;
 mod published;
 mod ranges;
 mod reader;
 mod recover;
 mod samples;
 mod schema;
+mod sightings;
 mod spool;
 mod store;
 mod transcripts;
@@ -36,11 +43,15 @@ mod view;
 mod writer;
 mod writing;
 
-pub use error::StoreError;
+pub use archive::Saved;
+pub use error::{Refusal, StoreError};
 pub use install::{Install, wall_clock};
+pub use kept::Kept;
+pub use payloads::UploadPayloads;
 pub use published::{Attribution, Published, rfc3339};
-pub use reader::{EventFilter, Page, Reader, UploadPayloads};
+pub use reader::{EventFilter, Page, Reader};
 pub use samples::SampleId;
+pub use sightings::SourceCount;
 pub use spool::Slot;
 pub use store::{
     Batch, Capture, Changes, Closing, Committed, Options, Recovered, SourceState, Store, Waiting,

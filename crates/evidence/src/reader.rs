@@ -2,22 +2,19 @@
 
 use crate::body::Body;
 use crate::pack::{take_address, take_ip, take_origin, take_ranges, take_state};
+use crate::payloads::{Part, UploadPayloads};
 use crate::published::Published;
 use crate::samples::SampleId;
 use crate::store::SourceState;
 use crate::view::{CaptureView, ConnectionView, SampleView};
 use crate::{StoreError, schema, transcripts};
 use roridula_proto::connection::ConnectionId;
-use roridula_proto::event::{ByteRange, Event, Origin, TranscriptState, UploadState};
+use roridula_proto::event::{Event, TranscriptState, UploadState};
 use roridula_proto::time::WallClock;
-use roridula_proto::transcript::Payloads;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -138,21 +135,7 @@ impl Reader {
         Ok(rows.into_iter().map(|row| row.view).collect())
     }
 
-    /// A sample's bytes, however they are kept; an error where there are more than `max`.
-    pub fn sample_bytes(&self, sample: SampleId, max: u64) -> Result<Vec<u8>, StoreError> {
-        let path = sample.path(&self.dir);
-        let read = || {
-            let mut bytes = Vec::new();
-            File::open(&path)?.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 > max {
-                return Err(std::io::Error::other(format!("larger than {max} bytes")));
-            }
-            Ok(bytes)
-        };
-        read().map_err(StoreError::io("read", &path))
-    }
-
-    /// Where a sample's bytes are.
+    /// Where a sample's bytes are if they are kept whole. [`Self::open_sample`] reads them however they are kept.
     pub fn sample_path(&self, sample: SampleId) -> PathBuf {
         sample.path(&self.dir)
     }
@@ -227,21 +210,24 @@ impl Reader {
         let wanted = "k.id = ? AND c.seq BETWEEN k.first
             AND ifnull((SELECT last FROM ending WHERE conn = k.n), 9223372036854775807)";
         let rows = self.capture_rows(wanted, &[&to_sql(id.0)])?;
-        let mut parts: Vec<Part> = rows
-            .into_iter()
-            .map(|row| Part {
-                upload: row.view.upload,
-                origin: row.view.origin,
-                path: row.view.sha256.path(&self.dir),
-                ranges: row.view.ranges,
-            })
-            .collect();
-        // What was kept besides comes last: the transcript means the bytes as they arrived first.
-        parts.sort_by_key(|part| part.origin == Origin::DoublePulsarConflict);
-        Ok(UploadPayloads { parts })
+        let parts = rows.into_iter().map(|row| Part {
+            upload: row.view.upload,
+            origin: row.view.origin,
+            sample: row.view.sha256,
+            ranges: row.view.ranges,
+        });
+        Ok(UploadPayloads::new(self.dir.clone(), parts.collect()))
     }
 
-    fn fail(&self) -> impl Fn(rusqlite::Error) -> StoreError + use<> {
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn db(&self) -> &Connection {
+        &self.db
+    }
+
+    pub(crate) fn fail(&self) -> impl Fn(rusqlite::Error) -> StoreError + use<> {
         StoreError::journal(&schema::path(&self.dir))
     }
 
@@ -591,41 +577,4 @@ pub(crate) fn sources(db: &Connection, now: WallClock, limit: usize) -> rusqlite
         }))
     })?;
     rows.filter_map(Result::transpose).collect()
-}
-
-/// The payload bytes of one connection's uploads, read from its samples.
-#[derive(Debug)]
-pub struct UploadPayloads {
-    parts: Vec<Part>,
-}
-
-#[derive(Debug)]
-struct Part {
-    upload: u32,
-    origin: Origin,
-    path: PathBuf,
-    ranges: Vec<ByteRange>,
-}
-
-impl Part {
-    /// Bytes `offset..offset + len` of the upload. The sample is its present ranges, one after the other.
-    fn read(&self, offset: u64, len: u32) -> Option<Vec<u8>> {
-        let mut at = 0;
-        for range in &self.ranges {
-            if range.start <= offset && offset.checked_add(len.into())? <= range.end {
-                let mut bytes = vec![0; usize::try_from(len).ok()?];
-                let file = File::open(&self.path).ok()?;
-                file.read_exact_at(&mut bytes, at + (offset - range.start)).ok()?;
-                return Some(bytes);
-            }
-            at += range.len();
-        }
-        None
-    }
-}
-
-impl Payloads for UploadPayloads {
-    fn read(&self, upload: u32, offset: u64, len: u32) -> Option<Vec<u8>> {
-        self.parts.iter().filter(|part| part.upload == upload).find_map(|part| part.read(offset, len))
-    }
 }

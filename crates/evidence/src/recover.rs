@@ -5,7 +5,7 @@ use crate::samples::SampleId;
 use crate::spool::{Note, each_piece, place};
 use crate::store::{Batch, Capture, Changes, Closing, Recovered, hash_rest};
 use crate::writer::{CaptureItem, Item, Writer, all_ended, unended};
-use crate::{StoreError, ranges, reader, schema};
+use crate::{StoreError, kept, ranges, reader, schema};
 use roridula_proto::event::{CloseReason, Event, UploadState};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
@@ -79,13 +79,16 @@ fn recover_slot(dir: &Path, path: &Path, writer: &mut Writer) -> Result<bool, St
         && !data_path.exists()
     {
         // It had reached its place; what may be missing is its entry in the journal.
-        let place = id.path(dir);
-        let sample = File::open(&place).map_err(StoreError::io("open", &place))?;
+        let sample = match kept::open(dir, id) {
+            // Given up since, so it is on record.
+            Err(StoreError::Forgotten { .. }) => return record(&note, id, None, writer, path),
+            sample => sample?,
+        };
         let size = ranges::total(&note.ranges);
         let whole = [[0, size].into()];
         let hashes = hash_rest(|visit| each_piece(&sample, &whole, 0, visit))
-            .map_err(StoreError::io("read", &place))?;
-        return record(&note, id, hashes, writer, path);
+            .map_err(StoreError::io("read", &id.path(dir)))?;
+        return record(&note, id, Some(hashes), writer, path);
     }
     // It may have been killed between its protection and its renaming.
     fs::set_permissions(&data_path, fs::Permissions::from_mode(0o600))
@@ -104,16 +107,16 @@ fn recover_slot(dir: &Path, path: &Path, writer: &mut Writer) -> Result<bool, St
     })
     .map_err(StoreError::io("read", &data_path))?;
     let id = SampleId(sha256.finalize().into());
-    if !id.path(dir).exists() {
+    if !kept::is_settled(dir, id) {
         place(&data, &data_path, &note.ranges, dir, id)?;
     }
-    record(&note, id, hashes, writer, path)
+    record(&note, id, Some(hashes), writer, path)
 }
 
 fn record(
     note: &Note,
     id: SampleId,
-    hashes: crate::writer::Hashes,
+    hashes: Option<crate::writer::Hashes>,
     writer: &mut Writer,
     path: &Path,
 ) -> Result<bool, StoreError> {
@@ -138,14 +141,7 @@ fn record(
         sha256: id,
         size,
     };
-    let item = CaptureItem {
-        capture,
-        at: wall_clock(),
-        hashes: Some(hashes),
-        recovered: true,
-        slot: None,
-        done: None,
-    };
+    let item = CaptureItem { capture, at: wall_clock(), hashes, recovered: true, slot: None, done: None };
     writer.commit(&[Item::Capture(Box::new(item))], false).map_err(&fail)?;
     Ok(true)
 }

@@ -321,7 +321,7 @@ pub(crate) fn place(
     sync_folder(folder)
 }
 
-fn finish(file: &File, path: &Path, to: &Path) -> Result<(), StoreError> {
+pub(crate) fn finish(file: &File, path: &Path, to: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::PermissionsExt;
     let mode = fs::Permissions::from_mode(0o400);
     file.set_permissions(mode).map_err(StoreError::io("protect", path))?;
@@ -330,7 +330,7 @@ fn finish(file: &File, path: &Path, to: &Path) -> Result<(), StoreError> {
     fs::rename(path, to).map_err(StoreError::io("rename to", to))
 }
 
-fn make_folder(dir: &Path, folder: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_folder(dir: &Path, folder: &Path) -> Result<(), StoreError> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -342,7 +342,7 @@ fn make_folder(dir: &Path, folder: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|file| file.sync_all()).map_err(StoreError::io("sync", folder))
 }
 

@@ -1,11 +1,12 @@
 //! The one writer of a data directory, as the other rooms see it.
 
+use crate::archive::Archive;
 use crate::install::wall_clock;
 use crate::published::{Attribution, Published};
 use crate::samples::SampleId;
 use crate::spool::{Slot, Spool};
 use crate::writer::{CaptureItem, Hashes, Item, Writer};
-use crate::{Install, StoreError, recover, schema, transcripts, writing};
+use crate::{Install, StoreError, kept, recover, schema, transcripts, writing};
 use md5::Md5;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::{ByteRange, Event, Origin, UploadState};
@@ -137,6 +138,7 @@ pub struct Store {
 struct Inner {
     dir: PathBuf,
     install: Install,
+    archive: Archive,
     recovered: Recovered,
     generation: u64,
     queue: SyncSender<Item>,
@@ -163,6 +165,7 @@ impl Store {
         let install = Install::load_or_make(dir)?;
         let fail = StoreError::journal(&schema::path(dir));
         let mut writer = Writer::new(schema::open_to_write(dir)?, sensor).map_err(&fail)?;
+        let archive = Archive::open(dir)?;
         let (recovered, first_slot) = recover::recover(dir, &mut writer)?;
         let number = |sql: &str| writer.db().query_row(sql, [], |row| row.get::<_, i64>(0)).optional();
         let latest_id =
@@ -188,6 +191,7 @@ impl Store {
             inner: Arc::new(Inner {
                 dir: dir.to_owned(),
                 install,
+                archive,
                 recovered,
                 generation,
                 queue,
@@ -213,6 +217,10 @@ impl Store {
     /// The data directory.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
+    }
+
+    pub(crate) fn archive(&self) -> &Archive {
+        &self.inner.archive
     }
 
     /// This install's secret and birthday.
@@ -330,13 +338,14 @@ impl Store {
         self.inner.spool.take(attribution, upload, origin)
     }
 
-    /// Whether the sample is on record and its file in its place.
+    /// Whether the sample is on record and need not be kept again: its bytes are here, whole or as a difference whose
+    /// base is here, or were given up on purpose.
     pub fn knows(&self, id: SampleId) -> Result<bool, StoreError> {
         let row = self.look_up(|db| {
             let mut statement = db.prepare_cached("SELECT 1 FROM sample WHERE sha256 = ?")?;
             statement.exists([id.0])
         })?;
-        Ok(row && id.path(&self.inner.dir).exists())
+        Ok(row && kept::is_settled(&self.inner.dir, id))
     }
 
     /// Puts a capture of a sample that is already here on record. `slot` is used again once that is on the disk.

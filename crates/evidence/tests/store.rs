@@ -7,7 +7,7 @@ use roridula_evidence::{
     Store, StoreError,
 };
 use roridula_proto::event::{
-    ByteRange, CloseReason, Event, Layer, Origin, TranscriptState, Transport, UploadState,
+    ByteRange, CloseReason, Event, Layer, Origin, Text, TranscriptState, Transport, UploadState,
 };
 use roridula_proto::time::WallClock;
 use roridula_proto::transcript::Payloads;

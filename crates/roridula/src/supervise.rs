@@ -8,7 +8,6 @@ use roridula_evidence::{Reader, SampleId, SampleView, Store, StoreError};
 use roridula_proto::event::{Event, Layer, Origin, Text};
 use roridula_triage::{Kind, Report};
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -135,9 +134,10 @@ impl Triage {
 
     /// One worker for one sample.
     fn work(&self, sample: &SampleView) -> Result<Report, Trouble> {
-        let path = self.reader.sample_path(sample.sha256);
-        let file =
-            File::open(&path).map_err(|error| Trouble::Died(format!("cannot open the sample: {error}")))?;
+        let file = self
+            .reader
+            .open_sample(sample.sha256)
+            .map_err(|error| Trouble::Died(format!("cannot open the sample: {error}")))?;
         let mut child = Command::new(&self.program)
             .args(["worker", "--memory-bytes", &self.settings.memory_bytes_max.to_string()])
             .args(["--cpu-secs", &self.settings.timeout_secs.to_string()])

@@ -119,16 +119,17 @@ fn inside(sample: &SampleView) -> String {
 struct Shown<'a> {
     #[serde(flatten)]
     sample: &'a SampleView,
-    path: &'a Path,
+    /// Null where its bytes are gone.
+    path: Option<&'a Path>,
     capture_list: &'a [CaptureView],
 }
 
 fn show(reader: &Reader, args: &ShowArgs) -> Result<(), Failure> {
     let sample = find(reader, &args.sha256)?;
     let captures = reader.captures(sample.sha256)?;
-    let path = reader.sample_path(sample.sha256);
+    let kept = reader.kept(sample.sha256)?;
     if args.json {
-        return Ok(out::json(&Shown { sample: &sample, path: &path, capture_list: &captures })?);
+        return Ok(out::json(&Shown { sample: &sample, path: kept.path(), capture_list: &captures })?);
     }
     let mut out = out::stdout();
     let total = sample.total.map_or("unknown".to_owned(), |total| total.to_string());
@@ -141,7 +142,7 @@ fn show(reader: &Reader, args: &ShowArgs) -> Result<(), Failure> {
     writeln!(out, "state       {} (bytes {} of the upload)", sample.state, ranges.join(", "))?;
     writeln!(out, "origin      {}", sample.origin)?;
     writeln!(out, "seen        {} to {} UTC", out::moment(sample.first_seen), out::moment(sample.last_seen))?;
-    writeln!(out, "file        {}", path.display())?;
+    writeln!(out, "file        {kept}")?;
     if sample.layers.is_empty() {
         writeln!(out, "inside      {}", inside(&sample))?;
     }
@@ -211,11 +212,10 @@ fn pack(reader: &Reader, samples: &[SampleView], path: &Path, password: &str) ->
         .unix_permissions(0o400)
         .with_aes_encryption(AesMode::Aes256, password);
     let written = samples.iter().try_for_each(|sample| {
-        let bytes = reader.sample_path(sample.sha256);
-        let mut source =
-            fs::File::open(&bytes).map_err(|error| Failure::new(format!("{}: {error}", bytes.display())))?;
+        let kept = reader.kept(sample.sha256)?;
+        let mut source = reader.open_sample(sample.sha256)?;
         let captures = reader.captures(sample.sha256)?;
-        let about = Shown { sample, path: &bytes, capture_list: &captures };
+        let about = Shown { sample, path: kept.path(), capture_list: &captures };
         let about = serde_json::to_vec_pretty(&about).map_err(|error| at(&error.to_string()))?;
         zip.start_file(format!("{}.bin", sample.sha256), options).map_err(|error| at(&error.to_string()))?;
         std::io::copy(&mut source, &mut zip)?;
