@@ -9,7 +9,7 @@ mod decoy;
 mod live;
 mod sandbox;
 mod settings;
-mod supervise;
+mod triage;
 mod worker;
 
 fn main() -> std::process::ExitCode {

@@ -146,6 +146,8 @@ pub(crate) fn settle(data: &Path, plan: &Plan) -> Result<(), Failure> {
 
 /// Files that the honeypot opens besides its visitors' sockets: journal, spool, sinks, triage.
 const FILES_BESIDES: u64 = 256;
+/// By how much a triage worker stands back.
+const WORKER_NICE: i32 = 10;
 
 /// Raises the limit of open files as far as it goes, and gives how many visitors that allows: each is a socket, and
 /// a tenth of them may have an upload's two files open.
@@ -204,19 +206,31 @@ fn drop_capabilities(data_is_roots: bool) -> Result<(), Failure> {
     dropped.map_err(failed)
 }
 
-/// Shuts a triage worker in: so much memory and CPU time, no new file or process, no network, nothing written.
-/// Best effort where the kernel lacks Landlock; the rest is demanded.
-pub(crate) fn confine_worker(memory_bytes: u64, cpu_secs: u64) -> Result<(), nix::errno::Errno> {
+/// Shuts a triage worker in: so much memory, no new file or process, no network, nothing written, and after all
+/// others. Best effort where the kernel lacks Landlock; the rest is demanded.
+pub(crate) fn confine_worker(memory_bytes: u64) -> Result<(), nix::errno::Errno> {
     nix::sys::prctl::set_no_new_privs()?;
     // A honeypot that is killed takes its worker along.
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+    // Whoever serves a visitor goes first.
+    let _ = rustix::process::nice(WORKER_NICE);
     landlock_nothing();
     setrlimit(Resource::RLIMIT_AS, memory_bytes, memory_bytes)?;
-    setrlimit(Resource::RLIMIT_CPU, cpu_secs, cpu_secs)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?;
     setrlimit(Resource::RLIMIT_NPROC, 0, 0)?;
     setrlimit(Resource::RLIMIT_NOFILE, 0, 0)
+}
+
+/// Allows so many seconds of CPU time from now on; the process is killed when they are used up.
+pub(crate) fn allow_cpu(secs: u64) -> Result<(), nix::errno::Errno> {
+    use nix::sys::resource::{UsageWho, getrusage};
+    let used = getrusage(UsageWho::RUSAGE_SELF)?;
+    let used = used.user_time().tv_sec().saturating_add(used.system_time().tv_sec());
+    // The sum of two parts that were both cut to whole seconds may be one too small.
+    let until = u64::try_from(used).unwrap_or(0).saturating_add(secs).saturating_add(1);
+    let (_, hard) = getrlimit(Resource::RLIMIT_CPU)?;
+    setrlimit(Resource::RLIMIT_CPU, until.min(hard), hard)
 }
 
 /// Forbids every file and every TCP port that this kernel's Landlock knows.

@@ -1,32 +1,32 @@
-//! The triage worker: reads one sample on standard input, shuts itself in, answers on standard output.
+//! The triage worker: shuts itself in, then reads samples on standard input and answers on standard output.
 //!
-//! It is a process of its own because a hostile file is its whole business: it may die, hang or eat memory, and
+//! It is a process of its own because hostile files are its whole business: it may die, hang or eat memory, and
 //! the honeypot does not notice more than an exit status.
 
 use crate::sandbox;
+use crate::triage::{
+    ANSWER_BYTES_MAX, Opened, Opening, Question, RULES_BYTES_MAX, read, read_json, write_json,
+};
 use clap::Args;
 use roridula_triage::rules::Rules;
-use roridula_triage::{Budget, Road, triage};
+use roridula_triage::{Budget, triage};
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-/// Look into one sample, given on standard input
+/// Look into samples, given on standard input
 #[derive(Debug, Args)]
 pub(crate) struct WorkerArgs {
     /// Bytes of memory that the process may have
     #[arg(long)]
     memory_bytes: u64,
-    /// Seconds of CPU time that the process may use
+    /// Seconds of CPU time that one sample may use
     #[arg(long)]
     cpu_secs: u64,
-    /// The sample is the buffer of an exploit
-    #[arg(long)]
-    exploit_buffer: bool,
 }
 
-/// Answers with the report as JSON, or fails with a line on standard error.
+/// Answers until its input ends, or fails with a line on standard error.
 pub(crate) fn main(args: &WorkerArgs) -> ExitCode {
-    match answer(args) {
+    match answer(args, &mut std::io::stdin().lock(), &mut std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(what) => {
             eprintln!("{what}");
@@ -35,22 +35,25 @@ pub(crate) fn main(args: &WorkerArgs) -> ExitCode {
     }
 }
 
-fn answer(args: &WorkerArgs) -> Result<(), String> {
-    sandbox::confine_worker(args.memory_bytes, args.cpu_secs)
+fn answer(args: &WorkerArgs, from: &mut impl Read, to: &mut impl Write) -> Result<(), String> {
+    sandbox::confine_worker(args.memory_bytes).map_err(|error| format!("cannot confine: {error}"))?;
+    let failed = |error: std::io::Error| error.to_string();
+    sandbox::allow_cpu(args.cpu_secs.saturating_mul(4))
         .map_err(|error| format!("cannot confine: {error}"))?;
-    let mut sample = Vec::new();
+    let Some(opening) = read_json::<Opening>(from, RULES_BYTES_MAX).map_err(failed)? else { return Ok(()) };
+    let (rules, errors) = Rules::compile(&opening.files());
+    write_json(to, &Opened { digest: rules.digest().to_owned(), errors }).map_err(failed)?;
     // Asking for the memory first turns "too large" into an error instead of an abort.
-    let max = args.memory_bytes / 4;
-    std::io::stdin()
-        .lock()
-        .take(max + 1)
-        .read_to_end(&mut sample)
-        .map_err(|error| format!("cannot read: {error}"))?;
-    if sample.len() as u64 > max {
-        return Err(format!("larger than {max} bytes"));
+    let max = u32::try_from(args.memory_bytes / 4).unwrap_or(u32::MAX);
+    while let Some(question) = read_json::<Question>(from, max).map_err(failed)? {
+        let Some(sample) = read(from, max).map_err(failed)? else { return Ok(()) };
+        sandbox::allow_cpu(args.cpu_secs).map_err(|error| format!("cannot confine: {error}"))?;
+        let report = triage(&sample, question.road(), &rules, &Budget::default());
+        let text = serde_json::to_vec(&report).map_err(|error| error.to_string())?;
+        if text.len() > ANSWER_BYTES_MAX as usize {
+            return Err(format!("a report of {} bytes", text.len()));
+        }
+        crate::triage::write(to, &text).map_err(failed)?;
     }
-    let road = if args.exploit_buffer { Road::ExploitBuffer } else { Road::Payload };
-    let report = triage(&sample, road, &Rules::compile(&[]).0, &Budget::default());
-    let text = serde_json::to_string(&report).map_err(|error| error.to_string())?;
-    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| format!("cannot answer: {error}"))
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use super::{Failure, SettingsArgs, check, out};
 use crate::sandbox::{self, Plan};
 use crate::settings::Settings;
-use crate::supervise::{self, TriageHandle};
+use crate::triage::{self, TriageHandle};
 use crate::{decoy, live};
 use clap::Args;
 use roridula_desk::incident::Incidents;
@@ -281,7 +281,7 @@ impl Tellers {
             }
         };
         let triage = match settings.triage.enabled {
-            true => Some(supervise::start(store.clone(), Reader::open(data)?, settings.triage.clone())),
+            true => Some(triage::start(store, data, &settings.triage, Vec::new())?),
             false => None,
         };
         let tellers = Self { stdout, file, incidents, triage, reopen };
@@ -290,7 +290,7 @@ impl Tellers {
         tokio::spawn(wake(
             store.committed(),
             sinks.map(PumpHandle::waker).collect(),
-            tellers.triage.as_ref().map(TriageHandle::waker),
+            tellers.triage.as_ref().map_or(Vec::new(), TriageHandle::wakers),
         ));
         Ok(tellers)
     }
@@ -324,7 +324,7 @@ fn complain(name: &str, error: &SinkError, first: bool) {
 }
 
 /// Wakes the sinks for every event and triage for every new sample.
-async fn wake(mut committed: watch::Receiver<Committed>, sinks: Vec<Thread>, triage: Option<Thread>) {
+async fn wake(mut committed: watch::Receiver<Committed>, sinks: Vec<Thread>, triage: Vec<Thread>) {
     let mut captures = 0;
     while committed.changed().await.is_ok() {
         sinks.iter().for_each(Thread::unpark);

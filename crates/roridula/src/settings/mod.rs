@@ -174,13 +174,22 @@ pub(crate) struct TriageSettings {
     pub(crate) enabled: bool,
     /// Time for one sample.
     pub(crate) timeout_secs: u64,
-    /// Memory for one sample.
+    /// Memory of a worker.
     pub(crate) memory_bytes_max: u64,
+    /// Processes that look into samples at the same time.
+    pub(crate) workers: u32,
+}
+
+impl TriageSettings {
+    /// Bytes of the largest sample that is looked into: a worker needs several times as much memory.
+    pub(crate) fn sample_bytes_max(&self) -> u64 {
+        self.memory_bytes_max / 4
+    }
 }
 
 impl Default for TriageSettings {
     fn default() -> Self {
-        Self { enabled: true, timeout_secs: 20, memory_bytes_max: 512 * 1024 * 1024 }
+        Self { enabled: true, timeout_secs: 20, memory_bytes_max: 512 * 1024 * 1024, workers: 1 }
     }
 }
 
@@ -276,6 +285,7 @@ impl Settings {
             ("capture.reserve_bytes", self.capture.reserve_bytes, 0, 1 << 50),
             ("json_log.keep", self.json_log.keep.into(), 0, 10_000),
             ("triage.timeout_secs", self.triage.timeout_secs, 1, 3600),
+            ("triage.workers", self.triage.workers.into(), 1, 64),
             ("triage.memory_bytes_max", self.triage.memory_bytes_max, 128 * MIB, 64 * 1024 * MIB),
             ("incidents.window_secs", self.incidents.window_secs, 1, YEAR),
             ("incidents.connections_max", self.incidents.connections_max, 1, 1_000_000),

@@ -1,0 +1,254 @@
+//! Keeps triage going: child processes that look into samples, killed at their limits, never in capture's way.
+//!
+//! There is no queue. What is to be done is what the journal says: samples without a report. So nothing overflows,
+//! a restart goes on where it stopped, and a sample is told about once.
+
+mod frame;
+mod process;
+mod told;
+
+pub(crate) use frame::{
+    ANSWER_BYTES_MAX, Opened, Opening, Question, RULES_BYTES_MAX, read, read_json, write, write_json,
+};
+pub(crate) use process::{Reins, Worker};
+pub(crate) use told::triaged;
+
+use crate::settings::TriageSettings;
+use roridula_desk::sample::Reports;
+use roridula_evidence::{Reader, SampleId, SampleView, Store, StoreError};
+use roridula_proto::event::Origin;
+use roridula_triage::Report;
+use roridula_triage::rules::RuleFile;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+
+/// Tries for one sample; a file that kills its worker so often is marked and left alone.
+const TRIES: u32 = 2;
+/// Samples that a worker takes at once.
+const BATCH: usize = 16;
+/// Samples asked for at once: all that the workers may hold, and as many again.
+const ASKED: usize = 256;
+/// Samples after which a worker is replaced, so that nothing adds up in it.
+const RECYCLE_AFTER: u32 = 256;
+/// How long to wait for a wake-up before looking anyway.
+const NAP: Duration = Duration::from_secs(2);
+/// The first wait after workers have died one after another; doubled with each, up to the longest.
+const BACK_OFF: Duration = Duration::from_millis(100);
+const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+
+/// The running supervisor of triage.
+#[derive(Debug)]
+pub(crate) struct TriageHandle {
+    reins: Arc<Reins>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl TriageHandle {
+    /// Wakes them: there may be a new sample.
+    pub(crate) fn wakers(&self) -> Vec<Thread> {
+        self.threads.iter().map(|thread| thread.thread().clone()).collect()
+    }
+
+    /// Ends it; workers that run are killed and their samples tried again after the next start.
+    pub(crate) fn stop(self) {
+        self.reins.stop();
+        for thread in self.threads {
+            thread.thread().unpark();
+            // A panic there has been reported by the panic hook; capture goes on without triage.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts triage: a thread and a process for each of `settings.workers`.
+pub(crate) fn start(
+    store: &Store,
+    data: &Path,
+    settings: &TriageSettings,
+    rules: Vec<RuleFile>,
+) -> Result<TriageHandle, StoreError> {
+    let reins = Arc::new(Reins::default());
+    let (claims, rules) = (Arc::new(Mutex::new(Claims::default())), Arc::new(rules));
+    let mut threads = Vec::new();
+    for _ in 0..settings.workers {
+        let mut triage = Triage {
+            store: store.clone(),
+            reader: Reader::open(data)?,
+            reports: None,
+            settings: settings.clone(),
+            rules: Arc::clone(&rules),
+            claims: Arc::clone(&claims),
+            reins: Arc::clone(&reins),
+            worker: None,
+            deaths: 0,
+        };
+        threads.push(thread::spawn(move || triage.run()));
+    }
+    Ok(TriageHandle { reins, threads })
+}
+
+/// Who does what.
+#[derive(Debug, Default)]
+struct Claims {
+    held: HashSet<SampleId>,
+    tries: HashMap<SampleId, u32>,
+}
+
+struct Triage {
+    store: Store,
+    reader: Reader,
+    /// Opened at the first report.
+    reports: Option<Reports>,
+    settings: TriageSettings,
+    rules: Arc<Vec<RuleFile>>,
+    claims: Arc<Mutex<Claims>>,
+    reins: Arc<Reins>,
+    worker: Option<Worker>,
+    /// Workers that died in a row.
+    deaths: u32,
+}
+
+impl Triage {
+    fn run(&mut self) {
+        while !self.reins.is_stopping() {
+            let worked = match self.round() {
+                Ok(worked) => worked,
+                Err(error) => {
+                    tracing::warn!("triage cannot read the journal: {error}");
+                    false
+                }
+            };
+            if !worked {
+                thread::park_timeout(NAP);
+            }
+        }
+    }
+
+    fn claims(&self) -> std::sync::MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks into what has no report; says whether there was anything.
+    fn round(&mut self) -> Result<bool, StoreError> {
+        let todo = self.claim()?;
+        for sample in &todo {
+            if self.reins.is_stopping() {
+                break;
+            }
+            self.sample(sample);
+        }
+        if !todo.is_empty() {
+            // The reports must be in the journal before it is asked again.
+            self.store.flush();
+            let mut claims = self.claims();
+            todo.iter().for_each(|sample| drop(claims.held.remove(&sample.sha256)));
+        }
+        Ok(!todo.is_empty())
+    }
+
+    /// Samples without a report that no other thread has.
+    fn claim(&mut self) -> Result<Vec<SampleView>, StoreError> {
+        // Asked under the lock: what another thread gives back is in the journal by then.
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut todo = self.reader.untriaged(ASKED)?;
+        // A fair share: two workers divide a dozen samples instead of one taking all.
+        let share = todo.len().div_ceil(self.settings.workers as usize).clamp(1, BATCH);
+        todo.retain(|sample| !claims.held.contains(&sample.sha256));
+        todo.truncate(share);
+        claims.held.extend(todo.iter().map(|sample| sample.sha256));
+        Ok(todo)
+    }
+
+    /// One sample, tried again where its worker dies.
+    fn sample(&mut self, sample: &SampleView) {
+        let id = sample.sha256;
+        while !self.reins.is_stopping() {
+            let how = match self.look(sample) {
+                Ok(report) => {
+                    self.deaths = 0;
+                    self.claims().tries.remove(&id);
+                    return self.tell(id, &report);
+                }
+                Err(how) => how,
+            };
+            if self.reins.is_stopping() {
+                return;
+            }
+            self.worker = None;
+            self.deaths = self.deaths.saturating_add(1);
+            let tries = {
+                let mut claims = self.claims();
+                let tries = claims.tries.entry(id).or_insert(0);
+                *tries += 1;
+                *tries
+            };
+            tracing::warn!("triage of {id}: {how} (try {tries} of {TRIES})");
+            if tries >= TRIES {
+                self.claims().tries.remove(&id);
+                let why = format!("left alone after {TRIES} tries: {how}");
+                self.store.publish(told::left_alone(id, why));
+                return;
+            }
+        }
+    }
+
+    /// A report, or how the worker died.
+    fn look(&mut self, sample: &SampleView) -> Result<Report, String> {
+        let max = self.settings.sample_bytes_max();
+        let bytes = self
+            .reader
+            .sample_bytes(sample.sha256, max)
+            .map_err(|error| format!("cannot read the sample: {error}"))?;
+        let question = Question { exploit_buffer: sample.origin == Origin::ExploitBuffer };
+        self.worker()?.ask(question, &bytes)
+    }
+
+    /// A worker that is ready.
+    fn worker(&mut self) -> Result<&mut Worker, String> {
+        if self.worker.as_ref().is_some_and(|worker| worker.asked >= RECYCLE_AFTER) {
+            self.worker = None;
+        }
+        if self.worker.is_none() {
+            self.back_off();
+            let worker = Worker::start(&self.settings, &self.rules, &self.reins)?;
+            for error in &worker.opened.errors {
+                tracing::warn!("rules left out: {}:{}: {}", error.file, error.line, error.what);
+            }
+            self.worker = Some(worker);
+        }
+        self.worker.as_mut().ok_or_else(|| "no worker".to_owned())
+    }
+
+    /// Waits after workers have died one after another; one death alone may be its sample's fault.
+    fn back_off(&self) {
+        let Some(doubled) = self.deaths.checked_sub(TRIES) else { return };
+        let wait = BACK_OFF.saturating_mul(1 << doubled.min(16)).min(BACK_OFF_MAX);
+        let until = std::time::Instant::now() + wait;
+        while !self.reins.is_stopping() {
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            thread::park_timeout(left);
+        }
+    }
+
+    /// Keeps the report and tells its outline.
+    fn tell(&mut self, id: SampleId, report: &Report) {
+        if let Err(error) = self.keep(id, report) {
+            // It is made again when somebody asks for it; what the journal tells is enough to go on.
+            tracing::warn!("the report of {id} is not kept: {error}");
+        }
+        self.store.publish(triaged(id, report));
+    }
+
+    fn keep(&mut self, id: SampleId, report: &Report) -> Result<(), roridula_desk::sample::ReportError> {
+        if self.reports.is_none() {
+            self.reports = Some(Reports::open(self.store.dir())?);
+        }
+        self.reports.as_ref().map_or(Ok(()), |reports| reports.put(id, report))
+    }
+}

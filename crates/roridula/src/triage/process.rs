@@ -1,0 +1,203 @@
+//! One worker process, as its parent holds it.
+
+use super::frame::{self, ANSWER_BYTES_MAX, Opened, Opening, Question};
+use crate::settings::TriageSettings;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use roridula_triage::Report;
+use roridula_triage::rules::RuleFile;
+use std::collections::HashSet;
+use std::io::BufReader;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// This binary, also when its file was replaced meanwhile.
+const PROGRAM: &str = "/proc/self/exe";
+/// Time that a worker has to compile its rules.
+const OPENING_SECS: u64 = 120;
+
+/// All workers that run, and whether they are to end.
+#[derive(Debug, Default)]
+pub(crate) struct Reins {
+    stop: AtomicBool,
+    running: Mutex<HashSet<i32>>,
+}
+
+impl Reins {
+    /// Whether everything is to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Kills all workers, now and those to come.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|pid| end(*pid));
+    }
+
+    fn kill(&self, pid: i32) {
+        // Only while it is not waited for: afterwards the number may be another's.
+        if self.running.lock().unwrap_or_else(PoisonError::into_inner).contains(&pid) {
+            end(pid);
+        }
+    }
+}
+
+fn end(pid: i32) {
+    // It may have ended just now.
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    child: Child,
+    pid: i32,
+    /// Taken when it is to end.
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    reins: Arc<Reins>,
+    watchdog: Option<(Sender<Option<Duration>>, JoinHandle<bool>)>,
+    /// What it said when it had compiled its rules.
+    pub(crate) opened: Opened,
+    timeout: Duration,
+    /// Samples that it was asked about.
+    pub(crate) asked: u32,
+}
+
+impl Worker {
+    /// Starts one with these rules; an error says why there is none.
+    pub(crate) fn start(
+        settings: &TriageSettings,
+        rules: &[RuleFile],
+        reins: &Arc<Reins>,
+    ) -> Result<Self, String> {
+        let mut child = Command::new(Path::new(PROGRAM))
+            .args(["worker", "--memory-bytes", &settings.memory_bytes_max.to_string()])
+            .args(["--cpu-secs", &settings.timeout_secs.to_string()])
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("cannot start the worker: {error}"))?;
+        let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
+        reins.running.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
+            return Err("no pipe to the worker".to_owned());
+        };
+        let mut worker = Self {
+            child,
+            pid,
+            stdin: Some(stdin),
+            stdout: BufReader::new(stdout),
+            watchdog: Some(watchdog(pid, Arc::clone(reins))),
+            reins: Arc::clone(reins),
+            opened: Opened { digest: String::new(), errors: Vec::new() },
+            timeout: Duration::from_secs(settings.timeout_secs),
+            asked: 0,
+        };
+        if reins.is_stopping() {
+            reins.kill(pid);
+        }
+        let opening = serde_json::to_vec(&Opening::of(rules)).map_err(|error| error.to_string())?;
+        let opened = worker.exchange(Duration::from_secs(OPENING_SECS), &[&opening]);
+        worker.opened = opened.map_err(|how| format!("{how} while it compiled the rules"))?;
+        Ok(worker)
+    }
+
+    /// Asks about one sample; an error says how the worker died, and it is of no more use.
+    pub(crate) fn ask(&mut self, question: Question, sample: &[u8]) -> Result<Report, String> {
+        self.asked = self.asked.saturating_add(1);
+        let question = serde_json::to_vec(&question).map_err(|error| error.to_string())?;
+        self.exchange(self.timeout, &[&question, sample])
+    }
+
+    /// Sends frames and reads the answer, in `time`.
+    fn exchange<T: serde::de::DeserializeOwned>(
+        &mut self,
+        time: Duration,
+        frames: &[&[u8]],
+    ) -> Result<T, String> {
+        self.watch(Some(time));
+        let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
+        let sent = stdin
+            .as_mut()
+            .map_or(Ok(()), |stdin| frames.iter().try_for_each(|bytes| frame::write(stdin, bytes)));
+        let answer = sent.and_then(|()| frame::read_json(stdout, ANSWER_BYTES_MAX));
+        self.watch(None);
+        match answer {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(self.how_it_died(time, None)),
+            Err(error) => Err(self.how_it_died(time, Some(error))),
+        }
+    }
+
+    fn watch(&self, time: Option<Duration>) {
+        if let Some((watchdog, _)) = &self.watchdog {
+            // It ends only when it has killed; then the pipes say so.
+            let _ = watchdog.send(time);
+        }
+    }
+
+    fn how_it_died(&mut self, time: Duration, error: Option<std::io::Error>) -> String {
+        let killed = self.end();
+        match (self.child.wait(), error) {
+            _ if killed => format!("killed after {} seconds", time.as_secs()),
+            (Ok(status), _) if !status.success() => format!("the worker died: {status}"),
+            (_, Some(error)) => format!("no report: {error}"),
+            (Ok(status), None) => format!("the worker ended without a report: {status}"),
+            (Err(error), None) => format!("cannot wait for the worker: {error}"),
+        }
+    }
+
+    /// Ends it; says whether its time was over.
+    fn end(&mut self) -> bool {
+        self.stdin = None;
+        self.reins.kill(self.pid);
+        let killed = self.watchdog.take().is_some_and(|(orders, thread)| {
+            drop(orders);
+            thread.join().unwrap_or(false)
+        });
+        self.reins.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid);
+        killed
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.end();
+        // It was killed: it is waited for so that no zombie is left.
+        let _ = self.child.wait();
+    }
+}
+
+/// Kills the worker when it takes longer than it was given; says at its end whether it did.
+fn watchdog(pid: i32, reins: Arc<Reins>) -> (Sender<Option<Duration>>, JoinHandle<bool>) {
+    let (orders, taken) = mpsc::channel::<Option<Duration>>();
+    let thread = thread::spawn(move || {
+        let mut time = None;
+        loop {
+            let next = match time {
+                Some(time) => taken.recv_timeout(time),
+                None => taken.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match next {
+                Ok(order) => time = order,
+                Err(RecvTimeoutError::Timeout) => {
+                    reins.kill(pid);
+                    return true;
+                }
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+    });
+    (orders, thread)
+}
