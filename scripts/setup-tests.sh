@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need, and only what is missing: nmap, tshark and smbclient from Debian, impacket into
+# Installs what the tests need, and only what is missing: nmap, tshark, smbclient and ssdeep from Debian, impacket and pefile into
 # .venv from Python's package index. Can be run any number of times.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,6 +14,7 @@ packages=()
 command -v nmap >/dev/null || packages+=(nmap)
 command -v tshark >/dev/null || packages+=(tshark)
 command -v smbclient >/dev/null || packages+=(smbclient)
+command -v ssdeep >/dev/null || packages+=(ssdeep)
 command -v python3 >/dev/null || packages+=(python3)
 # The tests pin cores and limit files with these; every Debian has them.
 command -v taskset >/dev/null || packages+=(util-linux)

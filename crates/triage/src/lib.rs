@@ -44,7 +44,9 @@ pub use report::{Budget, FORMAT, FoundBy, Hashes, Kind, Layer, Report, Road, Sta
 /// Looks into the bytes of one sample, within `budget`.
 pub fn triage(sample: &[u8], road: Road, rules: &rules::Rules, budget: &Budget) -> Report {
     let peeled = peel::peel(sample, road, budget);
-    let layers: Vec<Layer> = peeled.layers.into_iter().map(|peel| describe(peel, rules)).collect();
+    let described = facts::describe(&places(&peeled.layers));
+    let layers: Vec<Layer> =
+        peeled.layers.into_iter().zip(described).map(|(peel, facts)| describe(peel, facts, rules)).collect();
     let verdict = family::verdict(&layers);
     Report {
         format: FORMAT,
@@ -56,10 +58,25 @@ pub fn triage(sample: &[u8], road: Road, rules: &rules::Rules, budget: &Budget) 
     }
 }
 
+/// The layers as facts see them.
+fn places<'a>(layers: &'a [peel::Peel<'_>]) -> Vec<facts::Place<'a>> {
+    let place = |peel: &'a peel::Peel<'_>| {
+        let parent = peel.parent.and_then(|parent| usize::try_from(parent).ok());
+        let start = usize::try_from(peel.offset).ok();
+        let end = start.and_then(|start| start.checked_add(peel.bytes.len()));
+        let inside = parent.filter(|_| peel.encoding.is_empty()).zip(start.zip(end));
+        facts::Place {
+            kind: peel.kind,
+            bytes: peel.bytes.as_ref(),
+            inside: inside.map(|(parent, (start, end))| (parent, start..end)),
+        }
+    };
+    layers.iter().map(place).collect()
+}
+
 /// All that one layer's bytes say.
-fn describe(peel: peel::Peel<'_>, rules: &rules::Rules) -> Layer {
+fn describe(peel: peel::Peel<'_>, (hashes, mut facts): (Hashes, facts::Facts), rules: &rules::Rules) -> Layer {
     let bytes = peel.bytes.as_ref();
-    let mut facts = facts::facts(peel.kind, bytes);
     facts.zip = peel.zip.or(facts.zip);
     Layer {
         parent: peel.parent,
@@ -72,7 +89,7 @@ fn describe(peel: peel::Peel<'_>, rules: &rules::Rules) -> Layer {
         size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
         encoding: peel.encoding,
         remarks: peel.remarks,
-        hashes: facts::hashes(bytes),
+        hashes,
         facts,
         hits: rules.scan(bytes),
     }

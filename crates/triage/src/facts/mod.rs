@@ -1,14 +1,16 @@
 //! What is known of a layer besides its place: one file a kind of fact.
 
+mod alike;
 mod code;
+pub mod fuzzing;
 mod hashes;
 mod indicators;
 mod pe;
+mod strings;
 mod stub;
 mod zip;
 
 pub use code::CodeFacts;
-pub(crate) use hashes::hashes;
 pub use indicators::{Indicator, IndicatorKind};
 pub use pe::{Import, PeFacts, ResourceFacts, SectionFacts};
 pub use stub::StubFacts;
@@ -16,8 +18,11 @@ pub(crate) use stub::stub;
 pub(crate) use zip::zip;
 pub use zip::{Member, ZipFacts};
 
-use crate::report::Kind;
+use crate::pe::Machine;
+use crate::report::{Hashes, Kind};
+use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// What is known of one layer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,8 +50,138 @@ pub struct Facts {
     pub strings: Vec<String>,
 }
 
-/// What can be said about a layer of this kind without looking into other layers.
-pub(crate) fn facts(kind: Kind, bytes: &[u8]) -> Facts {
-    let stub = if kind == Kind::Stub { stub(bytes) } else { None };
-    Facts { stub, ..Facts::default() }
+/// A layer, as far as facts need it.
+#[derive(Clone)]
+pub(crate) struct Place<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) bytes: &'a [u8],
+    /// In which of the places before it, and where, its bytes stand as they are; `None` for the sample and for
+    /// what had to be decoded.
+    pub(crate) inside: Option<(usize, Range<usize>)>,
+}
+
+/// Bytes of sections that are hashed, all together, as a multiple of the file's size: sections may overlap, and
+/// a table of 96 of them would otherwise buy 96 walks over the file.
+const SECTION_BYTES_RATIO: usize = 2;
+
+/// Hashes and facts of all layers of a sample, in their order. Layers inside each other share what goes over
+/// all bytes.
+pub(crate) fn describe(places: &[Place<'_>]) -> Vec<(Hashes, Facts)> {
+    let homes = homes(places);
+    let children = |number: usize| -> Vec<Range<usize>> {
+        let inside = places.iter().filter_map(|place| place.inside.clone());
+        inside.filter(|(parent, _)| *parent == number).map(|(_, range)| range).collect()
+    };
+    let mut found: Vec<(Hashes, Facts)> = places
+        .iter()
+        .enumerate()
+        .map(|(number, place)| (hashes::exact(place.bytes), read(place.kind, place.bytes, &children(number))))
+        .collect();
+    for (base, place) in places.iter().enumerate() {
+        let members: Vec<usize> =
+            homes.iter().enumerate().filter(|(_, home)| home.0 == base).map(|(at, _)| at).collect();
+        if !members.is_empty() {
+            walk(place.bytes, &members, &homes, &mut found);
+        }
+    }
+    found
+}
+
+/// All hashes of bytes that stand alone.
+#[cfg(test)]
+pub(crate) fn hashes(bytes: &[u8]) -> Hashes {
+    let place = Place { kind: Kind::Data, bytes, inside: None };
+    describe(&[place]).pop().map(|(hashes, _)| hashes).unwrap_or_default()
+}
+
+/// For each place, the outermost place that its bytes stand in as they are, and where.
+fn homes(places: &[Place<'_>]) -> Vec<(usize, Range<usize>)> {
+    let mut homes: Vec<(usize, Range<usize>)> = Vec::with_capacity(places.len());
+    for (number, place) in places.iter().enumerate() {
+        let home = place.inside.as_ref().and_then(|(parent, range)| {
+            let (base, outer) = homes.get(*parent)?;
+            let start = outer.start.checked_add(range.start)?;
+            let end = start.checked_add(place.bytes.len())?;
+            // What does not stand there as it claims stands alone.
+            (range.len() == place.bytes.len() && end <= outer.end).then_some((*base, start..end))
+        });
+        homes.push(home.unwrap_or((number, 0..place.bytes.len())));
+    }
+    homes
+}
+
+/// What goes over all bytes, for the members of one home.
+fn walk(
+    base: &[u8],
+    members: &[usize],
+    homes: &[(usize, Range<usize>)],
+    found: &mut [(Hashes, Facts)],
+) {
+    let ranges: Vec<Range<usize>> =
+        members.iter().filter_map(|&at| homes.get(at)).map(|home| home.1.clone()).collect();
+    let alike = alike::ctph::hashes(base, &ranges).into_iter().zip(alike::tlsh::hashes(base, &ranges));
+    for (&member, (ssdeep, tlsh)) in members.iter().zip(alike) {
+        if let Some((hashes, _)) = found.get_mut(member) {
+            hashes.ssdeep = ssdeep;
+            hashes.tlsh = tlsh;
+        }
+    }
+    // Layers first, then the sections of each, in that order again below.
+    let mut wanted = ranges.clone();
+    for (&member, range) in members.iter().zip(&ranges) {
+        let Some(pe) = found.get(member).and_then(|(_, facts)| facts.pe.as_ref()) else { continue };
+        let sections = pe::section_ranges(pe, range.len());
+        wanted.extend(sections.map(|inner| {
+            range.start.saturating_add(inner.start)..range.start.saturating_add(inner.end)
+        }));
+    }
+    let mut entropies = alike::entropy::entropies(base, &wanted).into_iter();
+    for &member in members {
+        let entropy = entropies.next().unwrap_or(0.0);
+        found.get_mut(member).into_iter().for_each(|(_, facts)| facts.entropy = entropy);
+    }
+    for &member in members {
+        let pe = found.get_mut(member).and_then(|(_, facts)| facts.pe.as_mut());
+        for section in pe.into_iter().flat_map(|pe| &mut pe.sections) {
+            section.entropy = entropies.next().unwrap_or(0.0);
+        }
+    }
+}
+
+/// What a layer's own bytes say; `children` are the layers that stand in them, which speak for themselves.
+fn read(kind: Kind, bytes: &[u8], children: &[Range<usize>]) -> Facts {
+    let mut facts = Facts::default();
+    if kind == Kind::Pe {
+        facts.pe = pe::read(bytes);
+    }
+    if kind == Kind::Stub {
+        facts.stub = stub(bytes);
+    }
+    if matches!(kind, Kind::Stub | Kind::Shellcode) {
+        let named = |machine: &Machine| facts.stub.as_ref().is_some_and(|stub| stub.machine == machine.as_str());
+        facts.code = code::code([Machine::X86, Machine::X64].into_iter().find(named), bytes);
+    }
+    if let Some(pe) = &mut facts.pe {
+        hash_sections(pe, bytes, children);
+    }
+    if kind != Kind::Padding {
+        let found = strings::read(bytes, children);
+        facts.indicators = found.indicators;
+        facts.strings = found.strings;
+    }
+    facts
+}
+
+/// MD5 of each section that holds no layer: what does is named by the layer's hashes.
+fn hash_sections(pe: &mut PeFacts, bytes: &[u8], children: &[Range<usize>]) {
+    let mut left = bytes.len().saturating_mul(SECTION_BYTES_RATIO);
+    let ranges: Vec<Range<usize>> = pe::section_ranges(pe, bytes.len()).collect();
+    for (section, range) in pe.sections.iter_mut().zip(ranges) {
+        let holds_layer = children.iter().any(|child| range.start <= child.start && child.start < range.end);
+        let Some(rest) = left.checked_sub(range.len()) else { continue };
+        if !holds_layer && !range.is_empty() {
+            left = rest;
+            section.md5 = hashes::hex(&Md5::digest(bytes.get(range).unwrap_or_default()));
+        }
+    }
 }

@@ -1,0 +1,24 @@
+//! Entry points for fuzzing: hostile bytes in, nothing may panic or grow.
+
+use super::{Place, describe};
+use crate::report::Kind;
+
+/// Facts of bytes that are said to be a PE file, and of a range in them as a layer of its own.
+pub fn pe_facts(bytes: &[u8]) {
+    let half = bytes.len() / 2;
+    let inner = bytes.get(half..).unwrap_or_default();
+    let places = [
+        Place { kind: Kind::Pe, bytes, inside: None },
+        Place { kind: Kind::Pe, bytes: inner, inside: Some((0, half..bytes.len())) },
+    ];
+    assert_eq!(describe(&places).len(), 2);
+}
+
+/// Strings and indicators of bytes of any kind.
+pub fn strings(bytes: &[u8]) {
+    let found = super::strings::read(bytes, &[]);
+    assert!(found.strings.len() <= super::strings::STRINGS_MAX);
+    assert!(found.indicators.len() <= super::strings::INDICATORS_MAX);
+    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    assert!(found.indicators.iter().all(|indicator| indicator.at < len));
+}

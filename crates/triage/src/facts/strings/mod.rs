@@ -1,0 +1,193 @@
+//! Strings that tell something, and the configuration that stands in them.
+//!
+//! Readable runs, one byte or two (UTF-16LE) a character, are looked through; bytes of inner layers are left to
+//! those. Everything is bounded: the length of a run's piece, the number of strings and of indicators.
+
+mod find;
+mod known;
+mod wallet;
+
+use super::{Indicator, IndicatorKind};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// Strings that a layer's facts hold.
+pub(super) const STRINGS_MAX: usize = 40;
+/// Bytes of one of them.
+const STRING_LEN_MAX: usize = 200;
+/// Indicators that a layer's facts hold.
+pub(super) const INDICATORS_MAX: usize = 64;
+/// Shorter runs are chance.
+const RUN_MIN: usize = 6;
+/// Longer runs are looked at in pieces.
+const PIECE_MAX: usize = 1024;
+/// By how much pieces overlap: more than anything that is looked for, but for long commands.
+const OVERLAP: usize = 128;
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) indicators: Vec<Indicator>,
+    pub(super) strings: Vec<String>,
+}
+
+/// Looks through `bytes` without what `children` take of them.
+pub(super) fn read(bytes: &[u8], children: &[Range<usize>]) -> Found {
+    let mut reader = Reader::default();
+    for gap in gaps(bytes.len(), children) {
+        let part = bytes.get(gap.clone()).unwrap_or_default();
+        runs(part, 1, |at, text| reader.look(gap.start.saturating_add(at), 1, text));
+        for odd in [0, 1] {
+            let shifted = part.get(odd..).unwrap_or_default();
+            let start = gap.start.saturating_add(odd);
+            runs(shifted, 2, |at, text| reader.look(start.saturating_add(at), 2, text));
+        }
+        kill_switch_check(part, gap.start, &mut reader);
+    }
+    reader.finish()
+}
+
+/// What no child takes.
+fn gaps(len: usize, children: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut sorted = children.to_vec();
+    sorted.sort_by_key(|child| child.start);
+    let mut gaps = Vec::new();
+    let mut from = 0;
+    for child in sorted {
+        if child.start > from {
+            gaps.push(from..child.start.min(len));
+        }
+        from = from.max(child.end);
+    }
+    gaps.push(from.min(len)..len);
+    gaps
+}
+
+/// Tells each readable run of characters of `width` bytes, in pieces.
+fn runs(bytes: &[u8], width: usize, mut tell: impl FnMut(usize, &str)) {
+    let mut text = String::new();
+    let mut start = 0usize;
+    let mut at = 0usize;
+    // A character that ends the last run, whatever stands there.
+    for unit in bytes.chunks_exact(width).chain(std::iter::once(&[0u8; 2][..])) {
+        let readable = match unit {
+            [byte, rest @ ..] if (b' '..=b'~').contains(byte) && rest.iter().all(|&zero| zero == 0) => Some(*byte),
+            _ => None,
+        };
+        match readable {
+            Some(byte) => {
+                if text.is_empty() {
+                    start = at;
+                }
+                text.push(char::from(byte));
+                if text.len() >= PIECE_MAX {
+                    tell(start, &text);
+                    let kept = PIECE_MAX - OVERLAP;
+                    text.drain(..kept);
+                    start = start.saturating_add(kept.saturating_mul(width));
+                }
+            }
+            None if text.is_empty() => {}
+            None => {
+                if text.len() >= RUN_MIN {
+                    tell(start, &text);
+                }
+                text.clear();
+            }
+        }
+        at = at.saturating_add(width);
+    }
+}
+
+/// The look-alikes' stand-in for the branch behind the question for the kill-switch domain; published variants
+/// have that branch patched, or zeros where the domain was (Sophos: "WannaCry Aftershock", 2019).
+fn kill_switch_check(part: &[u8], start: usize, reader: &mut Reader) {
+    let Some(found) = memmem(part, known::CHECK_MARKER) else { return };
+    let branch = found.checked_add(known::CHECK_MARKER.len()).and_then(|at| part.get(at));
+    reader.check_at = Some(start.saturating_add(found));
+    reader.patched |= matches!(branch, Some(0xeb | 0x90));
+}
+
+fn memmem(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    let first = wanted.first()?;
+    let mut from = 0usize;
+    loop {
+        let rest = bytes.get(from..)?;
+        let at = rest.iter().position(|byte| byte == first)?;
+        if rest.get(at..)?.starts_with(wanted) {
+            return from.checked_add(at);
+        }
+        from = from.checked_add(at)?.checked_add(1)?;
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    indicators: Vec<Indicator>,
+    /// Kinds and values that are there.
+    seen: BTreeSet<(IndicatorKind, String)>,
+    /// The best strings, by rank and place.
+    strings: BTreeMap<(Reverse<u32>, usize), String>,
+    check_at: Option<usize>,
+    patched: bool,
+}
+
+impl Reader {
+    /// One readable text that starts at `at`, with `width` bytes a character.
+    fn look(&mut self, at: usize, width: usize, text: &str) {
+        let before = self.seen.len();
+        find::all(text, |kind, offset, value, note| {
+            self.add(kind, at.saturating_add(offset.saturating_mul(width)), value, note);
+        });
+        let told = self.seen.len() > before;
+        let rank = if told { 100 } else { find::rank(text) };
+        if rank > 0 {
+            self.keep(rank, at, text);
+        }
+    }
+
+    fn add(&mut self, kind: IndicatorKind, at: usize, value: &str, note: String) {
+        let value: String = value.chars().take(STRING_LEN_MAX).collect();
+        if self.indicators.len() >= INDICATORS_MAX || !self.seen.insert((kind, value.clone())) {
+            return;
+        }
+        let at = u64::try_from(at).unwrap_or(u64::MAX);
+        self.indicators.push(Indicator { kind, value, at, note });
+    }
+
+    fn keep(&mut self, rank: u32, at: usize, text: &str) {
+        let text: String = text.trim().chars().take(STRING_LEN_MAX).collect();
+        let key = (Reverse(rank), at);
+        let full = self.strings.len() >= STRINGS_MAX;
+        if full && self.strings.last_key_value().is_some_and(|(worst, _)| *worst <= key) {
+            return;
+        }
+        if self.strings.values().any(|known| *known == text) {
+            return;
+        }
+        self.strings.insert(key, text);
+        if self.strings.len() > STRINGS_MAX {
+            self.strings.pop_last();
+        }
+    }
+
+    fn finish(mut self) -> Found {
+        let is_switch = |indicator: &&mut Indicator| indicator.kind == IndicatorKind::KillSwitch;
+        if self.patched {
+            for switch in self.indicators.iter_mut().filter(is_switch) {
+                let more = if switch.note.is_empty() { "" } else { "; " };
+                switch.note.push_str(more);
+                switch.note.push_str(known::PATCHED);
+            }
+        }
+        let worm = self.seen.contains(&(IndicatorKind::Service, known::WORM_SERVICE.to_owned()));
+        let none = !self.indicators.iter().any(|indicator| indicator.kind == IndicatorKind::KillSwitch);
+        if let (true, true, Some(at)) = (worm, none, self.check_at) {
+            // Where its check is, so that it can be pointed at.
+            self.add(IndicatorKind::KillSwitch, at, "", known::ZEROED.to_owned());
+        }
+        self.indicators.sort_by_key(|indicator| (indicator.kind, indicator.at));
+        Found { indicators: self.indicators, strings: self.strings.into_values().collect() }
+    }
+}
