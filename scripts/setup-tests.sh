@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need, and only what is missing: nmap, tshark, smbclient and ssdeep from Debian, impacket and pefile into
-# .venv from Python's package index. Can be run any number of times.
+# Installs what the tests need, and only what is missing: nmap, tshark, smbclient and ssdeep from Debian, impacket
+# and pefile into .venv from Python's package index. Can be run any number of times.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -53,4 +53,4 @@ fi
 
 say "ready: $(nmap --version | head -n 1 | cut -d' ' -f1-3), $(tshark --version 2>/dev/null | head -n 1 |
     cut -d' ' -f1-3), smbclient $(smbclient --version | cut -d' ' -f2), $(.venv/bin/pip list \
-    --disable-pip-version-check 2>/dev/null | awk '$1 == "impacket" { print $1, $2 }')"
+    --disable-pip-version-check 2>/dev/null | awk '$1 == "impacket" || $1 == "pefile" { printf "%s%s %s", sep, $1, $2; sep = ", " }'), ssdeep $(ssdeep -V)"

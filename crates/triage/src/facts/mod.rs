@@ -111,12 +111,7 @@ fn homes(places: &[Place<'_>]) -> Vec<(usize, Range<usize>)> {
 }
 
 /// What goes over all bytes, for the members of one home.
-fn walk(
-    base: &[u8],
-    members: &[usize],
-    homes: &[(usize, Range<usize>)],
-    found: &mut [(Hashes, Facts)],
-) {
+fn walk(base: &[u8], members: &[usize], homes: &[(usize, Range<usize>)], found: &mut [(Hashes, Facts)]) {
     let ranges: Vec<Range<usize>> =
         members.iter().filter_map(|&at| homes.get(at)).map(|home| home.1.clone()).collect();
     let alike = alike::ctph::hashes(base, &ranges).into_iter().zip(alike::tlsh::hashes(base, &ranges));
@@ -131,9 +126,10 @@ fn walk(
     for (&member, range) in members.iter().zip(&ranges) {
         let Some(pe) = found.get(member).and_then(|(_, facts)| facts.pe.as_ref()) else { continue };
         let sections = pe::section_ranges(pe, range.len());
-        wanted.extend(sections.map(|inner| {
-            range.start.saturating_add(inner.start)..range.start.saturating_add(inner.end)
-        }));
+        wanted.extend(
+            sections
+                .map(|inner| range.start.saturating_add(inner.start)..range.start.saturating_add(inner.end)),
+        );
     }
     let mut entropies = alike::entropy::entropies(base, &wanted).into_iter();
     for &member in members {

@@ -285,7 +285,8 @@ impl Pieces {
         let mut by_length: Vec<(&(usize, usize), &mut u8)> = self.wanted.iter_mut().collect();
         by_length.sort_by_key(|((start, end), _)| end.saturating_sub(*start));
         for four in by_length.chunks_mut(4) {
-            let bytes = |n: usize| four.get(n).and_then(|(piece, _)| base.get(piece.0..piece.1)).unwrap_or_default();
+            let bytes =
+                |n: usize| four.get(n).and_then(|(piece, _)| base.get(piece.0..piece.1)).unwrap_or_default();
             let hashed = fnv([bytes(0), bytes(1), bytes(2), bytes(3)]);
             for ((_, value), hashed) in four.iter_mut().zip(hashed) {
                 **value = hashed;

@@ -62,7 +62,7 @@ mod tests {
         let every: Vec<u8> = (0..=255).collect();
         let base = [&[7u8; 256][..], &every, b"ab"].concat();
         let ranges = [0..256, 256..512, 512..514, 0..512, 600..700, 0..0, 510..9999];
-        let expected = [0.0, 8.0, 1.0, 5.0, 0.0, 0.0, 2.0];
+        let expected = [0.0, 8.0, 1.0, 4.98, 0.0, 0.0, 2.0];
         assert_eq!(entropies(&base, &ranges), expected);
     }
 }

@@ -30,7 +30,8 @@ struct Walk {
 
 /// The hash of each range; empty where it is too small or too uniform.
 pub(crate) fn hashes(base: &[u8], ranges: &[Range<usize>]) -> Vec<String> {
-    let mut walks: Vec<Walk> = ranges.iter().map(|range| Walk::new(within(base, range).len(), range)).collect();
+    let mut walks: Vec<Walk> =
+        ranges.iter().map(|range| Walk::new(within(base, range).len(), range)).collect();
     let mut bounds: Vec<usize> = walks.iter().flat_map(|walk| [walk.ends.start, walk.ends.end]).collect();
     bounds.sort_unstable();
     bounds.dedup();
@@ -70,7 +71,10 @@ const SALTS: [u8; 7] = [1, 49, 12, 84, 178, 166, 230];
 
 impl Counter {
     fn new() -> Self {
-        Self { first: SALTS.map(|salt| std::array::from_fn(|byte| look(&PEARSON, usize::from(salt) ^ byte))), uniform: None }
+        Self {
+            first: SALTS.map(|salt| std::array::from_fn(|byte| look(&PEARSON, usize::from(salt) ^ byte))),
+            uniform: None,
+        }
     }
 
     /// What the windows count that end in `ends`; carries the checksums on.
@@ -210,7 +214,10 @@ impl Walk {
         let _ = write!(text, "{:X}{:X}", ratio(q1, q3), ratio(q2, q3));
         for four in counts.rchunks(4) {
             let code = four.iter().rev().fold(0u8, |code, &count| {
-                (code << 2) | u8::from(count > q1).saturating_add(u8::from(count > q2)).saturating_add(u8::from(count > q3))
+                (code << 2)
+                    | u8::from(count > q1)
+                        .saturating_add(u8::from(count > q2))
+                        .saturating_add(u8::from(count > q3))
             });
             let _ = write!(text, "{code:02X}");
         }

@@ -123,7 +123,8 @@ fn by_ordinal(library: &str, number: u16) -> Option<&'static str> {
 pub(super) fn exports(image: &Image<'_>) -> (String, Vec<String>) {
     let read = || {
         let table = image.from(image.directory(0)?.0)?;
-        let text = |address, max| image.text(address, max).map(|name| String::from_utf8_lossy(name).into_owned());
+        let text =
+            |address, max| image.text(address, max).map(|name| String::from_utf8_lossy(name).into_owned());
         let name = text(le_u32(table, 12)?, LIBRARY_NAME_MAX).unwrap_or_default();
         let count = le_size(table, 24)?.min(LISTED_MAX);
         let names = image.from(le_u32(table, 32)?).unwrap_or_default().chunks_exact(4).take(count);

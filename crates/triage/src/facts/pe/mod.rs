@@ -205,7 +205,8 @@ fn packer(image: &Image<'_>) -> String {
     let marker = head.windows(4).position(|window| window == b"UPX!");
     let named = ["UPX0", "UPX1"].iter().all(|name| image.sections.iter().any(|one| one.name() == *name));
     let Some(marker) = marker else { return if named { "upx".to_owned() } else { String::new() } };
-    let before = marker.checked_sub(1).and_then(|end| head.get(end.saturating_sub(5)..end)).unwrap_or_default();
+    let before =
+        marker.checked_sub(1).and_then(|end| head.get(end.saturating_sub(5)..end)).unwrap_or_default();
     let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
     let version = before.get(before.len().saturating_sub(digits)..).unwrap_or_default();
     match version.contains(&b'.') {

@@ -126,7 +126,12 @@ fn email(at: usize, word: &str, tell: Tell<'_>) -> bool {
         return false;
     }
     let end = left.len().saturating_add(1).saturating_add(host.len());
-    tell(IndicatorKind::Email, at.saturating_add(name_at), word.get(name_at..end).unwrap_or(word), String::new());
+    tell(
+        IndicatorKind::Email,
+        at.saturating_add(name_at),
+        word.get(name_at..end).unwrap_or(word),
+        String::new(),
+    );
     true
 }
 
@@ -178,8 +183,12 @@ fn named(at: usize, word: &str, names: &[(&str, &str)], kind: IndicatorKind, tel
     for (name, whose) in names {
         let Some(found) = word.find(name) else { continue };
         let before = word.get(..found).and_then(|before| before.chars().next_back());
-        let after = found.checked_add(name.len()).and_then(|end| word.get(end..)).and_then(|rest| rest.chars().next());
-        let free = |neighbour: Option<char>| !neighbour.is_some_and(|c| c.is_ascii_alphanumeric() || c == '.');
+        let after = found
+            .checked_add(name.len())
+            .and_then(|end| word.get(end..))
+            .and_then(|rest| rest.chars().next());
+        let free =
+            |neighbour: Option<char>| !neighbour.is_some_and(|c| c.is_ascii_alphanumeric() || c == '.');
         if free(before) && free(after) {
             tell(kind, at.saturating_add(found), name, (*whose).to_owned());
         }
@@ -205,7 +214,10 @@ fn command(text: &str, tell: Tell<'_>) {
     let Some(found) = found else { return };
     // A name alone is no command.
     if text.trim().contains(' ') {
-        let from = text.get(..found).and_then(|before| before.rfind(['"', '\t'])).map_or(0, |at| at.saturating_add(1));
+        let from = text
+            .get(..found)
+            .and_then(|before| before.rfind(['"', '\t']))
+            .map_or(0, |at| at.saturating_add(1));
         tell(IndicatorKind::Command, from, text.get(from..).unwrap_or(text), String::new());
     }
 }

@@ -21,7 +21,8 @@ pub(super) const ZEROED: &str = "zeroed: the original has its URL here";
 /// WannaCry's service.
 pub(super) const WORM_SERVICE: &str = "mssecsvc2.0";
 /// Services, and whose. WannaCry's by Symantec's and Talos' reports of May 2017; the second by Sophos 2019.
-pub(super) const SERVICES: &[(&str, &str)] = &[(WORM_SERVICE, "WannaCry"), ("mssecsvc2.1", "WannaCry variant")];
+pub(super) const SERVICES: &[(&str, &str)] =
+    &[(WORM_SERVICE, "WannaCry"), ("mssecsvc2.1", "WannaCry variant")];
 
 /// Mutexes without a namespace in front, and whose. Source: D. Stevens, "WannaCry Simple File Analysis" (2017).
 pub(super) const MUTEXES: &[(&str, &str)] = &[("MsWinZonesCacheCounterMutexA", "WannaCry")];
@@ -56,23 +57,70 @@ pub(super) const WALLETS: &[(&str, &str)] = &[
 
 /// What commands start with that tell something.
 pub(super) const COMMANDS: &[&str] = &[
-    "cmd.exe /c", "cmd /c", "powershell", "schtasks", "vssadmin", "icacls", "attrib +", "wevtutil", "bcdedit",
-    "rundll32", "regsvr32", "net user", "net stop", "shutdown", "reg add", "wmic ", "wbadmin", "netsh ",
-    "taskkill", "certutil", "bitsadmin", "-m security", "--donate-level", "mshta ",
+    "cmd.exe /c",
+    "cmd /c",
+    "powershell",
+    "schtasks",
+    "vssadmin",
+    "icacls",
+    "attrib +",
+    "wevtutil",
+    "bcdedit",
+    "rundll32",
+    "regsvr32",
+    "net user",
+    "net stop",
+    "shutdown",
+    "reg add",
+    "wmic ",
+    "wbadmin",
+    "netsh ",
+    "taskkill",
+    "certutil",
+    "bitsadmin",
+    "-m security",
+    "--donate-level",
+    "mshta ",
 ];
 
 /// Words that make a string worth reading, with a rank.
 pub(super) const TELLING: &[(&str, u32)] = &[
-    ("mutex", 40), ("password", 40), ("bitcoin", 40), ("monero", 40), ("cryptonight", 40), ("randomx", 40),
-    ("encrypted", 35), ("decrypt", 35), ("xmrig", 50), ("\\\\.\\", 40), ("PhysicalDrive", 40), ("\\IPC$", 40),
-    ("admin$", 40), ("CurrentVersion\\Run", 50), ("SOFTWARE\\", 30), ("SYSTEM\\", 30), ("InternetOpenUrl", 30),
-    ("URLDownload", 40), ("CreateService", 25), ("WriteProcessMemory", 25), ("CreateRemoteThread", 25), ("VirtualAlloc", 15),
-    ("User-Agent", 30), ("Mozilla/", 30), (".exe", 20), (".dll", 12), (".bat", 20), (".vbs", 20), (".pdb", 45),
-    ("%s", 10), ("http", 20), ("Service", 12),
+    ("mutex", 40),
+    ("password", 40),
+    ("bitcoin", 40),
+    ("monero", 40),
+    ("cryptonight", 40),
+    ("randomx", 40),
+    ("encrypted", 35),
+    ("decrypt", 35),
+    ("xmrig", 50),
+    ("\\\\.\\", 40),
+    ("PhysicalDrive", 40),
+    ("\\IPC$", 40),
+    ("admin$", 40),
+    ("CurrentVersion\\Run", 50),
+    ("SOFTWARE\\", 30),
+    ("SYSTEM\\", 30),
+    ("InternetOpenUrl", 30),
+    ("URLDownload", 40),
+    ("CreateService", 25),
+    ("WriteProcessMemory", 25),
+    ("CreateRemoteThread", 25),
+    ("VirtualAlloc", 15),
+    ("User-Agent", 30),
+    ("Mozilla/", 30),
+    (".exe", 20),
+    (".dll", 12),
+    (".bat", 20),
+    (".vbs", 20),
+    (".pdb", 45),
+    ("%s", 10),
+    ("http", 20),
+    ("Service", 12),
 ];
 
 /// Endings that make a bare name a domain; others are files and name spaces far more often.
 pub(super) const TOP_DOMAINS: &[&str] = &[
-    "com", "net", "org", "info", "biz", "ru", "cn", "su", "xyz", "top", "onion", "cc", "pw", "club", "online",
-    "site", "ws", "tk", "ml", "io", "ua", "kr", "br", "de", "testing", "bit",
+    "com", "net", "org", "info", "biz", "ru", "cn", "su", "xyz", "top", "onion", "cc", "pw", "club",
+    "online", "site", "ws", "tk", "ml", "io", "ua", "kr", "br", "de", "testing", "bit",
 ];

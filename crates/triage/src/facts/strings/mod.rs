@@ -72,7 +72,9 @@ fn runs(bytes: &[u8], width: usize, mut tell: impl FnMut(usize, &str)) {
     // A character that ends the last run, whatever stands there.
     for unit in bytes.chunks_exact(width).chain(std::iter::once(&[0u8; 2][..])) {
         let readable = match unit {
-            [byte, rest @ ..] if (b' '..=b'~').contains(byte) && rest.iter().all(|&zero| zero == 0) => Some(*byte),
+            [byte, rest @ ..] if (b' '..=b'~').contains(byte) && rest.iter().all(|&zero| zero == 0) => {
+                Some(*byte)
+            }
             _ => None,
         };
         match readable {

@@ -23,8 +23,10 @@ fn coin(word: &str) -> Option<&'static str> {
         (b'1' | b'3', 26..=35) => base58check(bytes).then_some("bitcoin"),
         (b'b' | b'B', 42 | 62) => bech32(&word.to_ascii_lowercase()).then_some("bitcoin"),
         (b'4' | b'8', MONERO_LEN) => {
-            let second = bytes.get(1).is_some_and(|byte| byte.is_ascii_digit() || (b'A'..=b'C').contains(byte));
-            (second && bytes.iter().all(|byte| BASE58.contains(byte))).then_some("monero, checksum not verified")
+            let second =
+                bytes.get(1).is_some_and(|byte| byte.is_ascii_digit() || (b'A'..=b'C').contains(byte));
+            (second && bytes.iter().all(|byte| BASE58.contains(byte)))
+                .then_some("monero, checksum not verified")
         }
         _ => None,
     }
