@@ -13,8 +13,8 @@ use std::ops::Range;
 
 /// Where `e_lfanew` stands: its lowest byte, or where that is zero (0x100) its next one, ends the run of zeros.
 const RUN_ENDS: [usize; 2] = [0x3c, 0x3d];
-/// `e_res2`.
-const RUN_MIN: usize = 20;
+/// `e_res2` has twenty bytes: sixteen that are equal to those four later, so that eight of them lie in one block.
+const BLOCK: usize = 8;
 /// Headers are decoded so far to be checked.
 const WINDOW: usize = 16 * 1024;
 
@@ -67,20 +67,22 @@ impl Encoding {
 pub(crate) fn find(parent: &[u8], range: Range<usize>, purse: &mut Purse<'_>) -> Vec<Found> {
     let Some(bytes) = slice(parent, range.clone()) else { return Vec::new() };
     let mut found = Vec::new();
-    let mut run = 0usize;
+    let mut in_run = false;
     let mut free_from = 0;
-    let later = bytes.iter().skip(4);
-    for (at, (byte, other)) in bytes.iter().zip(later).enumerate() {
-        if byte == other {
-            run = run.saturating_add(1);
+    // Eight bytes at once are compared with those four later. A run that is long enough holds such a block whole.
+    for (number, block) in bytes.chunks_exact(BLOCK).enumerate() {
+        let at = number.saturating_mul(BLOCK);
+        let later = at.checked_add(4).and_then(|at| array::<BLOCK>(bytes, at));
+        let later = later.as_ref().map_or(&[][..], |later| later.as_slice());
+        if block == later {
+            in_run = true;
             continue;
         }
-        // The run's last byte is the one before `end`; four of its bytes are repeats of the first four.
-        let end = at.saturating_add(4);
-        let length = std::mem::take(&mut run).saturating_add(4);
-        if length < RUN_MIN {
+        if !std::mem::take(&mut in_run) {
             continue;
         }
+        let same = block.iter().zip(later).take_while(|(byte, other)| byte == other).count();
+        let end = at.saturating_add(same).saturating_add(4);
         for run_end in RUN_ENDS {
             let Some(start) = end.checked_sub(run_end).filter(|&start| start >= free_from) else { continue };
             let Some(mut child) = at_place(bytes, start, end, run_end, purse) else { continue };
