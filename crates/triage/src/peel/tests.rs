@@ -122,6 +122,17 @@ fn truncation_at_any_byte_is_answered() {
 }
 
 #[test]
+fn a_file_is_found_wherever_it_starts() {
+    let file = look_alike(Machine::X86, 0x400, 2);
+    for front in 1..70 {
+        let report = look(&[build::noise(front, 3), file.clone()].concat(), &Budget::default());
+        let [_, stub, pe] = report.layers.as_slice() else { panic!("{front}: {report:?}") };
+        assert_eq!((pe.kind, pe.offset, stub.size), (Kind::Pe, front as u64, front as u64));
+        assert_eq!(pe.found_by, FoundBy::ValidatedSearch);
+    }
+}
+
+#[test]
 fn the_budget_ends_every_search() {
     let marks = b"MZ".repeat(10_000);
     let report = look(&marks, &Budget { candidates_max: 100, ..Budget::default() });

@@ -19,7 +19,7 @@ fn hidden_files_are_found_with_their_key() {
     ];
     let file = build::pe(&[("W", 101, noise(3000, 1))]);
     for (name, hide) in ways {
-        for front in [0, 1, 777] {
+        for front in [0, 1, 2, 3, 4, 5, 6, 7, 777] {
             let hidden: Vec<u8> = file.iter().enumerate().map(|(at, &byte)| hide(at, byte)).collect();
             let sample = [noise(front, 2), hidden, noise(99, 3)].concat();
             let report = look(&sample, &Budget::default());
