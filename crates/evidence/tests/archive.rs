@@ -414,3 +414,40 @@ fn who_brought_what_is_told_for_all_samples_at_once() {
     assert_eq!(connections[0], (name(b"one"), vec![ids[0], ids[1], ids[3], ids[4]]));
     assert_eq!(connections[1], (name(b"two"), vec![ids[2]]));
 }
+
+#[test]
+fn an_upload_found_after_a_kill_is_counted_for_the_sample_that_is_a_difference() {
+    // Its data in the spool still; its data in its place, where it has become a difference, or was forgotten.
+    for (has_data, forgotten) in [(true, false), (false, false), (false, true), (true, true)] {
+        let (mut world, _, sample) = pair();
+        let id = name(&sample);
+        let whose = world.catch("203.0.113.3:1", &sample);
+        let mut slot = world.store().slot(&whose, 2, Origin::DoublePulsar).unwrap();
+        slot.write(0, &sample).unwrap();
+        let spool = world.dir.path().join("spool");
+        let notes: Vec<String> = fs::read_dir(&spool)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|kind| kind == "note"))
+            .map(|path| fs::read_to_string(path).unwrap())
+            .collect();
+        let note = notes.iter().find(|note| note.contains("\"upload\":2")).unwrap();
+        let note = note.replace("\"sealed\":null", &format!("\"sealed\":\"{id}\""));
+        slot.recycle();
+        if forgotten {
+            world.store().forget_bytes(id).unwrap();
+        }
+        world.restart(|| {
+            fs::write(spool.join("90.note"), &note).unwrap();
+            if has_data {
+                fs::write(spool.join("90.data"), &sample).unwrap();
+            }
+        });
+        let recovered = world.store().recovered();
+        assert_eq!((recovered.samples, recovered.left), (1, 0), "{has_data} {forgotten}");
+        assert_eq!(world.is_difference(&sample), !forgotten);
+        assert!(!world.file(&sample, "").exists());
+        assert_eq!(world.reader().captures(id).unwrap().len(), 3);
+        assert_eq!(fs::read_dir(&spool).unwrap().count(), 0);
+    }
+}
