@@ -273,7 +273,8 @@ fn a_kill_at_any_step_leaves_the_bytes_and_no_litter() {
 
 #[test]
 fn a_damaged_difference_is_an_error_that_names_it() {
-    let damages: [(&str, fn(&mut Vec<u8>)); 4] = [
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 4] = [
         ("not a difference", |bytes| bytes[0] = b'X'),
         ("claims 1152921504606846976 bytes", |bytes| {
             bytes[44..52].copy_from_slice(&(1u64 << 60).to_le_bytes())
