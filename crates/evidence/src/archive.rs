@@ -1,7 +1,8 @@
 //! Changing how samples are kept: as differences, whole again, not at all.
 //!
 //! Each change makes the new file durable under its name before it removes the old one. A kill in between leaves
-//! both, and the next start keeps the one that holds more: whole before difference before mark.
+//! both, and the first change after the next start keeps the one that holds more: whole before difference before mark;
+//! until then readers see that one.
 
 use crate::kept::{Kept, kept, read_whole, rebuild};
 use crate::samples::SampleId;
@@ -29,46 +30,46 @@ pub struct Saved {
 pub(crate) struct Archive {
     dir: PathBuf,
     /// How many samples are kept as differences from each base. Another process may have restored some of them
-    /// meanwhile: never too few, which is what the bases need.
-    dependants: Mutex<HashMap<SampleId, u32>>,
+    /// meanwhile: never too few, which is what the bases need. `None` until somebody wants to change something: a
+    /// look at every sample's folder must not hold up the start of the honeypot.
+    dependants: Mutex<Option<HashMap<SampleId, u32>>>,
 }
 
 impl Archive {
-    /// Removes what a kill left half done, and learns which samples others depend on.
-    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
-        let _lock = lock(dir)?;
-        let mut dependants = HashMap::new();
-        let top = dir.join("samples");
-        for outer in entries(&top).map_err(StoreError::io("list", &top))? {
-            for folder in entries(&outer).unwrap_or_default() {
-                // A folder that is not ours must not keep the honeypot from its work.
-                for path in entries(&folder).unwrap_or_default() {
-                    if let Some(base) = settle(dir, &path) {
-                        *dependants.entry(base).or_insert(0) += 1;
-                    }
-                }
-            }
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), dependants: Mutex::new(None) }
+    }
+
+    /// For whoever changes how samples are kept. The first one removes what a kill left half done, and learns which
+    /// samples others depend on.
+    fn lock(&self) -> Result<File, StoreError> {
+        let lock = lock(&self.dir)?;
+        let mut dependants = self.dependants.lock().unwrap_or_else(PoisonError::into_inner);
+        if dependants.is_none() {
+            *dependants = Some(settle_all(&self.dir)?);
         }
-        Ok(Self { dir: dir.to_owned(), dependants: Mutex::new(dependants) })
+        Ok(lock)
     }
 
     fn dependants(&self, base: SampleId) -> u32 {
         let dependants = self.dependants.lock().unwrap_or_else(PoisonError::into_inner);
-        dependants.get(&base).copied().unwrap_or(0)
+        dependants.as_ref().and_then(|counts| counts.get(&base)).copied().unwrap_or(0)
     }
 
     fn count(&self, base: SampleId, change: i32) {
         let mut dependants = self.dependants.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = dependants.entry(base).or_insert(0);
+        // What nobody has counted yet will be counted as it is then.
+        let Some(counts) = dependants.as_mut() else { return };
+        let count = counts.entry(base).or_insert(0);
         *count = count.saturating_add_signed(change);
         if *count == 0 {
-            dependants.remove(&base);
+            counts.remove(&base);
         }
     }
 
     fn keep_as_difference(&self, id: SampleId, base: SampleId) -> Result<Saved, StoreError> {
         let refuse = |why| Err(StoreError::Refused { sample: id, why });
-        let _lock = lock(&self.dir)?;
+        let _lock = self.lock()?;
         if id == base {
             return refuse(Refusal::Itself);
         }
@@ -99,7 +100,7 @@ impl Archive {
     }
 
     fn forget_bytes(&self, id: SampleId) -> Result<u64, StoreError> {
-        let _lock = lock(&self.dir)?;
+        let _lock = self.lock()?;
         let needed = self.dependants(id);
         if needed > 0 {
             return Err(StoreError::Refused { sample: id, why: Refusal::Needed(needed) });
@@ -139,12 +140,14 @@ impl Store {
     }
 
     /// How many samples are kept as differences from `base`.
-    pub fn dependants(&self, base: SampleId) -> u32 {
-        self.archive().dependants(base)
+    pub fn dependants(&self, base: SampleId) -> Result<u32, StoreError> {
+        let _lock = self.archive().lock()?;
+        Ok(self.archive().dependants(base))
     }
 
     /// Makes a sample that is kept as a difference whole again, bit-exact; says whether it was one.
     pub fn restore(&self, sample: SampleId) -> Result<bool, StoreError> {
+        let _lock = self.archive().lock()?;
         let base = restore(self.dir(), sample)?;
         if let Some(base) = base {
             self.archive().count(base, -1);
@@ -156,13 +159,13 @@ impl Store {
 impl Reader {
     /// As [`Store::restore`], also while a honeypot runs in the same directory; needs the right to write there.
     pub fn restore(&self, sample: SampleId) -> Result<bool, StoreError> {
+        let _lock = lock(self.dir())?;
         restore(self.dir(), sample).map(|base| base.is_some())
     }
 }
 
-/// Makes `id` whole; gives the base of the difference that it was.
+/// Makes `id` whole, under the lock; gives the base of the difference that it was.
 fn restore(dir: &Path, id: SampleId) -> Result<Option<SampleId>, StoreError> {
-    let _lock = lock(dir)?;
     match kept(dir, id)? {
         Kept::Whole { .. } => Ok(None),
         Kept::Difference { path, base } => {
@@ -240,6 +243,23 @@ fn size(path: &Path) -> Result<u64, StoreError> {
 
 fn entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+}
+
+/// Looks at every file below `samples/` once; gives how many samples are differences from each base.
+fn settle_all(dir: &Path) -> Result<HashMap<SampleId, u32>, StoreError> {
+    let mut dependants = HashMap::new();
+    let top = dir.join("samples");
+    for outer in entries(&top).map_err(StoreError::io("list", &top))? {
+        for folder in entries(&outer).unwrap_or_default() {
+            // A folder that is not ours must not keep the rest from its order.
+            for path in entries(&folder).unwrap_or_default() {
+                if let Some(base) = settle(dir, &path) {
+                    *dependants.entry(base).or_insert(0) += 1;
+                }
+            }
+        }
+    }
+    Ok(dependants)
 }
 
 /// Looks at one file below `samples/` after a start; gives the base, if it is a difference that counts.

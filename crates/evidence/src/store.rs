@@ -165,7 +165,7 @@ impl Store {
         let install = Install::load_or_make(dir)?;
         let fail = StoreError::journal(&schema::path(dir));
         let mut writer = Writer::new(schema::open_to_write(dir)?, sensor).map_err(&fail)?;
-        let archive = Archive::open(dir)?;
+        let archive = Archive::new(dir);
         let (recovered, first_slot) = recover::recover(dir, &mut writer)?;
         let number = |sql: &str| writer.db().query_row(sql, [], |row| row.get::<_, i64>(0)).optional();
         let latest_id =
