@@ -160,7 +160,8 @@ fn read(kind: Kind, bytes: &[u8], children: &[Range<usize>]) -> Facts {
     if let Some(pe) = &mut facts.pe {
         hash_sections(pe, bytes, children);
     }
-    if kind != Kind::Padding {
+    // What is packed is noise to a reader of strings; its members speak for themselves.
+    if !matches!(kind, Kind::Padding | Kind::Zip | Kind::Cab | Kind::Gzip) {
         let found = strings::read(bytes, children);
         facts.indicators = found.indicators;
         facts.strings = found.strings;

@@ -1,30 +1,25 @@
 //! Builds small PE files with nothing in them but the tables that a test asks for.
 
 /// One section at address 0x1000, file offset 0x400, flags read and write: body, resources, imports.
-pub struct Builder {
-    pub wide: bool,
+#[derive(Default)]
+pub(crate) struct Builder {
+    pub(crate) wide: bool,
     /// Libraries and functions; `#7` by ordinal.
-    pub imports: Vec<(&'static str, Vec<&'static str>)>,
+    pub(crate) imports: Vec<(&'static str, Vec<&'static str>)>,
     /// Words behind the DOS stub, before encoding; empty for no Rich header.
-    pub rich: Vec<u32>,
-    pub rich_key: u32,
+    pub(crate) rich: Vec<u32>,
+    pub(crate) rich_key: u32,
     /// The resource directory, with addresses counted from itself.
-    pub resources: Vec<u8>,
-    pub body: Vec<u8>,
+    pub(crate) resources: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
-pub const ADDRESS: u32 = 0x1000;
-pub const PLACE: usize = 0x400;
+pub(crate) const ADDRESS: u32 = 0x1000;
+pub(crate) const PLACE: usize = 0x400;
 const PE_AT: usize = 0x100;
 
-impl Default for Builder {
-    fn default() -> Self {
-        Self { wide: false, imports: vec![], rich: vec![], rich_key: 0, resources: vec![], body: vec![] }
-    }
-}
-
 impl Builder {
-    pub fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         let mut section = self.body.clone();
         let mut directories = [(0u32, 0u32); 16];
         if !self.resources.is_empty() {
@@ -130,7 +125,7 @@ impl Builder {
 }
 
 /// A resource directory at `address` with one leaf for each (type, name) and its bytes.
-pub fn resources(address: u32, leaves: &[(&str, u32, &[u8])]) -> Vec<u8> {
+pub(crate) fn resources(address: u32, leaves: &[(&str, u32, &[u8])]) -> Vec<u8> {
     // Root, then per leaf: a table of names, a table of languages, the data entry; then strings and bytes.
     let root = 16 + 8 * leaves.len();
     let each = 24 + 24 + 16;
@@ -146,13 +141,13 @@ pub fn resources(address: u32, leaves: &[(&str, u32, &[u8])]) -> Vec<u8> {
             let at = strings_at + tail.len();
             tail.extend((kind.len() as u16).to_le_bytes());
             tail.extend(kind.encode_utf16().flat_map(u16::to_le_bytes));
-            at as u32 | 1 << 31
+            at as u32 | (1 << 31)
         });
         put(&mut out, 16 + 8 * number, kind);
-        put(&mut out, 20 + 8 * number, names as u32 | 1 << 31);
+        put(&mut out, 20 + 8 * number, names as u32 | (1 << 31));
         out[names + 14] = 1;
         put(&mut out, names + 16, *id);
-        put(&mut out, names + 20, (names as u32 + 24) | 1 << 31);
+        put(&mut out, names + 20, (names as u32 + 24) | (1 << 31));
         out[names + 24 + 14] = 1;
         put(&mut out, names + 40, 1033);
         put(&mut out, names + 44, names as u32 + 48);
@@ -166,7 +161,7 @@ pub fn resources(address: u32, leaves: &[(&str, u32, &[u8])]) -> Vec<u8> {
 }
 
 /// A version resource with these strings.
-pub fn version(strings: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn version(strings: &[(&str, &str)]) -> Vec<u8> {
     let node = |key: &str, value: &[u8], units: usize, text: u16, children: Vec<u8>| {
         let mut out = vec![0; 2];
         out.extend((units as u16).to_le_bytes());

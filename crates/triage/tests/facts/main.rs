@@ -114,7 +114,7 @@ fn pefile(files: &[Vec<u8>]) -> Vec<(String, String)> {
 
 #[test]
 fn import_and_rich_hashes_are_those_of_pefile() {
-    let imports = vec![
+    let imports = [
         ("KERNEL32.dll", vec!["CreateFileA", "WriteFile", "#17"]),
         ("WS2_32.dll", vec!["#1", "#115", "#9999", "send"]),
         ("wsock32.DLL", vec!["#23", "#1141"]),
@@ -181,7 +181,7 @@ fn hostile_resource_trees_end() {
         .flat_map(|number| {
             let mut table = vec![0u8; 24];
             table[14] = 1;
-            table[20..24].copy_from_slice(&((number + 1) * 24 | 1 << 31).to_le_bytes());
+            table[20..24].copy_from_slice(&(((number + 1) * 24) | (1 << 31)).to_le_bytes());
             table
         })
         .collect();

@@ -56,7 +56,7 @@ pub(crate) fn hashes(base: &[u8], ranges: &[Range<usize>]) -> Vec<String> {
 /// The hash of `bytes` alone.
 #[cfg(test)]
 pub(crate) fn hash(bytes: &[u8]) -> String {
-    hashes(bytes, &[0..bytes.len()]).pop().unwrap_or_default()
+    hashes(bytes, std::slice::from_ref(&(0..bytes.len()))).pop().unwrap_or_default()
 }
 
 struct Counter {

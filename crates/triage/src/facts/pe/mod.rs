@@ -193,7 +193,8 @@ fn contradictions(image: &Image<'_>, facts: &mut PeFacts) {
         facts.entry.checked_sub(section.address).is_some_and(|inside| inside < size)
     });
     // A library needs no entry point.
-    if !entered && !(facts.dll && facts.entry == 0) {
+    let none = facts.dll && facts.entry == 0;
+    if !entered && !none {
         oddity(&mut facts.oddities, format!("entry point {:#x} lies in no section", facts.entry));
     }
 }

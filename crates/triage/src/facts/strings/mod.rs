@@ -37,11 +37,11 @@ pub(super) fn read(bytes: &[u8], children: &[Range<usize>]) -> Found {
     let mut reader = Reader::default();
     for gap in gaps(bytes.len(), children) {
         let part = bytes.get(gap.clone()).unwrap_or_default();
-        runs(part, 1, |at, text| reader.look(gap.start.saturating_add(at), 1, text));
+        runs::<1>(part, |at, text| reader.look(gap.start.saturating_add(at), 1, text));
         for odd in [0, 1] {
             let shifted = part.get(odd..).unwrap_or_default();
             let start = gap.start.saturating_add(odd);
-            runs(shifted, 2, |at, text| reader.look(start.saturating_add(at), 2, text));
+            runs::<2>(shifted, |at, text| reader.look(start.saturating_add(at), 2, text));
         }
         kill_switch_check(part, gap.start, &mut reader);
     }
@@ -64,41 +64,43 @@ fn gaps(len: usize, children: &[Range<usize>]) -> Vec<Range<usize>> {
     gaps
 }
 
-/// Tells each readable run of characters of `width` bytes, in pieces.
-fn runs(bytes: &[u8], width: usize, mut tell: impl FnMut(usize, &str)) {
-    let mut text = String::new();
-    let mut start = 0usize;
-    let mut at = 0usize;
-    // A character that ends the last run, whatever stands there.
-    for unit in bytes.chunks_exact(width).chain(std::iter::once(&[0u8; 2][..])) {
-        let readable = match unit {
-            [byte, rest @ ..] if (b' '..=b'~').contains(byte) && rest.iter().all(|&zero| zero == 0) => {
-                Some(*byte)
-            }
-            _ => None,
-        };
-        match readable {
-            Some(byte) => {
-                if text.is_empty() {
-                    start = at;
-                }
-                text.push(char::from(byte));
-                if text.len() >= PIECE_MAX {
-                    tell(start, &text);
-                    let kept = PIECE_MAX - OVERLAP;
-                    text.drain(..kept);
-                    start = start.saturating_add(kept.saturating_mul(width));
-                }
-            }
-            None if text.is_empty() => {}
-            None => {
-                if text.len() >= RUN_MIN {
-                    tell(start, &text);
-                }
-                text.clear();
-            }
+/// Tells each readable run of characters of `WIDTH` bytes, in pieces.
+fn runs<const WIDTH: usize>(bytes: &[u8], mut tell: impl FnMut(usize, &str)) {
+    let units = bytes.as_chunks::<WIDTH>().0;
+    let mut len = 0usize;
+    for (at, unit) in units.iter().enumerate() {
+        if is_readable(unit) {
+            len = len.saturating_add(1);
+            continue;
         }
-        at = at.saturating_add(width);
+        if len >= RUN_MIN {
+            pieces(units, at.saturating_sub(len)..at, &mut tell);
+        }
+        len = 0;
+    }
+    if len >= RUN_MIN {
+        pieces(units, units.len().saturating_sub(len)..units.len(), &mut tell);
+    }
+}
+
+#[inline(always)]
+fn is_readable<const WIDTH: usize>(unit: &[u8; WIDTH]) -> bool {
+    matches!(unit.as_slice(), [b' '..=b'~', rest @ ..] if rest.iter().all(|&zero| zero == 0))
+}
+
+/// Tells one run in pieces that overlap.
+fn pieces<const WIDTH: usize>(units: &[[u8; WIDTH]], run: Range<usize>, tell: &mut impl FnMut(usize, &str)) {
+    let mut start = run.start;
+    loop {
+        let end = start.saturating_add(PIECE_MAX).min(run.end);
+        let piece = units.get(start..end).unwrap_or_default();
+        let text: String =
+            piece.iter().filter_map(|unit| unit.first()).map(|&byte| char::from(byte)).collect();
+        tell(start.saturating_mul(WIDTH), &text);
+        if end == run.end {
+            return;
+        }
+        start = end.saturating_sub(OVERLAP);
     }
 }
 
