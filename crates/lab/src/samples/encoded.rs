@@ -3,6 +3,7 @@
 use super::filler::Filler;
 use super::kin;
 use super::ledger::Specimen;
+use super::{X86, behind_stub};
 use roridula_triage::Kind;
 
 /// How bytes are hidden.
@@ -49,6 +50,16 @@ pub fn specimens(seed: u64) -> Vec<Specimen> {
         ("add", Encoding::Add(0x31)),
         ("rol", Encoding::Rol(3)),
     ];
+    let behind_loader = {
+        // DoublePulsar's stub tells the size of a DLL that is no DLL as it stands there.
+        let (plain, encoding) = (kin::plain_dll(0x9000, seed ^ 0xe), Encoding::Xor(0x99));
+        let payload = behind_stub(&X86, &encoding.encode(&plain));
+        let place = (X86.stub_len, plain.len());
+        Specimen::new("encoded-xor-1-in-doublepulsar", "an encoded DLL", Kind::Payload, payload)
+            .oddity(encoding.word())
+            .decoded(0, Kind::Pe, place, &plain, (encoding.word(), ""))
+            .core(1)
+    };
     encodings
         .into_iter()
         .zip(seed..)
@@ -58,6 +69,7 @@ pub fn specimens(seed: u64) -> Vec<Specimen> {
                 specimen(&format!("encoded-{name}-{place}"), &plain, encoding, front, seed)
             })
         })
+        .chain([behind_loader])
         .collect()
 }
 

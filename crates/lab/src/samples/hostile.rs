@@ -3,7 +3,7 @@
 use super::chain::Chain;
 use super::kin::{gzip, plain_dll};
 use super::ledger::Specimen;
-use super::pe::{Image, PE_AT, Resource, ResourceName, put, put_u16, put_u32};
+use super::pe::{Export, Image, PE_AT, Resource, ResourceName, put, put_u16, put_u32};
 use super::zip::{Member, archive};
 use super::{X86, base64_like};
 use roridula_triage::Kind;
@@ -192,7 +192,47 @@ fn starts() -> Vec<Specimen> {
     ]
 }
 
+/// Files in files, and files that share their bytes.
+fn matryoshkas() -> Vec<Specimen> {
+    const LEVELS: usize = 40;
+    let mut nested = plain_dll(0x2000, 0x405);
+    for level in 1..LEVELS {
+        let image =
+            Image { resources: vec![Resource::new(ResourceName::Id(10), 1, &nested)], ..Image::default() };
+        nested = image.build(0x2000 + 0x800 * level);
+    }
+    let mut streams = base64_like(1000, 7);
+    for _ in 0..100 {
+        streams = gzip(&streams);
+    }
+    // Ten thousand entries of the directory that are all the same megabyte.
+    let (one, _) = archive(&[Member::new("a", &vec![0; 1 << 20], true)], None);
+    let directory_at = one.len() - 22 - 47;
+    let mut shared = one[..directory_at].to_vec();
+    shared.extend_from_slice(&one[directory_at..one.len() - 22].repeat(10_000));
+    let mut end = one[one.len() - 22..].to_vec();
+    put(&mut end, 8, &[0x10, 0x27, 0x10, 0x27]);
+    put_u32(&mut end, 12, 47 * 10_000);
+    shared.extend_from_slice(&end);
+    let export =
+        Export { library: "\x1b]0;gone\x07\u{202e}lld.\x1b[2J", function: "\x1b[31m\r\nforged: line" };
+    let escapes = Image {
+        dll: true,
+        export: Some(export),
+        data: b"http://\x1b[2J.example.invalid/\x1b[31m\0",
+        ..Image::default()
+    };
+    vec![
+        Specimen::new("pe-40-in-each-other", "40 programs in each other", Kind::Pe, nested).hostile(),
+        Specimen::new("gzip-100-in-each-other", "100 gzip streams in each other", Kind::Gzip, streams)
+            .hostile(),
+        Specimen::new("zip-bomb-shared", "10 GiB of zeros that share their bytes", Kind::Zip, shared)
+            .hostile(),
+        Specimen::new("pe-escapes", "names with terminal escapes", Kind::Pe, escapes.build(0x1000)).hostile(),
+    ]
+}
+
 /// One of each.
 pub fn specimens() -> Vec<Specimen> {
-    [tables(), resources(), archives(), starts()].into_iter().flatten().collect()
+    [tables(), resources(), archives(), starts(), matryoshkas()].into_iter().flatten().collect()
 }
