@@ -88,7 +88,13 @@ pub fn conficker(seed: u64) -> Specimen {
         http://checkip.dyndns.org\0Global\\%u-%u\0netsvcs\0ServiceDll\0%SystemRoot%\\system32\\svchost.exe -k netsvcs\0\
         RECYCLER\\S-%d-%d-%d-%d%d%d-%d%d%d-%d%d%d-%d\0rundll32.exe \"%s\",%S\0INERT LOOK-ALIKE\0";
     let export = Export { library: "inert-c.dll", function: "Nothing" };
-    let dll = Dll::new(&X86, 0x2_6000, seed, export).build(data);
+    let mut dll = Dll::new(&X86, 0x2_6000, seed, export);
+    dll.imports = &[
+        ("KERNEL32.dll", &["CreateMutexA", "GetTickCount", "LoadLibraryA", "VirtualProtect"]),
+        ("ADVAPI32.dll", &["CreateServiceA", "RegSetValueExA"]),
+        ("NETAPI32.dll", &["NetServerEnum", "NetApiBufferFree"]),
+    ];
+    let dll = dll.build(data);
     Specimen::new("conficker-x86", "Conficker-like DLL", Kind::Pe, dll)
         .family("Conficker")
         .core(0)
@@ -98,12 +104,19 @@ pub fn conficker(seed: u64) -> Specimen {
 /// NotPetya-like: the strings of ESET's and Microsoft's reports of June 2017.
 pub fn notpetya(seed: u64) -> Specimen {
     let data =
-        b"perfc.dat\0C:\\Windows\\perfc\0wowsmith123456@posteo.net\01Mz7153HMuxXTuR2R1t78mGSdzaAtNbBWX\0\
+        b"perfc.dat\0C:\\Windows\\perfc\0wowsmith123456@posteo.net\x001Mz7153HMuxXTuR2R1t78mGSdzaAtNbBWX\0\
         Ooops, your important files are encrypted.\0\\\\.\\PhysicalDrive0\0\
         schtasks %ws/Create /SC once /TN \"\" /TR \"%ws\" /ST %02d:%02d\0shutdown.exe /r /f\0\
         wevtutil cl Setup & wevtutil cl System\0\\\\%ws\\admin$\\%ws\0INERT LOOK-ALIKE\0";
     let export = Export { library: "perfc.dat", function: "perfc_1" };
-    let dll = Dll::new(&X86, 0x5_8600, seed, export).build(data);
+    let mut dll = Dll::new(&X86, 0x5_8600, seed, export);
+    dll.imports = &[
+        ("KERNEL32.dll", &["DeviceIoControl", "CreateFileW", "GetTickCount", "CreateNamedPipeW"]),
+        ("ADVAPI32.dll", &["InitiateSystemShutdownExW", "AdjustTokenPrivileges"]),
+        ("CRYPT32.dll", &["CryptStringToBinaryW", "CryptDecodeObjectEx"]),
+        ("DHCPSAPI.dll", &["DhcpEnumSubnets"]),
+    ];
+    let dll = dll.build(data);
     in_stub("notpetya-x86", "NotPetya-like DLL", &X86, &dll)
         .family("NotPetya")
         .words(&["NotPetya"])
@@ -140,6 +153,7 @@ pub fn metasploit_packet(seed: u64) -> Specimen {
         .part(0, Kind::Stub, 0, &stub, "")
         .part(0, Kind::Shellcode, 782, &code, "")
         .core(2)
+        .words(&["Metasploit"])
 }
 
 /// A script as a dropper would leave it.
