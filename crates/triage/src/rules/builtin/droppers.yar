@@ -1,0 +1,48 @@
+/* What fetches and runs something else, by the commands and functions that it names. A shape, not a family. */
+
+rule Dropper_Download_Command
+{
+    meta:
+        author = "Roridula"
+        license = "MIT OR Apache-2.0"
+        description = "A command line that fetches a file with a tool of Windows itself"
+        family = "Dropper"
+        confidence = "low"
+        reference = "https://attack.mitre.org/techniques/T1105/"
+    strings:
+        $certutil = /certutil(\.exe)?[ ]{1,4}[^\r\n\x00]{0,64}-urlcache/ nocase ascii wide
+        $bitsadmin = /bitsadmin(\.exe)?[ ]{1,4}\/transfer/ nocase ascii wide
+        $regsvr32 = /regsvr32(\.exe)?[ ]{1,4}[^\r\n\x00]{0,64}\/i:https?:/ nocase ascii wide
+        $mshta = /mshta(\.exe)?[ ]{1,4}https?:/ nocase ascii wide
+        $powershell = "DownloadString(" nocase ascii wide
+        $powershell_file = "DownloadFile(" nocase ascii wide
+        $wmic = /process call create[^\r\n\x00]{0,64}powershell/ nocase ascii wide
+    condition:
+        any of ($certutil, $bitsadmin, $regsvr32, $mshta, $wmic) or
+        (any of ($powershell*) and filesize < 1MB)
+}
+
+rule Dropper_Download_And_Run
+{
+    meta:
+        author = "Roridula"
+        license = "MIT OR Apache-2.0"
+        description = "A small PE that downloads to a file and runs a command"
+        family = "Dropper"
+        confidence = "low"
+        reference = "https://attack.mitre.org/techniques/T1105/"
+    strings:
+        $download1 = "URLDownloadToFileA" fullword
+        $download2 = "URLDownloadToFileW" fullword
+        $shell = "cmd.exe /c" nocase ascii wide
+        $shell_short = "cmd /c" nocase ascii wide
+        $run1 = "WinExec" fullword
+        $run2 = "ShellExecuteA" fullword
+        $run3 = "ShellExecuteW" fullword
+        $run4 = "CreateProcessA" fullword
+    condition:
+        uint16(0) == 0x5A4D and
+        filesize < 1MB and
+        any of ($download*) and
+        any of ($shell*, $run*)
+}
