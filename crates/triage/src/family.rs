@@ -1,7 +1,10 @@
 //! Which family a sample is of, and on what grounds.
 
-use crate::report::{Layer, words};
+use crate::reference;
+use crate::report::{FoundBy, Layer, words};
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 words! {
     /// How sure a verdict is.
@@ -37,7 +40,246 @@ pub struct Ground {
     pub what: String,
 }
 
-/// What the layers say together.
-pub(crate) fn verdict(_layers: &[Layer]) -> Option<Verdict> {
-    None
+/// Of how many grounds a verdict tells; the strongest come first.
+const GROUNDS_MAX: usize = 16;
+
+/// How much one ground alone says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// A shape that others have too.
+    Shape,
+    /// Fits no other family.
+    Specific,
+    /// A published hash.
+    Hash,
+}
+
+/// A ground, and for which family it speaks.
+#[derive(Debug)]
+struct Said {
+    family: String,
+    weight: Weight,
+    /// What is independent of what: the layer, and whether a rule or the structure says it.
+    by: (u32, bool),
+    what: String,
+}
+
+/// What the layers say together: of the family with the surest verdict, then the most grounds.
+pub(crate) fn verdict(layers: &[Layer]) -> Option<Verdict> {
+    let mut families: BTreeMap<String, Vec<Said>> = BTreeMap::new();
+    for (number, layer) in layers.iter().enumerate() {
+        let Ok(number) = u32::try_from(number) else { break };
+        for said in
+            hash(number, layer).into_iter().chain(rules(number, layer)).chain(structure(number, layer))
+        {
+            families.entry(said.family.clone()).or_default().push(said);
+        }
+    }
+    let best = families.into_iter().map(|(family, said)| (confidence(&said), said.len(), family, said));
+    // Confidence is ordered from certain to low; names decide what nothing else does.
+    let best = best.min_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then_with(|| a.2.cmp(&b.2)));
+    let (confidence, _, family, mut said) = best?;
+    // Stable: the order of the layers stays within a weight.
+    said.sort_by_key(|said| Reverse(said.weight));
+    said.truncate(GROUNDS_MAX);
+    let grounds = said.into_iter().map(|said| Ground { layer: said.by.0, what: said.what }).collect();
+    Some(Verdict { family, confidence, grounds })
+}
+
+fn confidence(said: &[Said]) -> Confidence {
+    let strongest = said.iter().map(|said| said.weight).max();
+    // Two rules in one layer may look at the same bytes: they count once.
+    let independent: BTreeSet<_> =
+        said.iter().filter(|said| said.weight >= Weight::Specific).map(|said| said.by).collect();
+    match strongest {
+        Some(Weight::Hash) => Confidence::Certain,
+        Some(Weight::Specific) if independent.len() >= 2 => Confidence::High,
+        Some(Weight::Specific) => Confidence::Medium,
+        _ => Confidence::Low,
+    }
+}
+
+/// A published hash.
+fn hash(number: u32, layer: &Layer) -> Option<Said> {
+    let known = reference::published(&layer.hashes.sha256)?;
+    Some(Said {
+        family: known.family.clone(),
+        weight: Weight::Hash,
+        by: (number, false),
+        what: format!("sha256 of the published {} ({}), layer {number}", known.part, known.name),
+    })
+}
+
+/// Rules that name a family.
+fn rules(number: u32, layer: &Layer) -> impl Iterator<Item = Said> {
+    layer.hits.iter().filter(|hit| !hit.family.is_empty()).map(move |hit| {
+        let shape = hit.confidence.eq_ignore_ascii_case("low");
+        let whose = if hit.file == "builtin" { String::new() } else { format!(" of {}", hit.file) };
+        Said {
+            family: hit.family.clone(),
+            weight: if shape { Weight::Shape } else { Weight::Specific },
+            by: (number, true),
+            what: format!("rule {}{whose}, layer {number}", hit.rule),
+        }
+    })
+}
+
+/// What a layer is by its place: published resources and sizes, with what has to be there besides.
+fn structure(number: u32, layer: &Layer) -> Vec<Said> {
+    let mut found = Vec::new();
+    let mut say = |family: &str, weight, what: String| {
+        let what = format!("{what}, layer {number}");
+        found.push(Said { family: family.to_owned(), weight, by: (number, false), what });
+    };
+    let carrier = reference::carriers().iter().find(|carrier| {
+        let path = layer.name.strip_prefix(&carrier.path);
+        layer.found_by == FoundBy::Resource
+            && path.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    if let Some(carrier) = carrier {
+        say(
+            &carrier.family,
+            Weight::Specific,
+            format!("resource {} of the published {}", carrier.path, carrier.part),
+        );
+    }
+    if let Some(pe) = layer.facts.pe.as_ref().filter(|pe| pe.dll) {
+        let size =
+            reference::launchers().iter().find(|one| one.size == layer.size && one.machine == pe.machine);
+        match size {
+            Some(one) if pe.exports.iter().any(|export| export == "PlayGame") => say(
+                &one.family,
+                Weight::Specific,
+                format!("library of the published launcher's {} bytes that exports PlayGame", one.size),
+            ),
+            Some(one) => {
+                say(
+                    &one.family,
+                    Weight::Shape,
+                    format!("library of the published launcher's {} bytes", one.size),
+                );
+            }
+            None => {}
+        }
+    }
+    if let Some(zip) = &layer.facts.zip
+        && let Some(archive) = reference::archives().iter().find(|one| one.password == zip.password)
+    {
+        say(&archive.family, Weight::Specific, "archive that the published password opens".to_owned());
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Facts, PeFacts};
+    use crate::report::{Hashes, Kind, State};
+    use crate::rules::Hit;
+
+    fn layer() -> Layer {
+        Layer {
+            parent: None,
+            kind: Kind::Pe,
+            name: String::new(),
+            state: State::Intact,
+            found_by: FoundBy::WholeSample,
+            offset: 0,
+            stored_size: 0,
+            size: 0,
+            encoding: String::new(),
+            remarks: Vec::new(),
+            hashes: Hashes::default(),
+            facts: Facts::default(),
+            hits: Vec::new(),
+        }
+    }
+
+    fn hit(family: &str, rule: &str, confidence: &str) -> Layer {
+        let hit = Hit {
+            rule: rule.to_owned(),
+            file: "builtin".to_owned(),
+            family: family.to_owned(),
+            confidence: confidence.to_owned(),
+            ..Hit::default()
+        };
+        Layer { hits: vec![hit], ..layer() }
+    }
+
+    fn told(layers: &[Layer]) -> (String, Confidence, Vec<String>) {
+        let verdict = verdict(layers).unwrap();
+        let grounds = verdict.grounds.into_iter().map(|ground| ground.what).collect();
+        (verdict.family, verdict.confidence, grounds)
+    }
+
+    #[test]
+    fn nothing_said_is_no_verdict() {
+        assert_eq!(verdict(&[]), None);
+        assert_eq!(verdict(&[layer(), hit("", "Packed_UPX", "high")]), None);
+    }
+
+    #[test]
+    fn a_published_hash_is_certain_and_stands_first() {
+        let mut worm = hit("WannaCry", "WannaCry_Worm_EXE", "high");
+        worm.hashes.sha256 = "24d004a104d4d54034dbcffc2a4b19a11f39008a575aa614ea04703480b1022c".to_owned();
+        let said = told(&[hit("WannaCry", "WannaCry_Launcher_DLL", "high"), worm]);
+        assert_eq!(said.1, Confidence::Certain);
+        assert_eq!(
+            said.2,
+            [
+                "sha256 of the published worm EXE (mssecsvc.exe), layer 1",
+                "rule WannaCry_Launcher_DLL, layer 0",
+                "rule WannaCry_Worm_EXE, layer 1"
+            ]
+        );
+    }
+
+    #[test]
+    fn independent_grounds_make_it_high_and_one_alone_medium() {
+        let one = hit("WannaCry", "A", "high");
+        assert_eq!(told(std::slice::from_ref(&one)).1, Confidence::Medium);
+        let mut twice = one.clone();
+        twice.hits.extend(hit("WannaCry", "B", "medium").hits);
+        assert_eq!(told(&[twice]).1, Confidence::Medium, "two rules on the same bytes");
+        assert_eq!(told(&[one.clone(), hit("WannaCry", "B", "high")]).1, Confidence::High);
+        let carried = Layer { found_by: FoundBy::Resource, name: "R/1831/1033".to_owned(), ..one };
+        let said = told(&[carried]);
+        assert_eq!(said.1, Confidence::High, "rule and structure");
+        assert!(
+            said.2.contains(&"resource R/1831 of the published worm EXE, layer 0".to_owned()),
+            "{said:?}"
+        );
+        let other = Layer { found_by: FoundBy::Resource, name: "R/18311".to_owned(), ..layer() };
+        assert_eq!(verdict(&[other]), None);
+    }
+
+    #[test]
+    fn a_shape_is_low_however_often_it_is_seen_and_a_specific_rule_wins_over_it() {
+        let shapes = vec![hit("DoublePulsar", "S", "low"); 5];
+        assert_eq!(told(&shapes).1, Confidence::Low);
+        let with_rule = [&shapes[..], &[hit("Miner", "M", "high")]].concat();
+        assert_eq!(told(&with_rule).0, "Miner");
+    }
+
+    #[test]
+    fn of_equals_the_one_with_more_grounds_wins_then_the_first_name() {
+        let (a, b) = (hit("A", "a", "low"), hit("B", "b", "low"));
+        assert_eq!(told(&[b.clone(), a.clone()]).0, "A");
+        assert_eq!(told(&[a, b.clone(), b]).0, "B");
+    }
+
+    #[test]
+    fn a_launchers_size_alone_is_a_shape() {
+        let mut dll = Layer { size: 5_267_456, ..layer() };
+        let pe = PeFacts { dll: true, machine: "x86".to_owned(), ..PeFacts::default() };
+        dll.facts.pe = Some(pe.clone());
+        assert_eq!(told(&[dll.clone()]).1, Confidence::Low);
+        dll.facts.pe = Some(PeFacts { exports: vec!["PlayGame".to_owned()], ..pe });
+        assert_eq!(told(&[dll]).1, Confidence::Medium);
+    }
+
+    #[test]
+    fn a_verdict_tells_a_bounded_number_of_grounds() {
+        assert_eq!(told(&vec![hit("A", "a", "high"); 1000]).2.len(), GROUNDS_MAX);
+    }
 }

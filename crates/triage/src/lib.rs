@@ -35,6 +35,7 @@ pub mod family;
 pub mod fuzzing;
 pub mod pe;
 mod peel;
+pub mod reference;
 mod report;
 pub mod rules;
 
