@@ -7,6 +7,7 @@
 mod cli;
 mod decoy;
 mod live;
+mod rules;
 mod sandbox;
 mod settings;
 mod triage;

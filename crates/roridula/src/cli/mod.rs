@@ -10,6 +10,7 @@ pub(crate) mod out;
 mod pcap;
 mod recorded;
 mod replay;
+mod rules;
 mod run;
 mod samples;
 mod unknown;
@@ -71,6 +72,9 @@ enum Command {
     Incidents(incidents::IncidentsCommand),
     /// What nobody understands yet, grouped by shape
     Unknown(unknown::UnknownArgs),
+    /// The rules that samples are compared with: ours, and those of your folders
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
     /// Run recorded connections through this build
     Replay(replay::ReplayArgs),
     /// Write recorded connections as a packet capture (pcapng) for Wireshark
@@ -157,6 +161,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Connections(command) => connections::run(&command, &data),
         Command::Incidents(command) => incidents::run(&command, &data),
         Command::Unknown(args) => unknown::run(&args, &data),
+        Command::Rules(command) => rules::run(&command, &data),
         Command::Replay(args) => replay::run(&args, &data),
         Command::Pcap(args) => pcap::run(&args, &data),
         Command::Worker(args) => return worker::main(&args),

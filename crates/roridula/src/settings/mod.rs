@@ -178,6 +178,8 @@ pub(crate) struct TriageSettings {
     pub(crate) memory_bytes_max: u64,
     /// Processes that look into samples at the same time.
     pub(crate) workers: u32,
+    /// Folders with the user's rules.
+    pub(crate) rules: Vec<PathBuf>,
 }
 
 impl TriageSettings {
@@ -189,7 +191,13 @@ impl TriageSettings {
 
 impl Default for TriageSettings {
     fn default() -> Self {
-        Self { enabled: true, timeout_secs: 20, memory_bytes_max: 512 * 1024 * 1024, workers: 1 }
+        Self {
+            enabled: true,
+            timeout_secs: 20,
+            memory_bytes_max: 512 * 1024 * 1024,
+            workers: 1,
+            rules: Vec::new(),
+        }
     }
 }
 
