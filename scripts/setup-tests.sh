@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need, and only what is missing: nmap, tshark, smbclient and ssdeep from Debian, impacket
+# Installs what the tests need, and only what is missing: nmap, tshark, smbclient, ssdeep and yara from Debian, impacket
 # and pefile into .venv from Python's package index. Can be run any number of times.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,6 +15,7 @@ command -v nmap >/dev/null || packages+=(nmap)
 command -v tshark >/dev/null || packages+=(tshark)
 command -v smbclient >/dev/null || packages+=(smbclient)
 command -v ssdeep >/dev/null || packages+=(ssdeep)
+command -v yara >/dev/null || packages+=(yara)
 command -v python3 >/dev/null || packages+=(python3)
 # The tests pin cores and limit files with these; every Debian has them.
 command -v taskset >/dev/null || packages+=(util-linux)

@@ -60,9 +60,9 @@ rule WannaCry_Kill_Switch_Domain
         confidence = "medium"
         reference = "https://blog.talosintelligence.com/wannacry/"
     strings:
-        $first = "iuqerfsodp9ifjaposdfjhgosurijfaewrwergwea."
-        $second = "ifferfsodp9ifjaposdfjhgosurijfaewrwergwea."
-        $third = "ayylmaotjhsstasdfasdfasdfasdfasdfasdfasdf."
+        $first = "iuqerfsodp9ifjaposdfjhgosurijfaewrwergwea." nocase
+        $second = "ifferfsodp9ifjaposdfjhgosurijfaewrwergwea." nocase
+        $third = "ayylmaotjhsstasdfasdfasdfasdfasdfasdfasdf." nocase
     condition:
         any of them
 }
