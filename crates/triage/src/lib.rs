@@ -76,7 +76,11 @@ fn places<'a>(layers: &'a [peel::Peel<'_>]) -> Vec<facts::Place<'a>> {
 }
 
 /// All that one layer's bytes say.
-fn describe(peel: peel::Peel<'_>, (hashes, mut facts): (Hashes, facts::Facts), rules: &rules::Rules) -> Layer {
+fn describe(
+    peel: peel::Peel<'_>,
+    (hashes, mut facts): (Hashes, facts::Facts),
+    rules: &rules::Rules,
+) -> Layer {
     let bytes = peel.bytes.as_ref();
     facts.zip = peel.zip.or(facts.zip);
     Layer {

@@ -1,6 +1,7 @@
 //! `roridula run`
 
 use super::{Failure, SettingsArgs, check, out};
+use crate::rules;
 use crate::sandbox::{self, Plan};
 use crate::settings::Settings;
 use crate::triage::{self, TriageHandle};
@@ -281,7 +282,13 @@ impl Tellers {
             }
         };
         let triage = match settings.triage.enabled {
-            true => Some(triage::start(store, data, &settings.triage, Vec::new())?),
+            true => {
+                let (rules, broken) = rules::read(&rules::folders(&settings.triage.rules, data));
+                for error in broken {
+                    tracing::warn!("rules left out: {}: {}", error.file, error.what);
+                }
+                Some(triage::start(store, data, &settings.triage, rules)?)
+            }
             false => None,
         };
         let tellers = Self { stdout, file, incidents, triage, reopen };

@@ -144,7 +144,9 @@ impl Triage {
             // The reports must be in the journal before it is asked again.
             self.store.flush();
             let mut claims = self.claims();
-            todo.iter().for_each(|sample| drop(claims.held.remove(&sample.sha256)));
+            for sample in &todo {
+                claims.held.remove(&sample.sha256);
+            }
         }
         Ok(!todo.is_empty())
     }

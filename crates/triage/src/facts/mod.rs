@@ -154,7 +154,8 @@ fn read(kind: Kind, bytes: &[u8], children: &[Range<usize>]) -> Facts {
         facts.stub = stub(bytes);
     }
     if matches!(kind, Kind::Stub | Kind::Shellcode) {
-        let named = |machine: &Machine| facts.stub.as_ref().is_some_and(|stub| stub.machine == machine.as_str());
+        let named =
+            |machine: &Machine| facts.stub.as_ref().is_some_and(|stub| stub.machine == machine.as_str());
         facts.code = code::code([Machine::X86, Machine::X64].into_iter().find(named), bytes);
     }
     if let Some(pe) = &mut facts.pe {
