@@ -30,6 +30,7 @@
 )]
 
 mod bytes;
+mod diff;
 pub mod facts;
 pub mod family;
 pub mod fuzzing;
@@ -39,6 +40,7 @@ pub mod reference;
 mod report;
 pub mod rules;
 
+pub use diff::{Diff, LayerDiff, RangeDiff, diff};
 pub use peel::stub;
 pub use report::{Budget, FORMAT, FoundBy, Hashes, Kind, Layer, Report, Road, State};
 

@@ -1,0 +1,388 @@
+//! What two samples have in common and where they differ, mapped to meaning.
+//!
+//! Layers are paired by their road (kind and name of each layer on the way in). Each pair's own bytes, without those
+//! of the layers inside, are compared once, so that the cost is a few passes over both samples.
+
+use crate::report::{Kind, Layer, Report};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Differences that lie nearer to each other than this are one, in bytes.
+const GAP_MAX: u64 = 16;
+/// Ranges that are told one by one, in all layers together.
+const RANGES_MAX: usize = 200;
+/// Lines of the summary.
+const LINES_MAX: usize = 60;
+
+/// What a comparison found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diff {
+    /// Pairs of layers, and layers that only one sample has, in the order of the first sample.
+    pub layers: Vec<LayerDiff>,
+    /// Ranges that were left out, because there are too many.
+    pub more: u64,
+    /// The same in plain words. Holds attacker's text.
+    pub lines: Vec<String>,
+}
+
+/// One pair of layers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerDiff {
+    /// What it is, in words.
+    pub what: String,
+    /// Its number in the first sample's report.
+    pub a: Option<u32>,
+    /// Its number in the second sample's report.
+    pub b: Option<u32>,
+    /// Its size in the first sample, in bytes.
+    pub a_size: u64,
+    /// Its size in the second sample, in bytes.
+    pub b_size: u64,
+    /// Whether all of it, with what is inside, is equal.
+    pub equal: bool,
+    /// Whether its bytes were compared: not where something has to be decoded to come to them.
+    pub compared: bool,
+    /// Where its own bytes differ: what lies in a layer inside is told there.
+    pub ranges: Vec<RangeDiff>,
+}
+
+/// Bytes that differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeDiff {
+    /// Where they start in the first layer.
+    pub a_at: u64,
+    /// How many the first has.
+    pub a_size: u64,
+    /// Where they start in the second layer.
+    pub b_at: u64,
+    /// How many the second has.
+    pub b_size: u64,
+    /// What stands there.
+    pub meaning: String,
+}
+
+/// Compares two samples by their bytes and reports.
+pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
+    let mut others: BTreeMap<String, u32> = roads(rb).into_iter().map(|(n, road)| (road, n)).collect();
+    let mut found = Diff::default();
+    for (na, road) in roads(ra) {
+        let Some(la) = ra.layer(na) else { continue };
+        let other = others.remove(&road).and_then(|nb| Some((nb, rb.layer(nb)?)));
+        let Some((nb, lb)) = other else {
+            found.layers.push(alone(la, Some(na), None));
+            continue;
+        };
+        let equal = la.hashes.sha256 == lb.hashes.sha256;
+        let mut pair = alone(la, Some(na), Some(nb));
+        (pair.b_size, pair.equal) = (lb.size, equal);
+        if let (false, Some(own_a), Some(own_b)) = (equal, bytes(a, ra, na), bytes(b, rb, nb)) {
+            let mut ranges = differing(own_a, own_b);
+            let inside = |range: &RangeDiff| {
+                held(ra, na, range.a_at, range.a_size) && held(rb, nb, range.b_at, range.b_size)
+            };
+            ranges.retain(|range| !inside(range));
+            for range in &mut ranges {
+                range.meaning = meaning(la, lb, range, own_b);
+            }
+            let used: usize = found.layers.iter().map(|layer| layer.ranges.len()).sum();
+            let room = RANGES_MAX.saturating_sub(used);
+            let left_out = u64::try_from(ranges.len().saturating_sub(room)).unwrap_or(u64::MAX);
+            found.more = found.more.saturating_add(left_out);
+            ranges.truncate(room);
+            pair.compared = true;
+            pair.ranges = ranges;
+        }
+        found.layers.push(pair);
+    }
+    for nb in others.into_values() {
+        if let Some(lb) = rb.layer(nb) {
+            let mut only = alone(lb, None, Some(nb));
+            (only.a_size, only.b_size) = (0, lb.size);
+            found.layers.push(only);
+        }
+    }
+    found.lines = lines(&found, ra, rb);
+    found
+}
+
+fn alone(layer: &Layer, a: Option<u32>, b: Option<u32>) -> LayerDiff {
+    LayerDiff { what: title(layer), a, b, a_size: layer.size, ..LayerDiff::default() }
+}
+
+fn title(layer: &Layer) -> String {
+    if layer.name.is_empty() { layer.kind.to_string() } else { format!("{} {}", layer.kind, layer.name) }
+}
+
+/// Each layer's road; layers with the same road are counted.
+fn roads(report: &Report) -> Vec<(u32, String)> {
+    let mut roads: Vec<(u32, String)> = Vec::new();
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for (number, layer) in (0u32..).zip(&report.layers) {
+        let parent = layer.parent.and_then(|at| roads.get(usize::try_from(at).ok()?));
+        // A depth instead of the parent's whole road would be shorter, but members of two archives would mix.
+        let mut road = parent.map_or(String::new(), |(_, road)| format!("{road}\n"));
+        if parent.is_some() {
+            road.push_str(&title(layer));
+        }
+        let count = seen.entry(road.clone()).or_default();
+        *count = count.saturating_add(1);
+        if *count > 1 {
+            road = format!("{road}\t{count}");
+        }
+        roads.push((number, road));
+    }
+    roads
+}
+
+/// A layer's bytes, where nothing has to be decoded to come to them.
+fn bytes<'a>(sample: &'a [u8], report: &Report, number: u32) -> Option<&'a [u8]> {
+    let layer = report.layer(number)?;
+    if !layer.encoding.is_empty() {
+        return None;
+    }
+    let start = usize::try_from(report.place(number)?).ok()?;
+    let end = start.checked_add(usize::try_from(layer.stored_size).ok()?)?;
+    sample.get(start..end)
+}
+
+/// Whether all of these bytes lie in one layer inside of `number`.
+fn held(report: &Report, number: u32, at: u64, size: u64) -> bool {
+    let end = at.saturating_add(size);
+    let mut children = report.children(number);
+    children.any(|(_, inner)| inner.offset <= at && end <= inner.offset.saturating_add(inner.stored_size))
+}
+
+fn size(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+/// Where two slices differ. Of different length: all between what they begin and end with alike.
+fn differing(a: &[u8], b: &[u8]) -> Vec<RangeDiff> {
+    if a.len() != b.len() {
+        let start = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+        let (ra, rb) = (a.get(start..).unwrap_or_default(), b.get(start..).unwrap_or_default());
+        let tail = ra.iter().rev().zip(rb.iter().rev()).take_while(|(x, y)| x == y).count();
+        let (a_size, b_size) = (size(ra.len().saturating_sub(tail)), size(rb.len().saturating_sub(tail)));
+        let (a_at, b_at) = (size(start), size(start));
+        return vec![RangeDiff { a_at, a_size, b_at, b_size, meaning: String::new() }];
+    }
+    let mut ranges: Vec<RangeDiff> = Vec::new();
+    for (at, _) in (0u64..).zip(a.iter().zip(b)).filter(|(_, (x, y))| x != y) {
+        match ranges
+            .last_mut()
+            .filter(|last| at.saturating_sub(last.a_at.saturating_add(last.a_size)) < GAP_MAX)
+        {
+            Some(last) => last.a_size = at.saturating_sub(last.a_at).saturating_add(1),
+            None => ranges.push(RangeDiff { a_at: at, a_size: 1, b_at: at, ..RangeDiff::default() }),
+        }
+    }
+    for range in &mut ranges {
+        range.b_size = range.a_size;
+    }
+    ranges
+}
+
+/// What stands where two layers differ.
+fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, b_bytes: &[u8]) -> String {
+    let (at, end) = (range.a_at, range.a_at.saturating_add(range.a_size));
+    if let Some(found) = a.facts.indicators.iter().find(|found| {
+        let found_end = found.at.saturating_add(size(found.value.len()));
+        found.at < end && at < found_end
+    }) {
+        let change = if zeroed(range, b_bytes) { "zeroed" } else { "changed" };
+        return format!("{} {} {change}", found.kind, found.value);
+    }
+    let members = a.facts.zip.iter().chain(&b.facts.zip).flat_map(|zip| &zip.members);
+    for member in members {
+        let member_end = member.offset.saturating_add(member.stored_size);
+        if member.offset < end && at < member_end {
+            return format!("ZIP member {} from its byte {}", member.name, at.saturating_sub(member.offset));
+        }
+    }
+    let Some(pe) = &a.facts.pe else { return a.kind.to_string() };
+    let resource =
+        pe.resources.iter().find(|one| one.offset <= at && at < one.offset.saturating_add(one.size));
+    if let Some(resource) = resource {
+        return format!("resource {}", resource.path);
+    }
+    let section = pe.sections.iter().find(|one| {
+        let start = u64::from(one.offset);
+        start <= at && at < start.saturating_add(u64::from(one.size))
+    });
+    match section {
+        Some(section) if range.a_size == 1 && section.flags & EXECUTABLE != 0 => {
+            format!("one byte of code patched, section {}", section.name)
+        }
+        Some(section) => format!("section {}", section.name),
+        None if pe.end > 0 && at >= pe.end => "overlay".to_owned(),
+        None => "PE header".to_owned(),
+    }
+}
+
+/// IMAGE_SCN_MEM_EXECUTE (Microsoft's PE format, section flags).
+const EXECUTABLE: u32 = 0x2000_0000;
+
+fn zeroed(range: &RangeDiff, bytes: &[u8]) -> bool {
+    let place = usize::try_from(range.b_at).ok().zip(usize::try_from(range.b_size).ok());
+    let part = place.and_then(|(at, len)| bytes.get(at..at.checked_add(len)?));
+    part.is_some_and(|part| !part.is_empty() && part.iter().all(|&byte| byte == 0))
+}
+
+/// The comparison in plain words.
+fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    for layer in &diff.layers {
+        let kind = layer.a.and_then(|at| ra.layer(at)).or_else(|| rb.layer(layer.b?)).map(|layer| layer.kind);
+        let what = &layer.what;
+        match (layer.a, layer.b) {
+            (Some(_), None) => lines.push(format!("only the first has {what}, {} bytes", layer.a_size)),
+            (None, Some(_)) => lines.push(format!("only the second has {what}, {} bytes", layer.b_size)),
+            _ if layer.equal && kind == Some(Kind::Padding) => {
+                lines.push(format!("{} bytes of padding equal", layer.a_size));
+            }
+            _ if layer.equal => lines.push(format!("{what} is identical, {} bytes", layer.a_size)),
+            _ => {
+                let sizes = if layer.a_size == layer.b_size {
+                    String::new()
+                } else {
+                    format!(", {} bytes against {}", layer.a_size, layer.b_size)
+                };
+                let own = match layer.ranges.len() {
+                    0 if !layer.compared => "differs, by its hash".to_owned(),
+                    0 if diff.more > 0 => "differs".to_owned(),
+                    0 => "differs only in what is inside".to_owned(),
+                    1 => "differs in 1 range".to_owned(),
+                    count => format!("differs in {count} ranges"),
+                };
+                lines.push(format!("{what} {own}{sizes}"));
+                lines.extend(layer.ranges.iter().map(|range| {
+                    format!(
+                        "  at {:#x}, {} bytes: {}",
+                        range.a_at,
+                        range.a_size.max(range.b_size),
+                        range.meaning
+                    )
+                }));
+            }
+        }
+        if lines.len() >= LINES_MAX {
+            break;
+        }
+    }
+    if lines.len() > LINES_MAX {
+        lines.truncate(LINES_MAX);
+    }
+    if diff.more > 0 {
+        lines.push(format!("and {} more ranges", diff.more));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Facts, Indicator, IndicatorKind, PeFacts, SectionFacts};
+    use crate::report::{FORMAT, FoundBy, State};
+
+    /// A payload of 64 bytes in front, a PE of 400 bytes, padding.
+    fn sample(change: impl Fn(&mut Vec<u8>)) -> (Vec<u8>, Report) {
+        let mut bytes: Vec<u8> =
+            (0..600u32).map(|at| if at < 464 { (at % 251) as u8 + 1 } else { 0 }).collect();
+        change(&mut bytes);
+        let root = layer(None, Kind::Payload, 0, &bytes);
+        let mut pe = layer(Some(0), Kind::Pe, 64, &bytes[64..464]);
+        let text = SectionFacts {
+            name: ".text".to_owned(),
+            offset: 100,
+            size: 200,
+            flags: EXECUTABLE,
+            ..SectionFacts::default()
+        };
+        pe.facts.pe = Some(PeFacts { sections: vec![text], end: 350, ..PeFacts::default() });
+        let value = "kill.example".to_owned();
+        pe.facts.indicators =
+            vec![Indicator { kind: IndicatorKind::KillSwitch, value, at: 300, note: String::new() }];
+        let padding = layer(Some(0), Kind::Padding, 464, &bytes[464..]);
+        let layers = vec![root, pe, padding];
+        let report = Report {
+            format: FORMAT,
+            rules: String::new(),
+            layers,
+            core: Some(1),
+            verdict: None,
+            remarks: vec![],
+        };
+        (bytes, report)
+    }
+
+    fn layer(parent: Option<u32>, kind: Kind, offset: u64, bytes: &[u8]) -> Layer {
+        Layer {
+            parent,
+            kind,
+            name: String::new(),
+            state: State::Intact,
+            found_by: FoundBy::LengthField,
+            offset,
+            stored_size: size(bytes.len()),
+            size: size(bytes.len()),
+            encoding: String::new(),
+            remarks: Vec::new(),
+            hashes: crate::facts::hashes(bytes),
+            facts: Facts::default(),
+            hits: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn ranges_are_mapped_to_what_they_mean_and_told_in_one_layer_only() {
+        let (a, ra) = sample(|_| ());
+        let (b, rb) = sample(|bytes| {
+            bytes[64 + 200] ^= 0xff;
+            bytes[64 + 300..64 + 312].fill(0);
+            bytes[64 + 360] ^= 1;
+        });
+        let found = diff(&a, &ra, &b, &rb);
+        let (root, pe, padding) = (&found.layers[0], &found.layers[1], &found.layers[2]);
+        assert!(root.ranges.is_empty() && !root.equal && padding.equal);
+        let told: Vec<_> = pe.ranges.iter().map(|range| (range.a_at, range.meaning.as_str())).collect();
+        let expected = [
+            (200, "one byte of code patched, section .text"),
+            (300, "kill-switch kill.example zeroed"),
+            (360, "overlay"),
+        ];
+        assert_eq!(told, expected);
+        assert!(found.lines.iter().any(|line| line == "136 bytes of padding equal"), "{:?}", found.lines);
+    }
+
+    #[test]
+    fn other_lengths_other_layers_and_many_ranges_are_bounded() {
+        let found = differing(b"abcdef", b"abXXXef");
+        let range = &found[0];
+        assert_eq!((range.a_at, range.a_size, range.b_size), (2, 2, 3));
+        let (a, b) = (vec![0u8; 20_000], (0..20_000).map(|at| u8::from(at % 40 == 0)).collect::<Vec<_>>());
+        let report =
+            |bytes: &[u8]| Report { layers: vec![layer(None, Kind::Data, 0, bytes)], ..sample(|_| ()).1 };
+        let found = diff(&a, &report(&a), &b, &report(&b));
+        assert_eq!((found.layers[0].ranges.len(), found.more), (RANGES_MAX, 300));
+        let (c, rc) = sample(|_| ());
+        let found = diff(&a, &report(&a), &c, &rc);
+        assert!(
+            found.lines.iter().any(|line| line.starts_with("only the second has pe")),
+            "{:?}",
+            found.lines
+        );
+        assert!(diff(&c, &rc, &c, &rc).layers.iter().all(|layer| layer.equal));
+    }
+
+    #[test]
+    fn reports_that_lie_about_the_bytes_do_no_harm() {
+        let (a, ra) = sample(|_| ());
+        let mut rb = ra.clone();
+        for layer in &mut rb.layers {
+            (layer.offset, layer.stored_size) = (u64::MAX, u64::MAX);
+            layer.hashes.sha256.clear();
+        }
+        let found = diff(&a, &ra, &[], &rb);
+        assert!(found.layers.iter().all(|layer| layer.ranges.is_empty() && !layer.equal));
+    }
+}
