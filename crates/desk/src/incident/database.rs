@@ -377,6 +377,13 @@ impl Database {
         self.run(sql, values)
     }
 
+    /// The tools that a connection's fingerprint named.
+    pub(super) fn tools_of(&self, connection: u64) -> Result<Vec<String>, IncidentError> {
+        let sql = "SELECT tools FROM member WHERE connection = ? AND tools IS NOT NULL";
+        let found = self.rows(sql, [to_sql(connection)], |row| row.get::<_, String>(0))?.pop();
+        Ok(found.unwrap_or_default().split_whitespace().map(str::to_owned).collect())
+    }
+
     /// The listed connections of an incident, in the order of their opening.
     pub(super) fn members(&self, incident: i64) -> Result<Vec<(u64, MemberRow)>, IncidentError> {
         let sql = "SELECT connection, incident, opened, closed, role, reason, fingerprint, tools, bytes_in, bytes_out

@@ -254,6 +254,11 @@ impl Incidents {
         self.read(|view| view.db.record_named(id.0.0)?.map(|record| view.shown(&record)).transpose())
     }
 
+    /// The tools that the fingerprint of a connection named, as far as the view is; empty while it is open.
+    pub fn tools_of(&self, connection: ConnectionId) -> Result<Vec<String>, IncidentError> {
+        self.db.tools_of(connection.0)
+    }
+
     /// The name of the incident that a connection belongs to; `None` while it is open.
     pub fn of_connection(&mut self, connection: ConnectionId) -> Result<Option<IncidentId>, IncidentError> {
         self.read(|view| {

@@ -1,18 +1,41 @@
 //! The reports' file, `DIR/desk/reports.sqlite`.
+//!
+//! A worm comes back with the same inner files in another wrapping: what a layer's bytes are is kept once, under
+//! their hash, and a report says where they lie.
 
+use super::outline::Outline;
 use roridula_evidence::SampleId;
-use roridula_triage::Report;
-use rusqlite::{Connection, OptionalExtension, params};
+use roridula_triage::facts::Facts;
+use roridula_triage::family::Verdict;
+use roridula_triage::rules::Hit;
+use roridula_triage::{FORMAT, FoundBy, Hashes, Kind, Layer, Report, State};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
+/// Which layout of the file this build writes; any other is made anew.
+const VERSION: i64 = 2;
+/// zstd's level for what is written once and kept.
+const LEVEL: i32 = 7;
+
 const TABLES: &str = "
--- body: the report as JSON, zstd.
-CREATE TABLE IF NOT EXISTS report (sha256 BLOB PRIMARY KEY, format INTEGER NOT NULL, rules TEXT NOT NULL, body BLOB NOT NULL)
-  WITHOUT ROWID;
+-- outline: JSON. body: where the layers lie, JSON, zstd. n: the order in which samples were first looked into.
+CREATE TABLE report (n INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, format INTEGER NOT NULL, rules TEXT NOT NULL,
+  core TEXT NOT NULL, carrier TEXT NOT NULL, size INTEGER NOT NULL, outline TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX report_core ON report (core);
+CREATE INDEX report_carrier ON report (carrier);
+-- name: SHA-256 and kind of a layer. body: its hashes, facts and hits, JSON, zstd. rules: by which hits were found.
+CREATE TABLE content (name TEXT PRIMARY KEY, rules TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+-- In which reports a layer lies.
+CREATE TABLE place (layer TEXT NOT NULL, report INTEGER NOT NULL, PRIMARY KEY (layer, report)) WITHOUT ROWID;
 ";
+const NAMES: &[&str] = &["report", "content", "place"];
 
 /// Why a report cannot be had.
 #[derive(Debug, Error)]
@@ -42,6 +65,38 @@ pub struct Reports {
     db: Connection,
 }
 
+/// A report without what its layers' bytes are.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    places: Vec<Place>,
+    core: Option<u32>,
+    verdict: Option<Verdict>,
+    remarks: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Place {
+    parent: Option<u32>,
+    kind: Kind,
+    name: String,
+    state: State,
+    found_by: FoundBy,
+    offset: u64,
+    stored_size: u64,
+    size: u64,
+    encoding: String,
+    remarks: Vec<String>,
+    sha256: String,
+}
+
+/// What a layer's bytes are, wherever they lie.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    hashes: Hashes,
+    facts: Facts,
+    hits: Vec<Hit>,
+}
+
 impl Reports {
     /// Opens those of the data directory `dir`, making the file where there is none.
     pub fn open(dir: &Path) -> Result<Self, ReportError> {
@@ -51,31 +106,219 @@ impl Reports {
         let fail = |source| ReportError::Database { path: path.clone(), source };
         let db = Connection::open(&path).map_err(fail)?;
         db.busy_timeout(Duration::from_secs(60)).map_err(fail)?;
-        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;").map_err(fail)?;
-        db.execute_batch(TABLES).map_err(fail)?;
-        Ok(Self { path: path.clone(), db })
+        // Losing the latest of it in a power cut is little: it is made again.
+        db.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 1048576;",
+        )
+        .map_err(fail)?;
+        let reports = Self { path: path.clone(), db };
+        reports.ready().map_err(fail)?;
+        belong_to_owner_of(dir, &[&desk, &path]);
+        Ok(reports)
+    }
+
+    /// An empty one that ends with the process.
+    pub fn temporary() -> Result<Self, ReportError> {
+        let path = PathBuf::new();
+        let fail = |source| ReportError::Database { path: PathBuf::new(), source };
+        let reports = Self { path, db: Connection::open("").map_err(fail)? };
+        reports.ready().map_err(fail)?;
+        Ok(reports)
+    }
+
+    fn ready(&self) -> rusqlite::Result<()> {
+        let version = || self.db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+        if version()? == VERSION {
+            return Ok(());
+        }
+        let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        // Another process may have been faster.
+        if version()? != VERSION {
+            let drop: String = NAMES.iter().map(|name| format!("DROP TABLE IF EXISTS {name};")).collect();
+            transaction.execute_batch(&format!("{drop} {TABLES} PRAGMA user_version = {VERSION};"))?;
+        }
+        transaction.commit()
     }
 
     /// Keeps the report of a sample, in place of an earlier one.
     pub fn put(&self, sample: SampleId, report: &Report) -> Result<(), ReportError> {
-        let body = serde_json::to_vec(report).map_err(|error| self.io(error.into()))?;
-        let body = zstd::encode_all(&body[..], 3).map_err(|error| self.io(error))?;
-        let sql = "INSERT OR REPLACE INTO report VALUES (?, ?, ?, ?)";
-        let values = params![sample.0, report.format, report.rules, body];
-        self.db.execute(sql, values).map(drop).map_err(|source| self.database(source))
+        let outline = Outline::of(report);
+        let body = Body {
+            places: report.layers.iter().map(place).collect(),
+            core: report.core,
+            verdict: report.verdict.clone(),
+            remarks: report.remarks.clone(),
+        };
+        let (outline_text, body) = (self.text(&outline)?, self.packed(&body)?);
+        let write = || {
+            let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+            let sql = "INSERT INTO report (sha256, format, rules, core, carrier, size, outline, body)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (sha256) DO UPDATE SET format = ?2, rules = ?3,
+                core = ?4, carrier = ?5, size = ?6, outline = ?7, body = ?8 RETURNING n";
+            let size = report.layers.first().map_or(0, |root| i64::try_from(root.size).unwrap_or(i64::MAX));
+            let core = &outline.core.sha256;
+            let values = params![
+                sample.0,
+                FORMAT,
+                report.rules,
+                core,
+                outline.carrier_skeleton,
+                size,
+                outline_text,
+                body
+            ];
+            let n: i64 = transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
+            transaction.prepare_cached("DELETE FROM place WHERE report = ?")?.execute([n])?;
+            for layer in &report.layers {
+                self.put_layer(&transaction, n, &report.rules, layer)?;
+            }
+            transaction.commit()
+        };
+        write().map_err(|source| self.database(source))
+    }
+
+    fn put_layer(&self, db: &Connection, report: i64, rules: &str, layer: &Layer) -> rusqlite::Result<()> {
+        let sql = "INSERT OR IGNORE INTO place VALUES (?, ?)";
+        db.prepare_cached(sql)?.execute(params![layer.hashes.sha256, report])?;
+        let name = content_name(&layer.hashes.sha256, layer.kind);
+        let known = db
+            .prepare_cached("SELECT 1 FROM content WHERE name = ? AND rules = ?")?
+            .exists([&name, rules])?;
+        if !known {
+            let content = Content {
+                hashes: layer.hashes.clone(),
+                facts: layer.facts.clone(),
+                hits: layer.hits.clone(),
+            };
+            let body = self
+                .packed(&content)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+            db.prepare_cached("INSERT OR REPLACE INTO content VALUES (?, ?, ?)")?
+                .execute(params![name, rules, body])?;
+        }
+        Ok(())
     }
 
     /// The report of a sample; `None` where there is none, or one of another layout.
     pub fn get(&self, sample: SampleId) -> Result<Option<Report>, ReportError> {
-        let sql = "SELECT body FROM report WHERE sha256 = ? AND format = ?";
-        let body: Option<Vec<u8>> = self
+        let sql = "SELECT rules, body FROM report WHERE sha256 = ? AND format = ?";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?));
+        let found = self.db.query_row(sql, params![sample.0, FORMAT], read).optional();
+        let Some((rules, body)) = found.map_err(|source| self.database(source))? else { return Ok(None) };
+        let body: Body = self.unpacked(&body)?;
+        let mut layers = Vec::with_capacity(body.places.len());
+        for place in body.places {
+            let Some(content) = self.content(&place)? else { return Ok(None) };
+            layers.push(layer(place, content));
+        }
+        Ok(Some(Report {
+            format: FORMAT,
+            rules,
+            layers,
+            core: body.core,
+            verdict: body.verdict,
+            remarks: body.remarks,
+        }))
+    }
+
+    fn content(&self, place: &Place) -> Result<Option<Content>, ReportError> {
+        let mut statement = self
             .db
-            .query_row(sql, params![sample.0, roridula_triage::FORMAT], |row| row.get(0))
+            .prepare_cached("SELECT body FROM content WHERE name = ?")
+            .map_err(|source| self.database(source))?;
+        let name = content_name(&place.sha256, place.kind);
+        let body: Option<Vec<u8>> = statement
+            .query_row([name], |row| row.get(0))
             .optional()
             .map_err(|source| self.database(source))?;
-        let Some(body) = body else { return Ok(None) };
-        let body = zstd::decode_all(&body[..]).map_err(|error| self.io(error))?;
-        serde_json::from_slice(&body).map(Some).map_err(|error| self.io(error.into()))
+        body.map(|body| self.unpacked(&body)).transpose()
+    }
+
+    /// The outlines of all samples that have a report of this build's layout, by their hash.
+    pub fn outlines(&self) -> Result<HashMap<SampleId, Outline>, ReportError> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT sha256, outline FROM report WHERE format = ?")
+            .map_err(|source| self.database(source))?;
+        let rows = statement
+            .query_map([FORMAT], |row| Ok((SampleId(row.get(0)?), row.get::<_, String>(1)?)))
+            .map_err(|source| self.database(source))?;
+        let mut outlines = HashMap::new();
+        for row in rows {
+            let (sample, text) = row.map_err(|source| self.database(source))?;
+            outlines.insert(sample, serde_json::from_str(&text).map_err(|error| self.io(error.into()))?);
+        }
+        Ok(outlines)
+    }
+
+    /// The outline of one sample.
+    pub fn outline(&self, sample: SampleId) -> Result<Option<Outline>, ReportError> {
+        let sql = "SELECT outline FROM report WHERE sha256 = ? AND format = ?";
+        let found: Option<String> = self
+            .db
+            .query_row(sql, params![sample.0, FORMAT], |row| row.get(0))
+            .optional()
+            .map_err(|source| self.database(source))?;
+        found.map(|text| serde_json::from_str(&text).map_err(|error| self.io(error.into()))).transpose()
+    }
+
+    /// Layout and rules by which the report of a sample was made.
+    pub fn made_by(&self, sample: SampleId) -> Result<Option<(u32, String)>, ReportError> {
+        let sql = "SELECT format, rules FROM report WHERE sha256 = ?";
+        let found = self.db.query_row(sql, [sample.0], |row| Ok((row.get(0)?, row.get(1)?))).optional();
+        found.map_err(|source| self.database(source))
+    }
+
+    /// The samples in which a layer lies whose SHA-256 begins like this (hexadecimal), at most `max`.
+    pub fn with_layer(&self, prefix: &str, max: usize) -> Result<Vec<SampleId>, ReportError> {
+        let sql = "SELECT DISTINCT sha256 FROM place JOIN report ON n = report
+            WHERE layer >= ?1 AND layer < ?1 || 'g' ORDER BY n LIMIT ?2";
+        self.samples(sql, params![prefix, i64::try_from(max).unwrap_or(i64::MAX)])
+    }
+
+    /// The sample that another one with this outline may be kept as a difference from: the first that was looked into
+    /// with the same core, else with the same carrier around another core, else of the same size; never `sample` itself.
+    pub fn similar(
+        &self,
+        sample: SampleId,
+        outline: &Outline,
+        size: u64,
+    ) -> Result<Option<SampleId>, ReportError> {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        for (column, value) in [("core", &outline.core.sha256), ("carrier", &outline.carrier_skeleton)] {
+            if value.is_empty() {
+                continue;
+            }
+            let sql = format!(
+                "SELECT sha256 FROM report WHERE {column} = ?1 AND size >= ?2 / 2 ORDER BY n LIMIT 1"
+            );
+            if let Some(found) = self.samples(&sql, params![value, size])?.pop()
+                && found != sample
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn samples(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<SampleId>, ReportError> {
+        let mut statement = self.db.prepare_cached(sql).map_err(|source| self.database(source))?;
+        let rows = statement.query_map(params, |row| row.get(0).map(SampleId));
+        rows.and_then(Iterator::collect).map_err(|source| self.database(source))
+    }
+
+    fn text(&self, value: &impl Serialize) -> Result<String, ReportError> {
+        serde_json::to_string(value).map_err(|error| self.io(error.into()))
+    }
+
+    fn packed(&self, value: &impl Serialize) -> Result<Vec<u8>, ReportError> {
+        let text = serde_json::to_vec(value).map_err(|error| self.io(error.into()))?;
+        zstd::bulk::compress(&text, LEVEL).map_err(|error| self.io(error))
+    }
+
+    fn unpacked<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, ReportError> {
+        let text = zstd::decode_all(body).map_err(|error| self.io(error))?;
+        serde_json::from_slice(&text).map_err(|error| self.io(error.into()))
     }
 
     fn database(&self, source: rusqlite::Error) -> ReportError {
@@ -84,5 +327,53 @@ impl Reports {
 
     fn io(&self, source: std::io::Error) -> ReportError {
         ReportError::Io { path: self.path.clone(), source }
+    }
+}
+
+fn content_name(sha256: &str, kind: Kind) -> String {
+    format!("{sha256} {kind}")
+}
+
+fn place(layer: &Layer) -> Place {
+    Place {
+        parent: layer.parent,
+        kind: layer.kind,
+        name: layer.name.clone(),
+        state: layer.state,
+        found_by: layer.found_by,
+        offset: layer.offset,
+        stored_size: layer.stored_size,
+        size: layer.size,
+        encoding: layer.encoding.clone(),
+        remarks: layer.remarks.clone(),
+        sha256: layer.hashes.sha256.clone(),
+    }
+}
+
+fn layer(place: Place, content: Content) -> Layer {
+    Layer {
+        parent: place.parent,
+        kind: place.kind,
+        name: place.name,
+        state: place.state,
+        found_by: place.found_by,
+        offset: place.offset,
+        stored_size: place.stored_size,
+        size: place.size,
+        encoding: place.encoding,
+        remarks: place.remarks,
+        hashes: content.hashes,
+        facts: content.facts,
+        hits: content.hits,
+    }
+}
+
+/// A file made by root belongs to whoever runs the honeypot, who could not go on with it otherwise.
+fn belong_to_owner_of(dir: &Path, paths: &[&Path]) {
+    let Ok(owner) = fs::metadata(dir) else { return };
+    for path in paths {
+        if fs::metadata(path).is_ok_and(|meta| meta.uid() != owner.uid()) {
+            let _ = chown(path, Some(owner.uid()), Some(owner.gid()));
+        }
     }
 }

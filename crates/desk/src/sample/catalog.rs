@@ -1,0 +1,311 @@
+//! All samples, put together with who brought them: grouped by core, ranked by novelty, each with its sentence.
+
+use super::novelty::{self, CORES_MAX, Counts, Subject};
+use super::outline::Outline;
+use super::sentence::{Sightings, sentence};
+use super::{ReportError, Reports};
+use crate::incident::{IncidentError, Incidents};
+use roridula_evidence::{Reader, SampleId, SampleView, StoreError, rfc3339};
+use roridula_proto::time::WallClock;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+use thiserror::Error;
+
+/// A TLSH distance up to which two cores are near: copies of one program with other data.
+const NEAR: u32 = 40;
+
+/// The catalog cannot be made.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] StoreError),
+    /// The reports could not be read.
+    #[error(transparent)]
+    Reports(#[from] ReportError),
+    /// The incidents, which know the tools, could not be read.
+    #[error(transparent)]
+    Incidents(#[from] IncidentError),
+}
+
+/// One sample.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// Its SHA-256.
+    pub sha256: SampleId,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What there is of the upload.
+    pub state: String,
+    /// By which road it came.
+    pub origin: String,
+    /// Its family; empty where none is known.
+    pub family: String,
+    /// How sure that is.
+    pub confidence: String,
+    /// SHA-256 of its core; empty where it was not looked into.
+    pub core: String,
+    /// From 0 to 100.
+    pub novelty: u8,
+    /// What it is, in one sentence.
+    pub sentence: String,
+    /// How often it was captured.
+    pub captures: u64,
+    /// From how many addresses.
+    pub sources: u64,
+    /// First capture, UTC.
+    pub first_seen: String,
+    /// Latest capture, UTC.
+    pub last_seen: String,
+    /// The tool that brought it first; empty where none is known.
+    pub tool: String,
+    /// Whether triage has looked at it.
+    pub triaged: bool,
+    /// What went wrong in triage, or empty.
+    pub triage_error: String,
+}
+
+/// Samples with one core.
+#[derive(Clone, Debug, Serialize)]
+pub struct Group {
+    /// The core's SHA-256.
+    pub core: String,
+    /// Its family.
+    pub family: String,
+    /// What the core is, and its size.
+    pub kind: String,
+    /// The core's size in bytes.
+    pub size: u64,
+    /// How many different samples.
+    pub samples: u64,
+    /// Captures of all of them.
+    pub captures: u64,
+    /// Different addresses that brought one.
+    pub sources: u64,
+    /// First capture, UTC.
+    pub first_seen: String,
+    /// Latest capture, UTC.
+    pub last_seen: String,
+    /// The highest among its samples.
+    pub novelty: u8,
+    /// Cores that are alike: SHA-256 and TLSH distance (0: the same sections).
+    pub near: Vec<(String, u32)>,
+    /// The first sample.
+    pub first: SampleId,
+}
+
+/// All samples of a data directory.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    /// The most novel first; of equals, the latest first.
+    pub entries: Vec<Entry>,
+    /// The most novel first.
+    pub groups: Vec<Group>,
+}
+
+/// What is counted for a core.
+#[derive(Default)]
+struct Seen {
+    samples: u64,
+    captures: u64,
+    sources: HashSet<IpAddr>,
+    first: Option<WallClock>,
+    last: WallClock,
+    first_sample: Option<SampleId>,
+}
+
+impl Seen {
+    fn sightings(&self) -> Sightings {
+        Sightings {
+            captures: self.captures,
+            sources: self.sources.len() as u64,
+            first: self.first.unwrap_or_default(),
+        }
+    }
+}
+
+impl Catalog {
+    /// Reads journal and reports. `incidents` says which tool brought what; without it, no tool is known.
+    pub fn load(
+        reader: &Reader,
+        reports: &Reports,
+        incidents: Option<&Incidents>,
+    ) -> Result<Self, CatalogError> {
+        let samples = reader.samples()?;
+        let outlines = reports.outlines()?;
+        let tools = tools(reader, incidents)?;
+        let nothing = Outline::default();
+        let outline = |sample: &SampleView| outlines.get(&sample.sha256).unwrap_or(&nothing);
+        let tool = |sample: &SampleView| tools.get(&sample.sha256).map_or("", String::as_str);
+
+        let seen = seen(reader, &samples, &outlines)?;
+        let mut counts = Counts::default();
+        for sample in &samples {
+            counts.add(&Subject { outline: outline(sample), tool: tool(sample) }, sample.captures);
+        }
+        let near = near(&samples, &outlines, &seen);
+        let mut entries: Vec<Entry> = samples
+            .iter()
+            .map(|sample| {
+                let (outline, tool) = (outline(sample), tool(sample));
+                let distance = near.get(&outline.core.sha256).and_then(|near| near.distance);
+                let novelty = counts.score(&Subject { outline, tool }, distance);
+                let sightings = seen.get(&outline.core.sha256).map_or_else(Default::default, Seen::sightings);
+                entry(sample, outline, tool, novelty, sightings)
+            })
+            .collect();
+        entries.sort_by(|a, b| {
+            b.novelty
+                .cmp(&a.novelty)
+                .then_with(|| b.last_seen.cmp(&a.last_seen))
+                .then(a.sha256.0.cmp(&b.sha256.0))
+        });
+        let groups = groups(&entries, &outlines, &seen, &near);
+        Ok(Self { entries, groups })
+    }
+}
+
+fn entry(sample: &SampleView, outline: &Outline, tool: &str, novelty: u8, sightings: Sightings) -> Entry {
+    let lead = match (outline.lead.as_str(), sample.triaged) {
+        ("", true) if !sample.triage_error.is_empty() => format!("Not explained ({})", sample.triage_error),
+        ("", true) => "Looked into, but its report is gone (`roridula triage --all`)".to_owned(),
+        ("", false) => format!("Not looked into yet ({} bytes)", super::thousands(sample.size)),
+        (lead, _) => lead.to_owned(),
+    };
+    let own = Sightings { captures: sample.captures, sources: sample.sources, first: sample.first_seen };
+    let sightings = if outline.core.sha256.is_empty() { own } else { sightings };
+    Entry {
+        sha256: sample.sha256,
+        size: sample.size,
+        state: sample.state.to_string(),
+        origin: sample.origin.to_string(),
+        family: outline.family.clone(),
+        confidence: outline.confidence.clone(),
+        core: outline.core.sha256.clone(),
+        novelty,
+        sentence: sentence(&lead, &outline.differs, sightings),
+        captures: sample.captures,
+        sources: sample.sources,
+        first_seen: rfc3339(sample.first_seen),
+        last_seen: rfc3339(sample.last_seen),
+        tool: tool.to_owned(),
+        triaged: sample.triaged,
+        triage_error: sample.triage_error.clone(),
+    }
+}
+
+/// Which tool brought each sample first.
+fn tools(reader: &Reader, incidents: Option<&Incidents>) -> Result<HashMap<SampleId, String>, CatalogError> {
+    let Some(incidents) = incidents else { return Ok(HashMap::new()) };
+    let mut tools = HashMap::new();
+    for (sample, connections) in reader.sample_connections()? {
+        let Some(first) = connections.first() else { continue };
+        tools.insert(sample, incidents.tools_of(*first)?.join("+"));
+    }
+    Ok(tools)
+}
+
+/// How often each core came, and from where.
+fn seen(
+    reader: &Reader,
+    samples: &[SampleView],
+    outlines: &HashMap<SampleId, Outline>,
+) -> Result<HashMap<String, Seen>, CatalogError> {
+    let mut seen: HashMap<String, Seen> = HashMap::new();
+    let core = |sample: &SampleId| outlines.get(sample).map(|outline| outline.core.sha256.clone());
+    for sample in samples {
+        let Some(core) = core(&sample.sha256) else { continue };
+        let seen = seen.entry(core).or_default();
+        seen.samples += 1;
+        seen.captures += sample.captures;
+        if seen.first.is_none_or(|first| sample.first_seen < first) {
+            (seen.first, seen.first_sample) = (Some(sample.first_seen), Some(sample.sha256));
+        }
+        seen.last = seen.last.max(sample.last_seen);
+    }
+    for (sample, sources) in reader.sample_sources()? {
+        if let Some(seen) = core(&sample).and_then(|core| seen.get_mut(&core)) {
+            seen.sources.extend(sources.iter().map(|count| count.source.to_canonical()));
+        }
+    }
+    Ok(seen)
+}
+
+/// How a core lies among the others.
+#[derive(Default)]
+struct Nearness {
+    /// The distance from the nearest core that came no less often.
+    distance: Option<u32>,
+    /// Cores that are near.
+    near: Vec<(String, u32)>,
+}
+
+/// Compares the most frequent cores with each other.
+fn near(
+    samples: &[SampleView],
+    outlines: &HashMap<SampleId, Outline>,
+    seen: &HashMap<String, Seen>,
+) -> HashMap<String, Nearness> {
+    let mut cores: BTreeMap<&str, &Outline> = BTreeMap::new();
+    for outline in samples.iter().filter_map(|sample| outlines.get(&sample.sha256)) {
+        cores.entry(&outline.core.sha256).or_insert(outline);
+    }
+    let captures = |core: &str| seen.get(core).map_or(0, |seen| seen.captures);
+    let mut cores: Vec<(&str, &Outline)> = cores.into_iter().collect();
+    cores.sort_by_key(|(core, _)| std::cmp::Reverse(captures(core)));
+    let frequent = cores.len().min(CORES_MAX);
+    let mut found: HashMap<String, Nearness> = HashMap::new();
+    for (at, (core, outline)) in cores.iter().enumerate() {
+        // A rare core is compared with the frequent ones, however many rare ones there are.
+        for (other, known) in cores.iter().take(frequent.min(at)) {
+            let same = !outline.core.skeleton.is_empty() && outline.core.skeleton == known.core.skeleton;
+            let distance =
+                if same { Some(0) } else { novelty::distance(&outline.core.tlsh, &known.core.tlsh) };
+            let Some(distance) = distance else { continue };
+            let this = found.entry((*core).to_owned()).or_default();
+            this.distance = Some(this.distance.map_or(distance, |least| least.min(distance)));
+            if distance <= NEAR {
+                this.near.push(((*other).to_owned(), distance));
+                found.entry((*other).to_owned()).or_default().near.push(((*core).to_owned(), distance));
+            }
+        }
+    }
+    found
+}
+
+fn groups(
+    entries: &[Entry],
+    outlines: &HashMap<SampleId, Outline>,
+    seen: &HashMap<String, Seen>,
+    near: &HashMap<String, Nearness>,
+) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut told = HashSet::new();
+    // The entries are in the order of their novelty: the first of a group has its highest.
+    for entry in entries.iter().filter(|entry| !entry.core.is_empty()) {
+        let (Some(seen), Some(outline)) = (seen.get(&entry.core), outlines.get(&entry.sha256)) else {
+            continue;
+        };
+        if !told.insert(entry.core.as_str()) {
+            continue;
+        }
+        let mut near = near.get(&entry.core).map_or_else(Vec::new, |nearness| nearness.near.clone());
+        near.sort_by_key(|(_, distance)| *distance);
+        groups.push(Group {
+            core: entry.core.clone(),
+            family: entry.family.clone(),
+            kind: outline.core.kind.clone(),
+            size: outline.core.size,
+            samples: seen.samples,
+            captures: seen.captures,
+            sources: seen.sources.len() as u64,
+            first_seen: rfc3339(seen.first.unwrap_or_default()),
+            last_seen: rfc3339(seen.last),
+            novelty: entry.novelty,
+            near,
+            first: seen.first_sample.unwrap_or(entry.sha256),
+        });
+    }
+    groups
+}

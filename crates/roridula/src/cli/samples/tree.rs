@@ -1,0 +1,61 @@
+//! The layers of a report, as a tree.
+
+use super::{escaped, short};
+use roridula_desk::sample::thousands;
+use roridula_triage::{Layer, Report, State};
+use std::io::{Result, Write};
+
+/// Layers that are shown where not all are asked for.
+const LAYERS_MAX: usize = 14;
+/// Letters of a layer's name in a line.
+const NAME_MAX: usize = 36;
+
+/// Writes the layers, each below what it lies in.
+pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> Result<()> {
+    let order = in_depth(report);
+    let max = if all { usize::MAX } else { LAYERS_MAX };
+    for &(depth, number) in order.iter().take(max) {
+        let Some(layer) = report.layer(number) else { continue };
+        let mark = if report.core == Some(number) { "  ← core" } else { "" };
+        writeln!(out, "{}{mark}", line(depth, layer).trim_end())?;
+        for remark in &layer.remarks {
+            writeln!(out, "  {}! {}", "  ".repeat(depth), escaped(remark))?;
+        }
+    }
+    if order.len() > max {
+        writeln!(out, "  … and {} more (--all)", order.len() - max)?;
+    }
+    Ok(())
+}
+
+/// Each layer behind what it lies in, with its depth.
+fn in_depth(report: &Report) -> Vec<(usize, u32)> {
+    let mut order = Vec::new();
+    let mut waiting = vec![(0, 0)];
+    while let Some((depth, number)) = waiting.pop() {
+        if report.layer(number).is_none() || order.len() >= report.layers.len() {
+            continue;
+        }
+        order.push((depth, number));
+        let mut children: Vec<_> = report.children(number).collect();
+        children.sort_by_key(|(_, layer)| layer.offset);
+        waiting.extend(children.into_iter().rev().map(|(child, _)| (depth + 1, child)));
+    }
+    order
+}
+
+fn line(depth: usize, layer: &Layer) -> String {
+    let mut name: String = escaped(&layer.name).chars().take(NAME_MAX).collect();
+    if layer.name.chars().count() > NAME_MAX {
+        name.push('…');
+    }
+    let what = format!("{}{} {name}", "  ".repeat(depth), layer.kind);
+    let state = if layer.state == State::Intact { String::new() } else { format!("  {}", layer.state) };
+    let encoding = if layer.encoding.is_empty() { String::new() } else { format!("  {}", layer.encoding) };
+    format!(
+        "  {what:<38} {:>10} bytes at {:<10} {}{state}{encoding}",
+        thousands(layer.size),
+        thousands(layer.offset),
+        short(&layer.hashes.sha256)
+    )
+}
