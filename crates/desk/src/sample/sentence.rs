@@ -9,6 +9,10 @@ use roridula_triage::facts::{IndicatorKind, PeFacts};
 use roridula_triage::{FoundBy, Kind, Layer, Report, State, reference};
 use std::fmt::Write;
 
+/// How a note says that a kill switch's domain is the published one.
+const ORIGINAL: &str = "the 2017 original's";
+/// Families that say by which road a file came, not what it is.
+const ROADS: [&str; 2] = ["DoublePulsar", "EternalBlue"];
 /// Differences that are named; more are counted.
 const DIFFERENCES_MAX: usize = 6;
 
@@ -40,6 +44,7 @@ pub fn sentence(lead: &str, differs: &str, seen: Sightings) -> String {
 pub(super) fn lead(report: &Report) -> String {
     let Some(root) = report.layers.first() else { return "Nothing".to_owned() };
     let family = report.verdict.as_ref().map(|verdict| verdict.family.as_str());
+    let family = family.filter(|family| !ROADS.contains(family));
     let mut text = match (carrier(report), report.core_layer()) {
         (Some(carrier), Some(core)) => {
             let what = if is_known_launcher(report) { "launcher " } else { "" };
@@ -50,7 +55,7 @@ pub(super) fn lead(report: &Report) -> String {
         (None, Some(core)) if core.kind == Kind::Pe => {
             format!("{}{}{}", named(family, core, ""), packed(core), around(report, core))
         }
-        (None, Some(core)) if core.kind == Kind::Shellcode => shellcode(family, root, core),
+        (None, Some(core)) if core.kind == Kind::Shellcode => shellcode(family, report, root, core),
         _ => other(family, report, root),
     };
     for layer in
@@ -95,14 +100,22 @@ fn damage(report: &Report) -> String {
 /// What became of the domain whose answer stops the worm.
 fn kill_switch(report: &Report) -> Vec<String> {
     let indicators = report.layers.iter().flat_map(|layer| &layer.facts.indicators);
-    let switches =
-        indicators.filter(|found| found.kind == IndicatorKind::KillSwitch && !found.note.is_empty());
+    let switches = indicators.filter(|found| found.kind == IndicatorKind::KillSwitch);
     let original = reference::kill_switches().first();
     let is_original =
         |value: &str| original.is_some_and(|known| value.trim_start_matches("www.") == known.domain);
-    let told = switches.map(|found| match is_original(&found.value) || found.value.is_empty() {
-        true => format!("its kill switch ({})", found.note),
-        false => format!("its kill switch ({}: {})", escaped(&found.value), found.note),
+    let told = switches.filter_map(|found| {
+        // The domain itself is no difference where it is the original's: what was done to it is.
+        let done = found
+            .note
+            .strip_prefix(ORIGINAL)
+            .map_or(found.note.as_str(), |rest| rest.trim_start_matches("; "));
+        match (is_original(&found.value) || found.value.is_empty(), done) {
+            (true, "") => None,
+            (true, done) => Some(format!("its kill switch ({done})")),
+            (false, "") => Some(format!("its kill switch ({})", escaped(&found.value))),
+            (false, done) => Some(format!("its kill switch ({}: {done})", escaped(&found.value))),
+        }
     });
     told.collect()
 }
@@ -187,12 +200,13 @@ fn padding(report: &Report) -> String {
     tail.map_or(String::new(), |tail| format!(" with {} of upload padding", counted(tail.size, "byte")))
 }
 
-fn shellcode(family: Option<&str>, root: &Layer, core: &Layer) -> String {
+fn shellcode(family: Option<&str>, report: &Report, root: &Layer, core: &Layer) -> String {
     let code = core.facts.code.as_ref();
     let machine = code.map_or(String::new(), |code| format!("{} ", code.machine));
+    let stub = root_stub(report);
+    let who = family.or(stub).unwrap_or("Unknown");
     let mut text = format!(
-        "{} {machine}shellcode ({} bytes) in {} bytes",
-        family.unwrap_or("Unknown"),
+        "{who} {machine}shellcode ({} bytes) in {} bytes",
         thousands(core.size),
         thousands(root.size)
     );
@@ -201,6 +215,12 @@ fn shellcode(family: Option<&str>, root: &Layer, core: &Layer) -> String {
         let _ = write!(text, ", which asks for {}", names.join(", "));
     }
     text
+}
+
+/// Whose packet it is, by the loader in front.
+fn root_stub(report: &Report) -> Option<&'static str> {
+    let stub = report.layers.iter().find_map(|layer| layer.facts.stub.as_ref())?;
+    stub.name.starts_with("metasploit").then_some("Metasploit DoublePulsar")
 }
 
 fn other(family: Option<&str>, report: &Report, root: &Layer) -> String {

@@ -1,9 +1,10 @@
 //! `roridula-lab attack`.
 
-use super::campaign::play;
+use super::campaign::{play, upload_payload};
 use super::report::Report;
 use super::{Attack, Body, Kind, Order, Shape};
 use crate::samples::cli::Arch;
+use crate::samples::world;
 use anyhow::ensure;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -50,6 +51,9 @@ pub struct Args {
     /// Upload a stub and a DLL of this size instead of the kind's own payload.
     #[arg(long, value_name = "BYTES")]
     pub dll: Option<usize>,
+    /// Upload this look-alike of `roridula-lab samples` (its file's name) on one connection.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["size", "dll"])]
+    pub look_alike: Option<String>,
     /// Announce this total, whatever the payload's size.
     #[arg(long, value_name = "BYTES")]
     pub announce: Option<u32>,
@@ -161,7 +165,10 @@ fn worker(args: &Args, place: u32) -> anyhow::Result<bool> {
             attack.seed += u64::from(place) * args.repeat + turn;
         }
         attack.first_target &= turn == 0;
-        let report = play(&attack)?;
+        let report = match &args.look_alike {
+            Some(name) => upload_payload(&attack, &world::file(name, 1)?)?,
+            None => play(&attack)?,
+        };
         print(&report, args.json)?;
         all &= report.succeeded;
     }

@@ -26,6 +26,18 @@ pub fn each(seed: u64, mut visit: impl FnMut(Specimen) -> anyhow::Result<()>) ->
     others.into_iter().flatten().try_for_each(visit)
 }
 
+/// The bytes of one of them, by the name of its file.
+pub fn file(name: &str, seed: u64) -> anyhow::Result<Vec<u8>> {
+    let mut found = None;
+    each(seed, |specimen| {
+        if specimen.entry.file == name {
+            found = Some(specimen.bytes);
+        }
+        Ok(())
+    })?;
+    found.with_context(|| format!("no look-alike is called {name}: `roridula-lab samples` writes them all"))
+}
+
 /// Writes the world and `ledger.json`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;

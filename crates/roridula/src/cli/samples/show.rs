@@ -14,7 +14,11 @@ use std::io::{Result as Written, Write};
 /// Captures that are listed where not all are asked for.
 const CAPTURES_MAX: usize = 5;
 /// Indicators, and rules, that are shown then.
-const SHORT_MAX: usize = 6;
+const SHORT_MAX: usize = 5;
+/// Grounds of a verdict.
+const GROUNDS_MAX: usize = 2;
+/// Columns of a line.
+const COLUMNS: usize = 118;
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
@@ -112,15 +116,14 @@ fn brought(entry: &Entry) -> String {
 fn explained(out: &mut impl Write, report: &Report, all: bool) -> Written<()> {
     if let Some(core) = report.core_layer() {
         writeln!(out, "core        {}", core.hashes.sha256)?;
-        if !core.hashes.tlsh.is_empty() {
-            writeln!(out, "            tlsh {}", core.hashes.tlsh)?;
-        }
     }
     if let Some(verdict) = &report.verdict {
         writeln!(out, "family      {} ({})", escaped(&verdict.family), verdict.confidence)?;
-        for ground in verdict.grounds.iter().take(if all { usize::MAX } else { 3 }) {
-            writeln!(out, "            because of {}", escaped(&ground.what))?;
-        }
+        let max = if all { usize::MAX } else { GROUNDS_MAX };
+        let grounds: Vec<_> = verdict.grounds.iter().take(max).map(|ground| escaped(&ground.what)).collect();
+        let more = verdict.grounds.len().saturating_sub(max);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        writeln!(out, "            because of {}{more}", grounds.join("; "))?;
     }
     writeln!(out, "\nLayers")?;
     tree::write(out, report, all)?;
@@ -149,8 +152,10 @@ fn rules(out: &mut impl Write, report: &Report, all: bool) -> Written<()> {
         let whose: Vec<&str> =
             [hit.author.as_str(), hit.licence.as_str()].into_iter().filter(|text| !text.is_empty()).collect();
         let whose = if whose.is_empty() { String::new() } else { format!(" ({})", whose.join(", ")) };
-        let description: String = hit.description.chars().take(70).collect();
-        writeln!(out, "  {}{}  {}", escaped(&hit.rule), escaped(&whose), escaped(&description))?;
+        let line = format!("  {}{}  {}", escaped(&hit.rule), escaped(&whose), escaped(&hit.description));
+        let cut = if !all && line.chars().count() > COLUMNS { "…" } else { "" };
+        let line: String = line.chars().take(if all { usize::MAX } else { COLUMNS }).collect();
+        writeln!(out, "{line}{cut}")?;
     }
     more(out, hits.len(), max)
 }
@@ -196,7 +201,12 @@ fn facts(out: &mut impl Write, number: usize, layer: &Layer) -> Written<()> {
 }
 
 fn who(out: &mut impl Write, captures: &[CaptureView], sources: u64, all: bool) -> Written<()> {
-    writeln!(out, "\nCaptures: {} from {sources} hosts", captures.len())?;
+    writeln!(
+        out,
+        "\nCaptures: {} from {sources} host{}",
+        captures.len(),
+        if sources == 1 { "" } else { "s" }
+    )?;
     let max = if all { usize::MAX } else { CAPTURES_MAX };
     let row = |capture: &CaptureView| {
         let size: u64 = capture.ranges.iter().map(|range| range.len()).sum();

@@ -2,22 +2,38 @@
 
 use super::{escaped, short};
 use roridula_desk::sample::thousands;
-use roridula_triage::{Layer, Report, State};
+use roridula_triage::{FoundBy, Layer, Report, State};
 use std::io::{Result, Write};
 
 /// Layers that are shown where not all are asked for.
-const LAYERS_MAX: usize = 14;
+const LAYERS_MAX: usize = 12;
 /// Letters of a layer's name in a line.
 const NAME_MAX: usize = 36;
 
 /// Writes the layers, each below what it lies in.
 pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> Result<()> {
-    let order = in_depth(report);
+    let mut order = in_depth(report);
+    if !all {
+        // An archive tells of its members in one line.
+        order.retain(|(_, number)| {
+            report.layer(*number).is_none_or(|layer| layer.found_by != FoundBy::Directory)
+        });
+    }
     let max = if all { usize::MAX } else { LAYERS_MAX };
     for &(depth, number) in order.iter().take(max) {
         let Some(layer) = report.layer(number) else { continue };
         let mark = if report.core == Some(number) { "  ← core" } else { "" };
         writeln!(out, "{}{mark}", line(depth, layer).trim_end())?;
+        if let Some(zip) = layer.facts.zip.as_ref().filter(|zip| !all && !zip.members.is_empty()) {
+            let whole = zip.members.iter().filter(|member| member.state == "intact").count();
+            let opened = if zip.password.is_empty() { "" } else { ", opened by the published password" };
+            let of = zip.members.len();
+            writeln!(
+                out,
+                "  {}{of} members, {whole} of them intact{opened} (--all)",
+                "  ".repeat(depth + 1)
+            )?;
+        }
         for remark in &layer.remarks {
             writeln!(out, "  {}! {}", "  ".repeat(depth), escaped(remark))?;
         }

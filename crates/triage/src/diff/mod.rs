@@ -3,16 +3,18 @@
 //! Layers are paired by their road (kind and name of each layer on the way in). Each pair's own bytes, without those
 //! of the layers inside, are compared once, so that the cost is a few passes over both samples.
 
-use crate::report::{Kind, Layer, Report};
+mod words;
+
+use crate::report::{Layer, Report};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Differences that lie nearer to each other than this are one, in bytes.
 const GAP_MAX: u64 = 16;
+/// Bytes of a difference that may be about one string in it.
+const SMALL: u64 = 1024;
 /// Ranges that are told one by one, in all layers together.
 const RANGES_MAX: usize = 200;
-/// Lines of the summary.
-const LINES_MAX: usize = 60;
 
 /// What a comparison found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +103,7 @@ pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
             found.layers.push(only);
         }
     }
-    found.lines = lines(&found, ra, rb);
+    found.lines = words::lines(&found, ra, rb);
     found
 }
 
@@ -185,7 +187,9 @@ fn differing(a: &[u8], b: &[u8]) -> Vec<RangeDiff> {
 /// What stands where two layers differ.
 fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, b_bytes: &[u8]) -> String {
     let (at, end) = (range.a_at, range.a_at.saturating_add(range.a_size));
-    if let Some(found) = a.facts.indicators.iter().find(|found| {
+    // In a range as large as a section, one string is not what the difference is about.
+    let is_small = range.a_size <= SMALL;
+    if let Some(found) = a.facts.indicators.iter().filter(|_| is_small).find(|found| {
         let found_end = found.at.saturating_add(size(found.value.len()));
         found.at < end && at < found_end
     }) {
@@ -228,61 +232,11 @@ fn zeroed(range: &RangeDiff, bytes: &[u8]) -> bool {
     part.is_some_and(|part| !part.is_empty() && part.iter().all(|&byte| byte == 0))
 }
 
-/// The comparison in plain words.
-fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
-    let mut lines = Vec::new();
-    for layer in &diff.layers {
-        let kind = layer.a.and_then(|at| ra.layer(at)).or_else(|| rb.layer(layer.b?)).map(|layer| layer.kind);
-        let what = &layer.what;
-        match (layer.a, layer.b) {
-            (Some(_), None) => lines.push(format!("only the first has {what}, {} bytes", layer.a_size)),
-            (None, Some(_)) => lines.push(format!("only the second has {what}, {} bytes", layer.b_size)),
-            _ if layer.equal && kind == Some(Kind::Padding) => {
-                lines.push(format!("{} bytes of padding equal", layer.a_size));
-            }
-            _ if layer.equal => lines.push(format!("{what} is identical, {} bytes", layer.a_size)),
-            _ => {
-                let sizes = if layer.a_size == layer.b_size {
-                    String::new()
-                } else {
-                    format!(", {} bytes against {}", layer.a_size, layer.b_size)
-                };
-                let own = match layer.ranges.len() {
-                    0 if !layer.compared => "differs, by its hash".to_owned(),
-                    0 if diff.more > 0 => "differs".to_owned(),
-                    0 => "differs only in what is inside".to_owned(),
-                    1 => "differs in 1 range".to_owned(),
-                    count => format!("differs in {count} ranges"),
-                };
-                lines.push(format!("{what} {own}{sizes}"));
-                lines.extend(layer.ranges.iter().map(|range| {
-                    format!(
-                        "  at {:#x}, {} bytes: {}",
-                        range.a_at,
-                        range.a_size.max(range.b_size),
-                        range.meaning
-                    )
-                }));
-            }
-        }
-        if lines.len() >= LINES_MAX {
-            break;
-        }
-    }
-    if lines.len() > LINES_MAX {
-        lines.truncate(LINES_MAX);
-    }
-    if diff.more > 0 {
-        lines.push(format!("and {} more ranges", diff.more));
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::facts::{Facts, Indicator, IndicatorKind, PeFacts, SectionFacts};
-    use crate::report::{FORMAT, FoundBy, State};
+    use crate::report::{FORMAT, FoundBy, Kind, State};
 
     /// A payload of 64 bytes in front, a PE of 400 bytes, padding.
     fn sample(change: impl Fn(&mut Vec<u8>)) -> (Vec<u8>, Report) {
@@ -351,7 +305,7 @@ mod tests {
             (360, "overlay"),
         ];
         assert_eq!(told, expected);
-        assert!(found.lines.iter().any(|line| line == "136 bytes of padding equal"), "{:?}", found.lines);
+        assert!(found.lines.iter().any(|line| line == "identical: padding (136 bytes)"), "{:?}", found.lines);
     }
 
     #[test]
@@ -366,11 +320,7 @@ mod tests {
         assert_eq!((found.layers[0].ranges.len(), found.more), (RANGES_MAX, 300));
         let (c, rc) = sample(|_| ());
         let found = diff(&a, &report(&a), &c, &rc);
-        assert!(
-            found.lines.iter().any(|line| line.starts_with("only the second has pe")),
-            "{:?}",
-            found.lines
-        );
+        assert!(found.lines.iter().any(|line| line.starts_with("only b has EXE")), "{:?}", found.lines);
         assert!(diff(&c, &rc, &c, &rc).layers.iter().all(|layer| layer.equal));
     }
 

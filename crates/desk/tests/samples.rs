@@ -1,0 +1,175 @@
+//! Reports, groups, novelty and sentences, over a real journal and reports made by triage from small look-alikes.
+
+use roridula_desk::sample::{Catalog, Outline, Reports};
+use roridula_evidence::{Capture, Options, Reader, SampleId, Store};
+use roridula_proto::event::{Event, Origin, UploadState};
+use roridula_triage::rules::Rules;
+use roridula_triage::{Budget, Report, Road, triage};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// A PE file of one section, filled from `seed`.
+fn pe(size: usize, seed: u8) -> Vec<u8> {
+    let mut file: Vec<u8> = (0..size).map(|i| (i as u8).wrapping_mul(31) ^ seed).collect();
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &[0; 0x200]);
+    put(0, b"MZ");
+    put(0x3c, &0x80u32.to_le_bytes());
+    put(0x80, b"PE\0\0");
+    put(0x84, &0x014cu16.to_le_bytes());
+    put(0x86, &1u16.to_le_bytes());
+    put(0x94, &224u16.to_le_bytes());
+    put(0x98, &0x010bu16.to_le_bytes());
+    put(0x178, b".text\0\0\0");
+    put(0x178 + 12, &0x1000u32.to_le_bytes());
+    put(0x178 + 16, &(size as u32 - 0x200).to_le_bytes());
+    put(0x178 + 20, &0x200u32.to_le_bytes());
+    file
+}
+
+/// A stub of filler with its size fields, a file, and `dirt` behind it.
+fn upload(file: &[u8], dirt: &[u8]) -> Vec<u8> {
+    let mut bytes = b"INERT LOOK-ALIKE: filler, no code. ".repeat(200);
+    bytes.truncate(4869);
+    bytes[0x591..0x595].copy_from_slice(&(file.len() as u32 + 3440).to_le_bytes());
+    bytes[0x12fd..0x1301].copy_from_slice(&(file.len() as u32).to_le_bytes());
+    bytes[0x1301..0x1305].copy_from_slice(&1u32.to_le_bytes());
+    bytes.extend_from_slice(file);
+    bytes.extend_from_slice(dirt);
+    bytes
+}
+
+struct World {
+    store: Store,
+    reader: Reader,
+    reports: Reports,
+    rules: Rules,
+}
+
+impl World {
+    fn new(dir: &Path) -> Self {
+        Self {
+            store: Store::open(dir, "test", Options::default()).unwrap(),
+            reader: Reader::open(dir).unwrap(),
+            reports: Reports::open(dir).unwrap(),
+            rules: Rules::compile(&[]).0,
+        }
+    }
+
+    /// A capture from a source, looked into.
+    fn capture(&self, source: &str, bytes: &[u8]) -> SampleId {
+        let whose =
+            self.store.accept(format!("{source}:4000").parse().unwrap(), "127.0.0.1:445".parse().unwrap());
+        let mut slot = self.store.slot(&whose, 1, Origin::DoublePulsar).unwrap();
+        slot.write(0, bytes).unwrap();
+        let sample = SampleId(Sha256::digest(bytes).into());
+        let capture = Capture {
+            attribution: whose,
+            upload: 1,
+            origin: Origin::DoublePulsar,
+            state: UploadState::Complete,
+            total: Some(bytes.len() as u64),
+            ranges: slot.ranges().to_vec(),
+            sha256: sample,
+            size: bytes.len() as u64,
+        };
+        if self.store.knows(sample).unwrap() {
+            self.store.keep_known(capture, slot);
+        } else {
+            self.store.keep_new(capture, slot).unwrap();
+        }
+        let report = self.report(bytes);
+        self.reports.put(sample, &report).unwrap();
+        self.store.publish(Event::SampleTriaged {
+            sha256: sample.to_string(),
+            layers: Vec::new(),
+            core: String::new(),
+            family: String::new(),
+            confidence: String::new(),
+            rules: String::new(),
+            error: String::new(),
+        });
+        self.store.flush();
+        sample
+    }
+
+    fn report(&self, bytes: &[u8]) -> Report {
+        triage(bytes, Road::Payload, &self.rules, &Budget::default())
+    }
+
+    fn catalog(&self) -> Catalog {
+        Catalog::load(&self.reader, &self.reports, None).unwrap()
+    }
+}
+
+#[test]
+fn a_report_comes_back_as_it_was_and_duplicates_share_what_is_inside() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path());
+    let file = pe(0x3000, 7);
+    let (one, other) = (upload(&file, b"abc"), upload(&file, b"xyz"));
+    let (first, second) = (world.capture("192.0.2.1", &one), world.capture("192.0.2.2", &other));
+    assert_eq!(world.reports.get(first).unwrap().as_ref(), Some(&world.report(&one)));
+    assert_eq!(world.reports.get(second).unwrap().as_ref(), Some(&world.report(&other)));
+
+    let outline = world.reports.outline(second).unwrap().unwrap();
+    assert_eq!(outline, Outline::of(&world.report(&other)));
+    assert_eq!(world.reports.similar(second, &outline, other.len() as u64).unwrap(), Some(first));
+    assert_eq!(world.reports.similar(first, &outline, one.len() as u64).unwrap(), None);
+    let core = &outline.core.sha256;
+    assert_eq!(*core, format!("{:x}", HexOf(&Sha256::digest(&file))));
+    assert_eq!(world.reports.with_layer(&core[..12], 8).unwrap(), [first, second]);
+    assert!(world.reports.with_layer("0000000000", 8).unwrap().is_empty());
+}
+
+struct HexOf<'a>(&'a [u8]);
+
+impl std::fmt::LowerHex for HexOf<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[test]
+fn groups_are_by_core_and_count_captures_and_hosts_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path());
+    let (common, rare) = (pe(0x3000, 7), pe(0x2000, 99));
+    for number in 0..20u8 {
+        // Ten hosts, each with two outer files of one core.
+        world.capture(&format!("192.0.2.{}", number % 10 + 1), &upload(&common, &[b'd', number, 1]));
+    }
+    let new = world.capture("198.51.100.9", &upload(&rare, b"r"));
+    world.capture("198.51.100.9", &upload(&rare, b"r"));
+
+    let catalog = world.catalog();
+    assert_eq!((catalog.entries.len(), catalog.groups.len()), (21, 2));
+    let counts: Vec<_> =
+        catalog.groups.iter().map(|group| (group.samples, group.captures, group.sources)).collect();
+    assert_eq!(counts, [(1, 2, 1), (20, 20, 10)], "the rare one first");
+    let first = &catalog.entries[0];
+    assert_eq!(first.sha256, new);
+    assert!(first.novelty > catalog.entries[1].novelty, "{} {}", first.novelty, catalog.entries[1].novelty);
+    assert!(
+        catalog.entries[1].sentence.contains("seen in 20 captures from 10 hosts since 20"),
+        "{}",
+        catalog.entries[1].sentence
+    );
+    assert!(
+        first.sentence.starts_with("Unknown EXE (x86, 8,192 bytes) behind the stub doublepulsar-x86"),
+        "{}",
+        first.sentence
+    );
+}
+
+#[test]
+fn reports_of_another_layout_or_none_are_told_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path());
+    world.capture("192.0.2.1", b"nothing that anybody knows, but long enough to be kept");
+    drop(std::fs::remove_file(dir.path().join("desk/reports.sqlite")));
+    let empty = Reports::temporary().unwrap();
+    let catalog = Catalog::load(&world.reader, &empty, None).unwrap();
+    assert!(catalog.groups.is_empty());
+    assert!(catalog.entries[0].sentence.contains("roridula triage --all"), "{}", catalog.entries[0].sentence);
+}
