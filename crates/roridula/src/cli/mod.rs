@@ -13,6 +13,7 @@ mod replay;
 mod rules;
 mod run;
 mod samples;
+mod triage;
 mod unknown;
 
 use crate::settings::{Settings, SettingsError, Sources};
@@ -75,6 +76,8 @@ enum Command {
     /// The rules that samples are compared with: ours, and those of your folders
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Explain files at hand or samples again: what they are, what is inside, which rules fit
+    Triage(triage::TriageArgs),
     /// Run recorded connections through this build
     Replay(replay::ReplayArgs),
     /// Write recorded connections as a packet capture (pcapng) for Wireshark
@@ -162,6 +165,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Incidents(command) => incidents::run(&command, &data),
         Command::Unknown(args) => unknown::run(&args, &data),
         Command::Rules(command) => rules::run(&command, &data),
+        Command::Triage(args) => triage::run(&args, &data),
         Command::Replay(args) => replay::run(&args, &data),
         Command::Pcap(args) => pcap::run(&args, &data),
         Command::Worker(args) => return worker::main(&args),

@@ -287,7 +287,7 @@ impl Tellers {
                 for error in broken {
                     tracing::warn!("rules left out: {}: {}", error.file, error.what);
                 }
-                Some(triage::start(store, data, &settings.triage, rules)?)
+                Some(triage::start(store, data, &settings.triage, rules, settings.samples.duplicates)?)
             }
             false => None,
         };

@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) json_log: JsonLogSettings,
     /// Looking into samples.
     pub(crate) triage: TriageSettings,
+    /// What is kept of samples.
+    pub(crate) samples: SamplesSettings,
     /// Putting connections together.
     pub(crate) incidents: IncidentSettings,
 }
@@ -63,6 +65,7 @@ impl Default for Settings {
             capture: CaptureSettings::default(),
             json_log: JsonLogSettings::default(),
             triage: TriageSettings::default(),
+            samples: SamplesSettings::default(),
             incidents: IncidentSettings::default(),
         }
     }
@@ -199,6 +202,27 @@ impl Default for TriageSettings {
             rules: Vec::new(),
         }
     }
+}
+
+/// `[samples]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SamplesSettings {
+    /// How a sample is kept that is kin to an earlier one.
+    pub(crate) duplicates: Duplicates,
+}
+
+/// How a sample is kept whose core, or the file around it, is in an earlier one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Duplicates {
+    /// As its difference from the earlier one, from which it is rebuilt bit-exact.
+    #[default]
+    Difference,
+    /// As a file of its own.
+    Whole,
+    /// Not at all where nothing about it is new: it is counted, its report stays.
+    Count,
 }
 
 /// A value that the types allow and the honeypot does not: the setting's name and what to do.

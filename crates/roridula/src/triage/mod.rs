@@ -4,18 +4,22 @@
 //! a restart goes on where it stopped, and a sample is told about once.
 
 mod frame;
+mod keep;
 mod process;
+mod seat;
 mod told;
 
 pub(crate) use frame::{
     ANSWER_BYTES_MAX, Opened, Opening, Question, RULES_BYTES_MAX, read, read_json, write, write_json,
 };
-pub(crate) use process::{Reins, Worker};
+pub(crate) use process::Reins;
+pub(crate) use seat::{Seat, Trouble};
 pub(crate) use told::triaged;
 
-use crate::settings::TriageSettings;
+use crate::settings::{Duplicates, TriageSettings};
+use keep::Keeper;
 use roridula_desk::sample::Reports;
-use roridula_evidence::{Reader, SampleId, SampleView, Store, StoreError};
+use roridula_evidence::{Kept, Reader, SampleId, SampleView, Store, StoreError};
 use roridula_proto::event::Origin;
 use roridula_triage::Report;
 use roridula_triage::rules::RuleFile;
@@ -31,8 +35,6 @@ const TRIES: u32 = 2;
 const BATCH: usize = 16;
 /// Samples asked for at once: all that the workers may hold, and as many again.
 const ASKED: usize = 256;
-/// Samples after which a worker is replaced, so that nothing adds up in it.
-const RECYCLE_AFTER: u32 = 256;
 /// How long to wait for a wake-up before looking anyway.
 const NAP: Duration = Duration::from_secs(2);
 /// The first wait after workers have died one after another; doubled with each, up to the longest.
@@ -69,6 +71,7 @@ pub(crate) fn start(
     data: &Path,
     settings: &TriageSettings,
     rules: Vec<RuleFile>,
+    duplicates: Duplicates,
 ) -> Result<TriageHandle, StoreError> {
     let reins = Arc::new(Reins::default());
     let (claims, rules) = (Arc::new(Mutex::new(Claims::default())), Arc::new(rules));
@@ -78,11 +81,11 @@ pub(crate) fn start(
             store: store.clone(),
             reader: Reader::open(data)?,
             reports: None,
-            settings: settings.clone(),
-            rules: Arc::clone(&rules),
+            workers: settings.workers as usize,
+            duplicates,
             claims: Arc::clone(&claims),
+            seat: Seat::new(settings.clone(), Arc::clone(&rules), Arc::clone(&reins)),
             reins: Arc::clone(&reins),
-            worker: None,
             deaths: 0,
         };
         threads.push(thread::spawn(move || triage.run()));
@@ -102,11 +105,11 @@ struct Triage {
     reader: Reader,
     /// Opened at the first report.
     reports: Option<Reports>,
-    settings: TriageSettings,
-    rules: Arc<Vec<RuleFile>>,
+    workers: usize,
+    duplicates: Duplicates,
     claims: Arc<Mutex<Claims>>,
     reins: Arc<Reins>,
-    worker: Option<Worker>,
+    seat: Seat,
     /// Workers that died in a row.
     deaths: u32,
 }
@@ -157,7 +160,7 @@ impl Triage {
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         let mut todo = self.reader.untriaged(ASKED)?;
         // A fair share: two workers divide a dozen samples instead of one taking all.
-        let share = todo.len().div_ceil(self.settings.workers as usize).clamp(1, BATCH);
+        let share = todo.len().div_ceil(self.workers).clamp(1, BATCH);
         todo.retain(|sample| !claims.held.contains(&sample.sha256));
         todo.truncate(share);
         claims.held.extend(todo.iter().map(|sample| sample.sha256));
@@ -168,60 +171,58 @@ impl Triage {
     fn sample(&mut self, sample: &SampleView) {
         let id = sample.sha256;
         while !self.reins.is_stopping() {
-            let how = match self.look(sample) {
+            let trouble = match self.look(sample) {
                 Ok(report) => {
                     self.deaths = 0;
                     self.claims().tries.remove(&id);
                     return self.tell(id, &report);
                 }
-                Err(how) => how,
+                Err(trouble) => trouble,
             };
             if self.reins.is_stopping() {
                 return;
             }
-            self.worker = None;
-            self.deaths = self.deaths.saturating_add(1);
-            let tries = {
-                let mut claims = self.claims();
-                let tries = claims.tries.entry(id).or_insert(0);
-                *tries += 1;
-                *tries
-            };
-            tracing::warn!("triage of {id}: {how} (try {tries} of {TRIES})");
-            if tries >= TRIES {
-                self.claims().tries.remove(&id);
-                let why = format!("left alone after {TRIES} tries: {how}");
-                self.store.publish(told::left_alone(id, why));
-                return;
+            match trouble {
+                Trouble::Sample(what) => return self.store.publish(told::left_alone(id, what)),
+                Trouble::Start(how) => {
+                    self.deaths = self.deaths.saturating_add(1);
+                    tracing::warn!("triage waits: {how}");
+                }
+                Trouble::Died(how) => {
+                    self.deaths = self.deaths.saturating_add(1);
+                    if self.is_given_up(id, &how) {
+                        let why = format!("left alone after {TRIES} tries: {how}");
+                        return self.store.publish(told::left_alone(id, why));
+                    }
+                }
             }
         }
     }
 
-    /// A report, or how the worker died.
-    fn look(&mut self, sample: &SampleView) -> Result<Report, String> {
-        let max = self.settings.sample_bytes_max();
-        let bytes = self
-            .reader
-            .sample_bytes(sample.sha256, max)
-            .map_err(|error| format!("cannot read the sample: {error}"))?;
-        let question = Question { exploit_buffer: sample.origin == Origin::ExploitBuffer };
-        self.worker()?.ask(question, &bytes)
+    /// Counts a death; says whether the sample has had its tries.
+    fn is_given_up(&self, id: SampleId, how: &str) -> bool {
+        let mut claims = self.claims();
+        let tries = claims.tries.entry(id).or_insert(0);
+        *tries += 1;
+        tracing::warn!("triage of {id}: {how} (try {tries} of {TRIES})");
+        let over = *tries >= TRIES;
+        if over {
+            claims.tries.remove(&id);
+        }
+        over
     }
 
-    /// A worker that is ready.
-    fn worker(&mut self) -> Result<&mut Worker, String> {
-        if self.worker.as_ref().is_some_and(|worker| worker.asked >= RECYCLE_AFTER) {
-            self.worker = None;
-        }
-        if self.worker.is_none() {
+    /// A report, or why there is none.
+    fn look(&mut self, sample: &SampleView) -> Result<Report, Trouble> {
+        self.seat.fits(sample.size)?;
+        let bytes = bytes(&self.reader, sample)?;
+        if self.seat.is_empty() {
             self.back_off();
-            let worker = Worker::start(&self.settings, &self.rules, &self.reins)?;
-            for error in &worker.opened.errors {
+            for error in self.seat.fill()?.1 {
                 tracing::warn!("rules left out: {}:{}: {}", error.file, error.line, error.what);
             }
-            self.worker = Some(worker);
         }
-        self.worker.as_mut().ok_or_else(|| "no worker".to_owned())
+        self.seat.ask(question(sample), &bytes)
     }
 
     /// Waits after workers have died one after another; one death alone may be its sample's fault.
@@ -238,13 +239,18 @@ impl Triage {
         }
     }
 
-    /// Keeps the report and tells its outline.
+    /// Keeps the report, tells its outline, and keeps the sample as the settings say.
     fn tell(&mut self, id: SampleId, report: &Report) {
         if let Err(error) = self.keep(id, report) {
             // It is made again when somebody asks for it; what the journal tells is enough to go on.
             tracing::warn!("the report of {id} is not kept: {error}");
         }
         self.store.publish(triaged(id, report));
+        if let Some(reports) = &self.reports {
+            let keeper =
+                Keeper { store: &self.store, reader: &self.reader, reports, how: self.duplicates };
+            keeper.keep(id, report, || None);
+        }
     }
 
     fn keep(&mut self, id: SampleId, report: &Report) -> Result<(), roridula_desk::sample::ReportError> {
@@ -253,4 +259,20 @@ impl Triage {
         }
         self.reports.as_ref().map_or(Ok(()), |reports| reports.put(id, report))
     }
+}
+
+/// What the worker is told of a sample.
+pub(crate) fn question(sample: &SampleView) -> Question {
+    Question { exploit_buffer: sample.origin == Origin::ExploitBuffer }
+}
+
+/// A sample's bytes. Where they are not kept, no second try finds them.
+pub(crate) fn bytes(reader: &Reader, sample: &SampleView) -> Result<Vec<u8>, Trouble> {
+    let id = sample.sha256;
+    reader.sample_bytes(id, sample.size).map_err(|error| {
+        Trouble::Sample(match reader.kept(id) {
+            Ok(Kept::Forgotten | Kept::Missing) => "its bytes are not kept".to_owned(),
+            _ => format!("its bytes cannot be read: {error}"),
+        })
+    })
 }

@@ -1,0 +1,154 @@
+//! `roridula triage --all`: samples again, with today's rules.
+
+use crate::cli::{Failure, out, reader};
+use crate::settings::Settings;
+use crate::triage::{Reins, Seat, Trouble, bytes, question, triaged};
+use roridula_desk::sample::{ReportError, Reports};
+use roridula_evidence::{Kept, Options, Reader, SampleView, Store, StoreError};
+use roridula_triage::FORMAT;
+use roridula_triage::rules::RuleFile;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// What became of the samples.
+#[derive(Debug, Default)]
+struct Tally {
+    done: u64,
+    current: u64,
+    forgotten: u64,
+    failed: Vec<String>,
+}
+
+/// Looks again into every sample whose report is not of today's rules and version, or into all with `force`.
+pub(super) fn run(
+    force: bool,
+    data: &Path,
+    settings: &Settings,
+    rules: &Arc<Vec<RuleFile>>,
+) -> Result<(), Failure> {
+    let reader = reader(data)?;
+    let store = match Store::open(data, &settings.sensor, Options::default()) {
+        Ok(store) => Some(store),
+        Err(StoreError::Locked { .. }) => {
+            eprintln!(
+                "roridula: the honeypot runs here: reports are made again, and no event `sample.triaged` tells of them"
+            );
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let samples = reader.samples()?;
+    let bar = out::progress(samples.len() as u64, "looking into samples");
+    let todo = Mutex::new(samples.iter());
+    let tally = Mutex::new(Tally::default());
+    let work = |first: bool| -> Result<(), Failure> {
+        let reins = Arc::new(Reins::default());
+        let mut again = Again {
+            force,
+            reader: Reader::open(data)?,
+            reports: Reports::open(data).map_err(told)?,
+            store: store.as_ref(),
+            seat: Seat::new(settings.triage.clone(), Arc::clone(rules), reins),
+            digest: String::new(),
+        };
+        again.begin(first)?;
+        loop {
+            let next = todo.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(sample) = next else { return Ok(()) };
+            let became = again.sample(sample)?;
+            bar.inc(1);
+            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+            match became {
+                Became::Done => tally.done += 1,
+                Became::Current => tally.current += 1,
+                Became::Forgotten => tally.forgotten += 1,
+                Became::Failed(why) => tally.failed.push(format!("{}: {why}", sample.sha256)),
+            }
+        }
+    };
+    let worked: Vec<Result<(), Failure>> = thread::scope(|scope| {
+        let others: Vec<_> = (1..settings.triage.workers).map(|_| scope.spawn(|| work(false))).collect();
+        let mut worked = vec![work(true)];
+        let panicked = |_| Err(Failure::new("a thread died of a fault of ours"));
+        worked.extend(others.into_iter().map(|other| other.join().unwrap_or_else(panicked)));
+        worked
+    });
+    bar.finish_and_clear();
+    if let Some(store) = &store {
+        store.flush();
+    }
+    worked.into_iter().collect::<Result<Vec<()>, _>>()?;
+    end(&tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn told(error: ReportError) -> Failure {
+    Failure::new(error.to_string())
+}
+
+fn end(tally: &Tally) -> Result<(), Failure> {
+    let mut out = out::stdout();
+    writeln!(
+        out,
+        "{} samples looked into, {} reports were of today's rules, {} samples have no bytes any more, {} failed",
+        tally.done,
+        tally.current,
+        tally.forgotten,
+        tally.failed.len()
+    )?;
+    out.flush()?;
+    if tally.failed.is_empty() { Ok(()) } else { Err(Failure(tally.failed.join("\n"))) }
+}
+
+enum Became {
+    Done,
+    Current,
+    Forgotten,
+    Failed(String),
+}
+
+struct Again<'a> {
+    force: bool,
+    reader: Reader,
+    reports: Reports,
+    store: Option<&'a Store>,
+    seat: Seat,
+    /// Of the rules that the worker compiled.
+    digest: String,
+}
+
+impl Again<'_> {
+    fn begin(&mut self, tell: bool) -> Result<(), Failure> {
+        let (digest, errors) = self.seat.fill().map_err(|trouble| Failure::new(trouble.to_string()))?;
+        if tell {
+            errors.iter().for_each(super::left_out);
+        }
+        self.digest = digest.to_owned();
+        Ok(())
+    }
+
+    fn sample(&mut self, sample: &SampleView) -> Result<Became, Failure> {
+        let id = sample.sha256;
+        // A report that cannot be read is made again.
+        let current = |report: roridula_triage::Report| report.format == FORMAT && report.rules == self.digest;
+        if !self.force && self.reports.get(id).ok().flatten().is_some_and(current) {
+            return Ok(Became::Current);
+        }
+        if matches!(self.reader.kept(id)?, Kept::Forgotten | Kept::Missing) {
+            return Ok(Became::Forgotten);
+        }
+        let looked = self.seat.fits(sample.size).and_then(|()| bytes(&self.reader, sample));
+        match looked.and_then(|bytes| self.seat.ask(question(sample), &bytes)) {
+            Ok(report) => {
+                self.reports.put(id, &report).map_err(told)?;
+                if let Some(store) = self.store {
+                    store.publish(triaged(id, &report));
+                }
+                Ok(Became::Done)
+            }
+            Err(Trouble::Start(why)) => Err(Failure::new(why)),
+            Err(trouble) => Ok(Became::Failed(trouble.to_string())),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! `roridula triage`
+
+mod all;
+mod tree;
+
+use super::{Failure, out, reader};
+use crate::rules;
+use crate::settings::{Settings, Sources};
+use crate::triage::{Question, Reins, Seat, bytes, question};
+use clap::Args;
+use roridula_proto::event::Text;
+use roridula_triage::Report;
+use roridula_triage::rules::{RuleError, RuleFile};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Explain files: what they are, what is inside, which rules fit
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Files are looked into by a process without rights, as captured samples are; nothing is run and nothing is stored.
+Exit status 1 if a file could not be looked into.
+
+Examples:
+  roridula triage suspicious.bin            a file at hand
+  roridula triage 3f2a                      a captured sample, by the beginning of its SHA-256
+  xz -dc file.xz | roridula triage -        standard input
+  roridula triage --rules new.yar 3f2a      with a rule file of your own besides
+  sudo roridula triage --all                after a change of rules: every sample that was compared with others")]
+pub(crate) struct TriageArgs {
+    /// Files, `-` for standard input, or beginnings of samples' SHA-256
+    #[arg(value_name = "FILE|SHA256", required_unless_present = "all")]
+    what: Vec<String>,
+    /// Every captured sample whose report was made with other rules or by another version
+    #[arg(long, conflicts_with_all = ["what", "json", "rules"])]
+    all: bool,
+    /// With --all: those of today's rules and version too
+    #[arg(long, requires = "all")]
+    force: bool,
+    /// Rule files or folders with YARA rules, besides the configured ones; repeat for more
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// As JSON: an array with a report for each
+    #[arg(long)]
+    json: bool,
+    /// A configuration file (see `roridula config`)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting, over the file: `--set triage.timeout_secs=60`; repeat for more
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// What `--json` gives for each.
+#[derive(Serialize)]
+struct Answer<'a> {
+    /// As it was asked for.
+    input: &'a str,
+    /// `None` where it could not be looked into.
+    report: Option<&'a Report>,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// Carries it out.
+pub(crate) fn run(args: &TriageArgs, data: &Path) -> Result<(), Failure> {
+    let settings = settings(args)?;
+    let mut folders = rules::folders(&settings.triage.rules, data);
+    folders.extend(args.rules.iter().cloned());
+    let (files, broken) = rules::read(&folders);
+    broken.iter().for_each(left_out);
+    let files = Arc::new(files);
+    if args.all {
+        return all::run(args.force, data, &settings, &files);
+    }
+    each(args, data, &settings, &files)
+}
+
+fn settings(args: &TriageArgs) -> Result<Settings, Failure> {
+    let mut sources = Sources::default();
+    if let Some(path) = &args.config {
+        sources.file(path)?;
+    }
+    for assignment in &args.set {
+        sources.set(assignment)?;
+    }
+    Ok(sources.load()?)
+}
+
+fn left_out(error: &RuleError) {
+    let place = if error.line == 0 { String::new() } else { format!(":{}", error.line) };
+    eprintln!("roridula: rules left out: {}", Text(format!("{}{place}: {}", error.file, error.what)));
+}
+
+/// What was asked for, one after the other.
+fn each(
+    args: &TriageArgs,
+    data: &Path,
+    settings: &Settings,
+    files: &Arc<Vec<RuleFile>>,
+) -> Result<(), Failure> {
+    let mut seat = Seat::new(settings.triage.clone(), Arc::clone(files), Arc::new(Reins::default()));
+    seat.fill().map_err(|trouble| Failure::new(trouble.to_string()))?.1.iter().for_each(left_out);
+    let mut results = Vec::new();
+    for (number, what) in args.what.iter().enumerate() {
+        let max = settings.triage.sample_bytes_max();
+        let result = input(what, data, max)
+            .and_then(|(question, bytes)| seat.ask(question, &bytes).map_err(|how| how.to_string()));
+        if args.json {
+            results.push(result);
+            continue;
+        }
+        if let Ok(report) = &result {
+            let mut out = out::stdout();
+            if number > 0 {
+                writeln!(out)?;
+            }
+            tree::write(&mut out, what, report)?;
+            out.flush()?;
+        }
+        results.push(result);
+    }
+    if args.json {
+        let answer = |(what, result): (&'_ String, &'_ Result<Report, String>)| {
+            serde_json::to_value(Answer {
+                input: what,
+                report: result.as_ref().ok(),
+                error: result.as_ref().err().map(String::as_str),
+            })
+        };
+        let answers: Result<Vec<_>, _> = args.what.iter().zip(&results).map(answer).collect();
+        out::json(&answers.map_err(|error| Failure::new(error.to_string()))?)?;
+    }
+    let failed = args.what.iter().zip(&results).filter_map(|(what, result)| {
+        let error = result.as_ref().err()?;
+        Some(Text(format!("{what}: {error}")).to_string())
+    });
+    let failed: Vec<String> = failed.collect();
+    if failed.is_empty() { Ok(()) } else { Err(Failure(failed.join("\n"))) }
+}
+
+/// The bytes that were asked for, and by which road they came.
+fn input(what: &str, data: &Path, max: u64) -> Result<(Question, Vec<u8>), String> {
+    let at_hand = Question { exploit_buffer: false };
+    if what == "-" {
+        return Ok((at_hand, read(std::io::stdin().lock(), max)?));
+    }
+    match File::open(what) {
+        Ok(file) => return Ok((at_hand, read(file, max)?)),
+        // A word that may be a sample's name, and names no file.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && is_hex(what) => {}
+        Err(error) => return Err(error.to_string()),
+    }
+    let reader = reader(data).map_err(|Failure(why)| format!("no such file, and no sample: {why}"))?;
+    match reader.sample(what) {
+        Ok(Some(sample)) if sample.size > max => Err(too_large(max)),
+        Ok(Some(sample)) => {
+            Ok((question(&sample), bytes(&reader, &sample).map_err(|trouble| trouble.to_string())?))
+        }
+        Ok(None) => Err("neither a file nor the beginning of a sample's SHA-256".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn is_hex(what: &str) -> bool {
+    !what.is_empty() && what.len() <= 64 && what.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn read(from: impl Read, max: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    from.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > max { Err(too_large(max)) } else { Ok(bytes) }
+}
+
+fn too_large(max: u64) -> String {
+    format!("more than {max} bytes; `--set triage.memory_bytes_max=` four times its size allows it")
+}

@@ -1,0 +1,81 @@
+//! A report for people: what it is, the tree of its layers, what fits and what is odd.
+
+use roridula_proto::event::Text;
+use roridula_triage::rules::Hit;
+use roridula_triage::{Layer, Report};
+use std::io::{Result, Write};
+
+/// Characters of a SHA-256 that are shown in the tree.
+const SHORT: usize = 16;
+
+/// Writes all of it.
+pub(super) fn write(out: &mut impl Write, what: &str, report: &Report) -> Result<()> {
+    writeln!(out, "{}", shown(what))?;
+    if let Some(sample) = report.layers.first() {
+        writeln!(out, "  sha256    {}", sample.hashes.sha256)?;
+    }
+    match &report.verdict {
+        None => writeln!(out, "  family    none that is known")?,
+        Some(verdict) => {
+            writeln!(out, "  family    {} ({})", shown(&verdict.family), verdict.confidence)?;
+            for ground in &verdict.grounds {
+                writeln!(out, "            because layer {} has {}", ground.layer, shown(&ground.what))?;
+            }
+        }
+    }
+    match report.core.zip(report.core_layer()) {
+        None => writeln!(out, "  core      none")?,
+        Some((number, core)) => writeln!(out, "  core      layer {number}, sha256 {}", core.hashes.sha256)?,
+    }
+    writeln!(out, "  layers")?;
+    let mut depths: Vec<usize> = Vec::new();
+    for (number, layer) in report.layers.iter().enumerate() {
+        let parent = layer.parent.and_then(|parent| depths.get(parent as usize));
+        let depth = parent.map_or(0, |depth| depth.saturating_add(1));
+        depths.push(depth);
+        writeln!(out, "  {number:>4}  {}{}", "  ".repeat(depth), line(layer))?;
+    }
+    for (number, layer) in report.layers.iter().enumerate() {
+        for hit in &layer.hits {
+            writeln!(out, "  rule      {} in layer {number}{}", shown(&hit.rule), about(hit))?;
+        }
+    }
+    for (number, layer) in report.layers.iter().enumerate() {
+        for remark in &layer.remarks {
+            writeln!(out, "  remark    layer {number}: {}", shown(remark))?;
+        }
+    }
+    for remark in &report.remarks {
+        writeln!(out, "  remark    {}", shown(remark))?;
+    }
+    Ok(())
+}
+
+/// `pe W/101, 3723264 bytes at 0x1305 (resource), truncated, xor 5a, 24d004a104d4d543`
+fn line(layer: &Layer) -> String {
+    let mut text = layer.kind.to_string();
+    if !layer.name.is_empty() {
+        text += &format!(" {}", shown(&layer.name));
+    }
+    text += &format!(", {} bytes", layer.size);
+    if layer.parent.is_some() {
+        text += &format!(" at {:#x} ({})", layer.offset, layer.found_by);
+    }
+    text += &format!(", {}", layer.state);
+    if !layer.encoding.is_empty() {
+        text += &format!(", {}", shown(&layer.encoding));
+    }
+    text + &format!(", {}", layer.hashes.sha256.get(..SHORT).unwrap_or_default())
+}
+
+/// By whom and under which licence: ` (by A, CC0, rules/a.yar)`.
+fn about(hit: &Hit) -> String {
+    let by = if hit.author.is_empty() { "author not named" } else { &format!("by {}", hit.author) };
+    let licence = if hit.licence.is_empty() { "licence not named" } else { &hit.licence };
+    format!(" ({}, {}, {})", shown(by), shown(licence), shown(&hit.file))
+}
+
+/// Attackers' and strangers' text, without what would move the cursor.
+fn shown(text: &str) -> Text {
+    Text(text.to_owned())
+}

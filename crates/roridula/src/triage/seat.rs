@@ -1,0 +1,83 @@
+//! A place for a worker: filled when somebody asks, and again after a death.
+
+use super::frame::Question;
+use super::process::{Reins, Worker};
+use crate::settings::TriageSettings;
+use roridula_triage::Report;
+use roridula_triage::rules::{RuleError, RuleFile};
+use std::sync::Arc;
+
+/// Samples after which a worker is replaced, so that nothing adds up in it.
+const RECYCLE_AFTER: u32 = 256;
+
+/// Why there is no report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The worker never came to the sample; the sample is not at fault.
+    Start(String),
+    /// The worker died of the sample, or was killed at its limits.
+    Died(String),
+    /// The sample cannot be looked into, however often it is tried.
+    Sample(String),
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Start(how) | Self::Died(how) | Self::Sample(how)) = self;
+        f.write_str(how)
+    }
+}
+
+/// One worker at a time, with the same settings and rules.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    settings: TriageSettings,
+    rules: Arc<Vec<RuleFile>>,
+    reins: Arc<Reins>,
+    worker: Option<Worker>,
+}
+
+impl Seat {
+    /// An empty one.
+    pub(crate) fn new(settings: TriageSettings, rules: Arc<Vec<RuleFile>>, reins: Arc<Reins>) -> Self {
+        Self { settings, rules, reins, worker: None }
+    }
+
+    /// Whether the next question needs a new worker.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.worker.as_ref().is_none_or(|worker| worker.asked >= RECYCLE_AFTER)
+    }
+
+    /// Fills it, if it is empty; says what the worker made of its rules.
+    pub(crate) fn fill(&mut self) -> Result<(&str, &[RuleError]), Trouble> {
+        if self.is_empty() {
+            // The old one first: two would need twice the memory.
+            self.worker = None;
+            let worker = Worker::start(&self.settings, &self.rules, &self.reins).map_err(Trouble::Start)?;
+            self.worker = Some(worker);
+        }
+        let worker = self.worker.as_ref().ok_or_else(|| Trouble::Start("no worker".to_owned()))?;
+        Ok((&worker.opened.digest, &worker.opened.errors))
+    }
+
+    /// Whether a sample of so many bytes can be looked into at all.
+    pub(crate) fn fits(&self, size: u64) -> Result<(), Trouble> {
+        let max = self.settings.sample_bytes_max();
+        if size <= max {
+            return Ok(());
+        }
+        let what = "a quarter of triage.memory_bytes_max";
+        Err(Trouble::Sample(format!("not looked into: it has {size} bytes, {max} are allowed ({what})")))
+    }
+
+    /// Asks about one sample; a worker that died of it has left.
+    pub(crate) fn ask(&mut self, question: Question, sample: &[u8]) -> Result<Report, Trouble> {
+        self.fits(sample.len() as u64)?;
+        self.fill()?;
+        let worker = self.worker.as_mut().ok_or_else(|| Trouble::Start("no worker".to_owned()))?;
+        worker.ask(question, sample).map_err(|how| {
+            self.worker = None;
+            Trouble::Died(how)
+        })
+    }
+}
