@@ -18,7 +18,7 @@ pub(crate) use told::triaged;
 
 use crate::settings::{Duplicates, TriageSettings};
 use keep::Keeper;
-use roridula_desk::sample::Reports;
+use roridula_desk::sample::{Outline, Reports};
 use roridula_evidence::{Kept, Reader, SampleId, SampleView, Store, StoreError};
 use roridula_proto::event::Origin;
 use roridula_triage::Report;
@@ -249,7 +249,7 @@ impl Triage {
         if let Some(reports) = &self.reports {
             let keeper =
                 Keeper { store: &self.store, reader: &self.reader, reports, how: self.duplicates };
-            keeper.keep(id, report, || None);
+            keeper.keep(id, report, || base_for(reports, id, report));
         }
     }
 
@@ -274,5 +274,14 @@ pub(crate) fn bytes(reader: &Reader, sample: &SampleView) -> Result<Vec<u8>, Tro
             Ok(Kept::Forgotten | Kept::Missing) => "its bytes are not kept".to_owned(),
             _ => format!("its bytes cannot be read: {error}"),
         })
+    })
+}
+
+/// The sample that this one may be kept as a difference from: the first of its kin.
+fn base_for(reports: &Reports, sample: SampleId, report: &Report) -> Option<SampleId> {
+    let size = report.layers.first().map_or(0, |root| root.size);
+    reports.similar(sample, &Outline::of(report), size).unwrap_or_else(|error| {
+        tracing::warn!("the kin of {sample} is not known: {error}");
+        None
     })
 }
