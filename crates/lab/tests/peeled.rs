@@ -125,13 +125,11 @@ fn peel_all(wanted: impl Fn(&Entry) -> bool, check: impl Fn(&Entry, &Report) -> 
 }
 
 #[test]
-#[ignore = "waits for the whole peeler"]
 fn every_layer_of_the_ledger_is_found_where_it_is() {
     peel_all(|entry| !entry.hostile, layer_complaints);
 }
 
 #[test]
-#[ignore = "waits for the rules and the facts"]
 fn every_family_and_every_indicator_of_the_ledger_is_told() {
     peel_all(|entry| entry.family.is_some() || !entry.indicators.is_empty(), meaning_complaints);
 }

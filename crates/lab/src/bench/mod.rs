@@ -4,6 +4,7 @@ pub mod bare;
 pub mod connects;
 pub mod place;
 pub mod table;
+pub mod triage;
 pub mod uploads;
 
 use anyhow::ensure;
@@ -16,7 +17,7 @@ use uploads::Script;
 /// Options of `bench`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Only these: a, b, c, d, e.
+    /// Only these: a, b, c, d, e, t.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
     /// Interleaved repeats of each measurement.
@@ -35,6 +36,24 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     ensure!(args.debug || !cfg!(debug_assertions), "a debug build measures nothing: make bench, or --debug");
     let cores = cores()?;
     ensure!(cores.len() >= 2, "two cores are needed: one for the server, one for the client");
+    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
+    let mut rows = Vec::new();
+    if args.only.iter().any(|only| only != "t") || args.only.is_empty() {
+        rows.extend(network(args, &cores)?);
+    }
+    if wanted("t") {
+        rows.extend(triage::measure(args)?);
+    }
+    let text = table::markdown(&rows, args.repeats);
+    print!("{text}");
+    if args.write {
+        table::write(&text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// (a) to (e): against a bare server.
+fn network(args: &Args, cores: &[usize]) -> anyhow::Result<Vec<Row>> {
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     connects::raise_file_limit(12_000)?;
     crate::honeypot::binary();
@@ -55,15 +74,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         rows.extend(idle(&script, &server, &client)?);
     }
     if wanted("e") {
-        pin_self(&cores)?;
+        pin_self(cores)?;
         rows.extend(start(args, &script)?);
     }
-    let text = table::markdown(&rows, args.repeats);
-    print!("{text}");
-    if args.write {
-        table::write(&text)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(rows)
 }
 
 fn both(cores: &[usize]) -> anyhow::Result<[Server; 2]> {
