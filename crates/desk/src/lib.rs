@@ -13,6 +13,7 @@
 
 pub mod contract;
 pub mod incident;
+pub mod lookup;
 pub mod pcapng;
 pub mod sample;
 pub mod sink;

@@ -23,6 +23,9 @@ pub(crate) fn check(args: &SettingsArgs, data: &Path) -> Result<(), Failure> {
             }
         }
     }
+    if let Err(error) = super::lookup::keys(&settings.lookup) {
+        wrong.push(error);
+    }
     match sandbox::plan(data, settings.run_as.as_deref()) {
         Ok(plan) => writeln!(out, "user       {plan}")?,
         Err(Failure(what)) => wrong.push(what),

@@ -6,6 +6,7 @@ mod connections;
 mod doctor;
 mod events;
 mod incidents;
+mod lookup;
 pub(crate) mod out;
 mod pcap;
 mod recorded;
@@ -78,6 +79,8 @@ enum Command {
     Rules(rules::RulesCommand),
     /// Explain files at hand or samples again: what they are, what is inside, which rules fit
     Triage(triage::TriageArgs),
+    /// What VirusTotal and MalwareBazaar know of a sample (off by default, docs/lookups.md)
+    Lookup(lookup::LookupArgs),
     /// Run recorded connections through this build
     Replay(replay::ReplayArgs),
     /// Write recorded connections as a packet capture (pcapng) for Wireshark
@@ -166,6 +169,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Unknown(args) => unknown::run(&args, &data),
         Command::Rules(command) => rules::run(&command, &data),
         Command::Triage(args) => triage::run(&args, &data),
+        Command::Lookup(args) => lookup::run(&args, &data),
         Command::Replay(args) => replay::run(&args, &data),
         Command::Pcap(args) => pcap::run(&args, &data),
         Command::Worker(args) => return worker::main(&args),

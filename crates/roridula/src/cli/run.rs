@@ -8,6 +8,7 @@ use crate::triage::{self, TriageHandle};
 use crate::{decoy, live};
 use clap::Args;
 use roridula_desk::incident::Incidents;
+use roridula_desk::lookup::LookupHandle;
 use roridula_desk::sink::{Cursor, JsonLines, Lines, Pump, PumpHandle, Rotation, Sink, SinkError};
 use roridula_evidence::{Committed, Options, Reader, Store};
 use roridula_proto::connection::Policy;
@@ -235,6 +236,7 @@ struct Tellers {
     file: Option<PumpHandle>,
     incidents: Option<PumpHandle>,
     triage: Option<TriageHandle>,
+    lookups: Option<LookupHandle>,
     reopen: Arc<AtomicBool>,
 }
 
@@ -291,7 +293,8 @@ impl Tellers {
             }
             false => None,
         };
-        let tellers = Self { stdout, file, incidents, triage, reopen };
+        let lookups = super::lookup::start(&settings.lookup, data)?;
+        let tellers = Self { stdout, file, incidents, triage, lookups, reopen };
         // Not the incidents: they look for themselves twice a second, and cost less so.
         let sinks = [&tellers.stdout, &tellers.file].into_iter().flatten();
         tokio::spawn(wake(
@@ -316,6 +319,10 @@ impl Tellers {
     /// Delivers what is left.
     fn stop(mut self) {
         self.stop_triage();
+        if let Some(lookups) = self.lookups.take() {
+            // A question that is out is left behind: it is asked again.
+            lookups.stop(SINK_PATIENCE);
+        }
         for pump in [self.stdout.take(), self.file.take(), self.incidents.take()].into_iter().flatten() {
             if !pump.stop(SINK_PATIENCE) {
                 tracing::warn!("a sink takes nothing any more; what it lacks stays in the journal");

@@ -173,6 +173,8 @@ fn known() -> Vec<(String, String)> {
     let mut full = Settings { run_as: Some("roridula".to_owned()), ..Settings::default() };
     full.implant.key_seed = Some(0xe536_d014);
     full.json_log.path = Some(PathBuf::from("/var/log/roridula/events.jsonl"));
+    full.lookup.virustotal.key_file = Some(PathBuf::from("/etc/roridula/virustotal.key"));
+    full.lookup.malwarebazaar.key_file = Some(PathBuf::from("/etc/roridula/malwarebazaar.key"));
     let mut all = Vec::new();
     if let Ok(table) = toml::Table::try_from(full) {
         walk(&table, "", &mut all);

@@ -8,6 +8,7 @@ mod load;
 pub(crate) use load::{SettingsError, Sources};
 
 use roridula_desk::incident::IncidentSettings;
+use roridula_desk::lookup::LookupSettings;
 use roridula_proto::connection::{Arch, Ms17010, Policy};
 use roridula_proto::limits::Limits;
 use roridula_proto::persona::Persona;
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) samples: SamplesSettings,
     /// Putting connections together.
     pub(crate) incidents: IncidentSettings,
+    /// Asking others about hashes.
+    pub(crate) lookup: LookupSettings,
 }
 
 impl Default for Settings {
@@ -67,6 +70,7 @@ impl Default for Settings {
             triage: TriageSettings::default(),
             samples: SamplesSettings::default(),
             incidents: IncidentSettings::default(),
+            lookup: LookupSettings::default(),
         }
     }
 }
@@ -258,7 +262,10 @@ impl Settings {
         if self.implant.key_seed == Some(0) {
             say("implant.key_seed", "0 gives no key; any other 32-bit number does".to_owned());
         }
-        for (key, value, min, max) in self.ranges() {
+        for (key, what) in self.lookup.problems() {
+            say(key, what);
+        }
+        for (key, value, min, max) in self.ranges().into_iter().chain(self.lookup_ranges()) {
             if value < min || value > max {
                 say(key, format!("{value} is out of range: {min} to {max}"));
             }
@@ -275,6 +282,21 @@ impl Settings {
             say("limits.connection_bytes_max", what);
         }
         found
+    }
+
+    /// As [`Self::ranges`], of `[lookup]`.
+    fn lookup_ranges(&self) -> [(&'static str, u64, u64, u64); 7] {
+        let lookup = &self.lookup;
+        let (vt, mb) = (&lookup.virustotal, &lookup.malwarebazaar);
+        [
+            ("lookup.timeout_secs", lookup.timeout_secs, 1, 600),
+            ("lookup.found_days", lookup.found_days, 1, 3660),
+            ("lookup.unknown_days", lookup.unknown_days, 1, 366),
+            ("lookup.virustotal.per_minute", vt.per_minute.into(), 1, 10_000),
+            ("lookup.virustotal.per_day", vt.per_day.into(), 1, 1_000_000),
+            ("lookup.malwarebazaar.per_minute", mb.per_minute.into(), 1, 10_000),
+            ("lookup.malwarebazaar.per_day", mb.per_day.into(), 1, 1_000_000),
+        ]
     }
 
     /// Numbers with bounds: name, value, least, most.
@@ -334,6 +356,8 @@ mod tests {
         let mut settings = Settings { run_as: Some("x".to_owned()), ..Settings::default() };
         settings.implant.key_seed = Some(1);
         settings.json_log.path = Some(PathBuf::from("x"));
+        settings.lookup.virustotal.key_file = Some(PathBuf::from("x"));
+        settings.lookup.malwarebazaar.key_file = Some(PathBuf::from("x"));
         settings
     }
 
