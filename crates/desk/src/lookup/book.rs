@@ -70,10 +70,14 @@ impl Found {
         let mut text = format!("{name} knows the {part}");
         match (summary.malicious, summary.engines) {
             (Some(_), Some(0)) => text += ": no engine has looked at it yet",
-            (Some(malicious), Some(engines)) => text += &format!(": {malicious} of {engines} engines call it malicious"),
+            (Some(malicious), Some(engines)) => {
+                text += &format!(": {malicious} of {engines} engines call it malicious")
+            }
             _ => {}
         }
-        for (what, value) in [("as", &summary.label), ("named", &summary.name), ("since", &summary.first_seen)] {
+        for (what, value) in
+            [("as", &summary.label), ("named", &summary.name), ("since", &summary.first_seen)]
+        {
             if !value.is_empty() {
                 text += &format!(", {what} {value}");
             }
@@ -217,8 +221,11 @@ impl Lookups {
     /// The answer itself as the service gave it, where there is one.
     pub fn raw(&self, service: Service, sha256: &str) -> Result<Option<Vec<u8>>, LookupError> {
         let sql = "SELECT raw FROM answer WHERE service = ? AND sha256 = ?";
-        let row: Option<Vec<u8>> =
-            self.db.query_row(sql, params![service.id(), sha256], |row| row.get(0)).optional().map_err(self.fail())?;
+        let row: Option<Vec<u8>> = self
+            .db
+            .query_row(sql, params![service.id(), sha256], |row| row.get(0))
+            .optional()
+            .map_err(self.fail())?;
         Ok(row.and_then(|raw| zstd::decode_all(&raw[..]).ok()))
     }
 
@@ -234,7 +241,9 @@ impl Lookups {
         let count = |sql: &str, at: i64| {
             self.db.query_row(sql, params![service.id(), at], |row| row.get::<_, i64>(0)).map_err(self.fail())
         };
-        let spent = |window: i64| count("SELECT count(*) FROM spent WHERE service = ? AND at > ?", now.saturating_sub(window));
+        let spent = |window: i64| {
+            count("SELECT count(*) FROM spent WHERE service = ? AND at > ?", now.saturating_sub(window))
+        };
         let left = |most: u32, spent: i64| most.saturating_sub(u32::try_from(spent).unwrap_or(u32::MAX));
         let number = |count: i64| u64::try_from(count).unwrap_or(0);
         Ok(ServiceStatus {
@@ -242,7 +251,10 @@ impl Lookups {
             left_day: left(per_day, spent(DAY)?),
             queue: number(count("SELECT count(*) FROM due WHERE service = ? AND at <= ?", now)?),
             known: number(count("SELECT count(*) FROM answer WHERE service = ? AND known AND ? > 0", now)?),
-            unknown: number(count("SELECT count(*) FROM answer WHERE service = ? AND NOT known AND ? > 0", now)?),
+            unknown: number(count(
+                "SELECT count(*) FROM answer WHERE service = ? AND NOT known AND ? > 0",
+                now,
+            )?),
             wait_until: (standing.wait_until > now).then(|| clock(standing.wait_until)),
             key_refused: !key.is_empty() && standing.refused_key == key,
             error_at: (!standing.error.is_empty()).then(|| clock(standing.error_at)),

@@ -280,7 +280,8 @@ impl Inquirer {
 
     fn upload(&mut self, access: &Access, subject: &Subject, now: i64) -> Result<Outcome, LookupError> {
         let earlier = self.book.upload(&subject.sample)?;
-        let give_up = |what: &str| Outcome::Failed(format!("{} is not handed over: {what}", subject.sample), 0);
+        let give_up =
+            |what: &str| Outcome::Failed(format!("{} is not handed over: {what}", subject.sample), 0);
         let bytes = match subject.sample.parse::<SampleId>() {
             Ok(id) => self.reader.sample_bytes(id, UPLOAD_BYTES_MAX).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),

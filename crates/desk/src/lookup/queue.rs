@@ -26,8 +26,11 @@ pub(super) struct Upload {
 impl Lookups {
     /// The journal's `seq` up to which samples were noted.
     pub(super) fn cursor(&self) -> Result<u64, LookupError> {
-        let row: Option<i64> =
-            self.db.query_row("SELECT seq FROM cursor", [], |row| row.get(0)).optional().map_err(self.fail())?;
+        let row: Option<i64> = self
+            .db
+            .query_row("SELECT seq FROM cursor", [], |row| row.get(0))
+            .optional()
+            .map_err(self.fail())?;
         Ok(row.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0))
     }
 
@@ -68,9 +71,8 @@ impl Lookups {
 
     pub(super) fn upload(&self, sample: &str) -> Result<Upload, LookupError> {
         let sql = "SELECT tries, at, done FROM upload WHERE sample = ?";
-        let read = |row: &rusqlite::Row<'_>| {
-            Ok(Upload { tries: row.get(0)?, at: row.get(1)?, done: row.get(2)? })
-        };
+        let read =
+            |row: &rusqlite::Row<'_>| Ok(Upload { tries: row.get(0)?, at: row.get(1)?, done: row.get(2)? });
         let row = self.db.query_row(sql, params![sample], read).optional().map_err(self.fail())?;
         Ok(row.unwrap_or_default())
     }

@@ -106,7 +106,10 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         let find = || Secret::find("lookup.virustotal", Some(&path), "V", &|_| None);
         let error = find().unwrap_err().to_string();
-        assert!(error.contains("chmod 600") && error.contains("0644") && !error.contains("s3cret"), "{error}");
+        assert!(
+            error.contains("chmod 600") && error.contains("0644") && !error.contains("s3cret"),
+            "{error}"
+        );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(find().unwrap().expose(), "s3cret");
     }

@@ -140,9 +140,7 @@ impl Service {
             Self::VirusTotal => {
                 (vt.enabled, &vt.base_url, &vt.key_file, vt.per_minute, vt.per_day, vt.upload)
             }
-            Self::MalwareBazaar => {
-                (mb.enabled, &mb.base_url, &mb.key_file, mb.per_minute, mb.per_day, false)
-            }
+            Self::MalwareBazaar => (mb.enabled, &mb.base_url, &mb.key_file, mb.per_minute, mb.per_day, false),
         };
         if !enabled {
             return None;
@@ -287,5 +285,6 @@ fn text(value: &str) -> String {
 
 fn is_shown(c: char) -> bool {
     // Marks that turn the direction of writing hide what a name ends in.
-    !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    !c.is_control()
+        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

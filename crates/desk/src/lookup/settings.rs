@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_key_goes_in_the_clear_only_to_this_machine() {
-        let right = ["https://www.virustotal.com", "http://127.0.0.1:81", "http://[::1]:81", "http://localhost"];
+        let right =
+            ["https://www.virustotal.com", "http://127.0.0.1:81", "http://[::1]:81", "http://localhost"];
         for url in right {
             assert_eq!(base_url_problem(url), None, "{url}");
         }

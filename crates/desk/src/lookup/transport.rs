@@ -58,10 +58,7 @@ pub struct Http {
 
 impl Http {
     /// One that gives up after `timeout` and takes its proxy from `environment`.
-    pub fn new(
-        timeout: Duration,
-        environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, LookupError> {
+    pub fn new(timeout: Duration, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, LookupError> {
         let config = Agent::config_builder()
             .proxy(proxy(environment)?)
             .timeout_global(Some(timeout))

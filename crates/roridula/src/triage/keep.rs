@@ -40,7 +40,11 @@ impl Keeper<'_> {
             Kept::Forgotten | Kept::Missing => return Ok(()),
         };
         let saved = self.store.keep_as_difference(sample, base)?;
-        tracing::debug!("{sample} is kept as a difference: {} bytes instead of {}", saved.after, saved.before);
+        tracing::debug!(
+            "{sample} is kept as a difference: {} bytes instead of {}",
+            saved.after,
+            saved.before
+        );
         Ok(())
     }
 

@@ -247,8 +247,7 @@ impl Triage {
         }
         self.store.publish(triaged(id, report));
         if let Some(reports) = &self.reports {
-            let keeper =
-                Keeper { store: &self.store, reader: &self.reader, reports, how: self.duplicates };
+            let keeper = Keeper { store: &self.store, reader: &self.reader, reports, how: self.duplicates };
             keeper.keep(id, report, || base_for(reports, id, report));
         }
     }

@@ -98,6 +98,7 @@ fn about(room: &Room, told: &Told<'_>, sample: &SampleView) -> Result<Vec<u8>, F
         path: kept.path(),
         kept: kept_as(&kept),
         report: report.as_ref(),
+        lookups: room.looked_up(report.as_ref()),
         capture_list: &room.reader.captures(sample.sha256)?,
     };
     serde_json::to_vec_pretty(&shown).map_err(|error| Failure::new(error.to_string()))

@@ -11,6 +11,7 @@ mod tree;
 use super::{Failure, out, reader};
 use clap::{Args, Subcommand};
 use roridula_desk::incident::{Incidents, Progress};
+use roridula_desk::lookup::{Found, Lookups};
 use roridula_desk::sample::{Catalog, CatalogError, Reports};
 use roridula_evidence::{CaptureView, Kept, Reader, SampleId, SampleView};
 use roridula_triage::Report;
@@ -75,6 +76,14 @@ impl Room {
         Ok(Self { reader, reports, data: data.to_owned() })
     }
 
+    /// What services have said of the layers of a report; nothing where none was ever asked.
+    fn looked_up(&self, report: Option<&Report>) -> Vec<Found> {
+        let asked = self.data.join("desk").join("lookup.sqlite").exists();
+        let Some(report) = report.filter(|_| asked) else { return Vec::new() };
+        // Who may not read them sees the sample without them.
+        Lookups::open(&self.data).and_then(|lookups| lookups.of_report(report)).unwrap_or_default()
+    }
+
     fn catalog(&self) -> Result<Catalog, Failure> {
         let mut incidents = Incidents::open_or_temporary(&self.data)?;
         let bar = out::progress(0, "putting incidents together");
@@ -135,6 +144,8 @@ struct Shown<'a> {
     kept: &'static str,
     /// Null where it was not looked into.
     report: Option<&'a Report>,
+    /// What services know of it, as far as they were asked.
+    lookups: Vec<Found>,
     capture_list: &'a [CaptureView],
 }
 

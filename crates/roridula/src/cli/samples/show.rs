@@ -3,6 +3,7 @@
 use super::{Room, Shown, escaped, kept_as, tree};
 use crate::cli::{Failure, out};
 use clap::Args;
+use roridula_desk::lookup::Found;
 use roridula_desk::sample::Entry;
 use roridula_desk::story::Weight;
 use roridula_evidence::{CaptureView, SampleView};
@@ -49,6 +50,7 @@ pub(super) fn run(room: &Room, args: &ShowArgs) -> Result<(), Failure> {
             path: kept.path(),
             kept: kept_as(&kept),
             report: report.as_ref(),
+            lookups: room.looked_up(report.as_ref()),
             capture_list: &captures,
         };
         return Ok(out::json(&shown)?);
@@ -65,6 +67,7 @@ pub(super) fn run(room: &Room, args: &ShowArgs) -> Result<(), Failure> {
             &sample.sha256.to_string()[..16]
         )?,
     }
+    looked_up(&mut out, &room.looked_up(report.as_ref()))?;
     who(&mut out, &captures, sample.sources, args.all)?;
     Ok(out.flush()?)
 }
@@ -179,6 +182,20 @@ fn indicators(out: &mut impl Write, report: &Report, all: bool) -> Written<()> {
         writeln!(out, "  {:<11} {value}{}", found.kind, escaped(&note))?;
     }
     more(out, indicators.len(), max)
+}
+
+/// What services said, when, and where to read more.
+fn looked_up(out: &mut impl Write, found: &[Found]) -> Written<()> {
+    if !found.is_empty() {
+        writeln!(out, "\nLook-ups")?;
+    }
+    for answer in found {
+        writeln!(out, "  {} (asked {} UTC)", escaped(&answer.sentence()), out::moment(answer.asked))?;
+        if answer.known {
+            writeln!(out, "    {}", answer.link)?;
+        }
+    }
+    Ok(())
 }
 
 fn more(out: &mut impl Write, count: usize, max: usize) -> Written<()> {

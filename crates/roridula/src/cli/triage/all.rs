@@ -131,7 +131,8 @@ impl Again<'_> {
     fn sample(&mut self, sample: &SampleView) -> Result<Became, Failure> {
         let id = sample.sha256;
         // A report that cannot be read is made again.
-        let current = |report: roridula_triage::Report| report.format == FORMAT && report.rules == self.digest;
+        let current =
+            |report: roridula_triage::Report| report.format == FORMAT && report.rules == self.digest;
         if !self.force && self.reports.get(id).ok().flatten().is_some_and(current) {
             return Ok(Became::Current);
         }
