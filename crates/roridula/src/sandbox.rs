@@ -163,7 +163,9 @@ fn hand_over(data: &Path, uid: u32, gid: u32) -> Result<(), Failure> {
     let at = |path: &Path, error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
     let entries: Vec<_> = fs::read_dir(data).map_err(|error| at(data, error))?.flatten().collect();
     let ours = |name: &std::ffi::OsStr| OURS.iter().any(|known| name == *known);
-    if !entries.is_empty() && !entries.iter().any(|entry| ours(&entry.file_name())) {
+    // The user's rules may be there before the first start; they stay the user's.
+    let known = |name: &std::ffi::OsStr| ours(name) || name == "rules";
+    if !entries.is_empty() && !entries.iter().any(|entry| known(&entry.file_name())) {
         let what = "holds other files; give --data a directory of its own";
         return Err(Failure::new(format!("{} {what}", data.display())));
     }
@@ -273,6 +275,62 @@ mod tests {
         assert!(hand_over(dir.path(), uid, gid).is_err());
         fs::write(dir.path().join("secret"), "x").unwrap();
         assert!(hand_over(dir.path(), uid, gid).is_ok());
+    }
+
+    #[test]
+    fn a_directory_with_rules_in_it_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("rules")).unwrap();
+        let (uid, gid) = (Uid::effective().as_raw(), Gid::effective().as_raw());
+        assert!(hand_over(dir.path(), uid, gid).is_ok());
+    }
+
+    /// Tells the test below that it is the process to be shut in.
+    const SHUT_IN: &str = "RORIDULA_TEST_SHUT_IN";
+
+    #[test]
+    fn a_worker_can_open_nothing_start_nothing_and_call_nobody() {
+        let name = "sandbox::tests::a_worker_can_open_nothing_start_nothing_and_call_nobody";
+        if std::env::var_os(SHUT_IN).is_some() {
+            return shut_in();
+        }
+        // In a process of its own: there is no way back.
+        let program = std::env::current_exe().unwrap();
+        let mut command = std::process::Command::new(program);
+        let output = command.args([name, "--exact", "--nocapture"]).env(SHUT_IN, "1").output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.contains("shut in\n"), "{output:?}");
+    }
+
+    fn shut_in() {
+        use std::net::{TcpListener, UdpSocket};
+        use std::os::unix::net::UnixStream;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "x").unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+        // Root's workers are another user's: the honeypot has given root up by then.
+        if Uid::effective().is_root() {
+            setuid(Uid::from_raw(65_534)).unwrap();
+        }
+        assert!(fs::File::open(&file).is_ok(), "all that follows would fail anyway");
+        assert!(std::process::Command::new("/bin/true").status().is_ok());
+        confine_worker(512 << 20).unwrap();
+        assert!(fs::File::open(&file).is_err() && fs::File::open("/etc/passwd").is_err());
+        assert!(fs::write(&file, "y").is_err() && fs::write(dir.path().join("new"), "y").is_err());
+        assert!(fs::read_dir("/").is_err());
+        assert!(std::net::TcpStream::connect(address).is_err() && TcpListener::bind("127.0.0.1:0").is_err());
+        assert!(UdpSocket::bind("127.0.0.1:0").is_err() && UnixStream::pair().is_err());
+        assert!(std::process::Command::new("/bin/true").status().is_err());
+        assert!(std::thread::Builder::new().spawn(|| ()).is_err());
+        // Limits that could be taken back would be none.
+        assert!(setrlimit(Resource::RLIMIT_NOFILE, 64, 64).is_err());
+        let room = Vec::<u8>::new().try_reserve_exact(600 << 20);
+        assert!(room.is_err(), "more memory than allowed");
+        println!("shut in");
     }
 
     #[test]

@@ -77,3 +77,13 @@ fn shape(report: &Report) -> Vec<(Kind, FoundBy, &str, &str)> {
     let layers = report.layers.iter().filter(|layer| layer.kind != Kind::Padding);
     layers.map(|layer| (layer.kind, layer.found_by, layer.encoding.as_str(), layer.name.as_str())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roridula_evidence::{Capture, Options};
+    use roridula_triage::{Budget, Road, rules::Rules, triage};
+
+    #[test]
+    fn todo() {}
+}

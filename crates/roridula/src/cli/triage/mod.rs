@@ -55,14 +55,14 @@ pub(crate) struct TriageArgs {
 
 /// What `--json` gives for each.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct Answer {
     /// As it was asked for.
-    input: &'a str,
+    input: String,
     /// `None` where it could not be looked into.
-    report: Option<&'a Report>,
+    report: Option<Report>,
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
+    error: Option<String>,
 }
 
 /// Carries it out.
@@ -124,15 +124,12 @@ fn each(
         results.push(result);
     }
     if args.json {
-        let answer = |(what, result): (&'_ String, &'_ Result<Report, String>)| {
-            serde_json::to_value(Answer {
-                input: what,
-                report: result.as_ref().ok(),
-                error: result.as_ref().err().map(String::as_str),
-            })
+        let answer = |(what, result): (&'_ String, &'_ Result<Report, String>)| Answer {
+            input: what.clone(),
+            report: result.as_ref().ok().cloned(),
+            error: result.as_ref().err().cloned(),
         };
-        let answers: Result<Vec<_>, _> = args.what.iter().zip(&results).map(answer).collect();
-        out::json(&answers.map_err(|error| Failure::new(error.to_string()))?)?;
+        out::json(&args.what.iter().zip(&results).map(answer).collect::<Vec<_>>())?;
     }
     let failed = args.what.iter().zip(&results).filter_map(|(what, result)| {
         let error = result.as_ref().err()?;

@@ -1,0 +1,357 @@
+//! Triage from outside: the worker processes, their limits, `roridula triage`, the user's rules.
+
+// Tests own sockets, processes and a clock for their deadlines.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod common;
+
+use common::{Honeypot, json, payload, roridula, sha256, text, upload, wait_for};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use roridula_desk::sample::Reports;
+use roridula_evidence::Reader;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A rule that takes as long as a rule may (5 seconds) on whatever holds [`SLOW`]: time to look at the worker.
+const SLOW_RULE: &str = "rule slow { strings: $a = \"SLOW-MARKER\"
+    condition: $a and for all i in (0..2000000000) : (i >= 0) }";
+const SLOW: &[u8] = b"a text that means nothing, with SLOW-MARKER in it";
+const MARKED_RULE: &str = "rule marked { meta: author = \"A. User\" license = \"CC0-1.0\"
+    strings: $a = \"TEST-MARKER\" condition: $a }";
+const MARKED: &[u8] = b"another text that means nothing, with TEST-MARKER in it";
+
+/// A directory with `data` and `rules` in it.
+struct World {
+    dir: tempfile::TempDir,
+    data: PathBuf,
+}
+
+impl World {
+    fn new(rules: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let world = Self { dir, data };
+        std::fs::create_dir(world.rules()).unwrap();
+        rules.iter().for_each(|(name, text)| world.rule(name, text));
+        world
+    }
+
+    fn rules(&self) -> PathBuf {
+        self.dir.path().join("rules")
+    }
+
+    fn rule(&self, name: &str, text: &str) {
+        std::fs::write(self.rules().join(name), text).unwrap();
+    }
+
+    fn setting(&self) -> String {
+        format!("triage.rules=[\"{}\"]", self.rules().display())
+    }
+
+    fn start(&self, set: &[&str]) -> Honeypot {
+        let setting = self.setting();
+        let args = std::iter::once(setting.as_str()).chain(set.iter().copied());
+        Honeypot::start(&self.data, &args.flat_map(|set| ["--set", set]).collect::<Vec<_>>())
+    }
+
+    /// The arguments, and those that name the directory and the rules.
+    fn with<'a>(&'a self, args: &[&'a str], setting: &'a str) -> Vec<&'a str> {
+        let data = self.data.to_str().unwrap();
+        args.iter().copied().chain(["--data", data, "--set", setting]).collect()
+    }
+
+    /// Names of the rules that fit a sample, as its kept report says.
+    fn hits(&self, sample: &[u8]) -> Option<Vec<String>> {
+        let reader = Reader::open(&self.data).unwrap();
+        let id = reader.sample(&sha256(sample)).unwrap()?.sha256;
+        let report = Reports::open(&self.data).unwrap().get(id).unwrap()?;
+        Some(report.layers.iter().flat_map(|layer| &layer.hits).map(|hit| hit.rule.clone()).collect())
+    }
+}
+
+fn bring(honeypot: &Honeypot, sample: &[u8]) {
+    drop(upload(honeypot.address, sample, usize::MAX));
+}
+
+/// The next `sample.triaged` of this sample.
+fn triaged(honeypot: &mut Honeypot, sample: &[u8]) -> Value {
+    loop {
+        let told = honeypot.event("sample.triaged");
+        if told["sha256"] == sha256(sample) {
+            return told;
+        }
+    }
+}
+
+/// The workers of a process.
+fn workers(parent: u32) -> Vec<i32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let ours = |pid: &i32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        status.contains(&format!("PPid:\t{parent}\n")) && command.windows(6).any(|part| part == b"worker")
+    };
+    pids.filter(ours).collect()
+}
+
+
+/// CPU time of a process in clock ticks (100 a second); 0 when it has ended.
+fn ticks(pid: i32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let Some((_, rest)) = stat.rsplit_once(") ") else { return 0 };
+    let fields: Vec<&str> = rest.split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// Whether there is no such process any more, not even as a zombie.
+fn is_gone(pid: i32) -> bool {
+    !Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// A worker that has read everything of a sample of `SLOW`'s size: it waits in the rule.
+fn slow_worker(honeypot: &Honeypot, idle: &HashMap<i32, u64>) -> i32 {
+    wait_for("a worker at the slow sample", || {
+        let at_it = |pid: &i32| ticks(*pid) >= idle.get(pid).copied().unwrap_or(0) + 50;
+        workers(honeypot.pid()).into_iter().find(at_it)
+    })
+}
+
+/// What each worker has used up when it waits for work.
+fn idle(honeypot: &Honeypot) -> HashMap<i32, u64> {
+    workers(honeypot.pid()).into_iter().map(|pid| (pid, ticks(pid))).collect()
+}
+
+/// Brings a first sample, so that a worker is there and has compiled its rules.
+fn warm(honeypot: &mut Honeypot) -> HashMap<i32, u64> {
+    bring(honeypot, b"the first sample, of no meaning");
+    assert_eq!(triaged(honeypot, b"the first sample, of no meaning")["error"], "");
+    idle(honeypot)
+}
+
+#[test]
+fn a_killed_worker_is_replaced_and_its_sample_done() {
+    let world = World::new(&[("slow.yar", SLOW_RULE)]);
+    let mut honeypot = world.start(&[]);
+    let idle = warm(&mut honeypot);
+    bring(&honeypot, SLOW);
+    let worker = slow_worker(&honeypot, &idle);
+    kill(Pid::from_raw(worker), Signal::SIGKILL).unwrap();
+    let told = triaged(&mut honeypot, SLOW);
+    assert_eq!((&told["error"], told["rules"] == ""), (&"".into(), false), "{told}");
+    assert!(is_gone(worker) && workers(honeypot.pid()).len() == 1);
+    honeypot.stop();
+}
+
+#[test]
+fn a_sample_that_kills_twice_is_left_alone_and_the_others_are_done() {
+    let world = World::new(&[("slow.yar", SLOW_RULE)]);
+    let mut honeypot = world.start(&["triage.timeout_secs=1"]);
+    bring(&honeypot, SLOW);
+    bring(&honeypot, MARKED);
+    let told = triaged(&mut honeypot, SLOW);
+    assert_eq!(told["error"], "left alone after 2 tries: killed after 1 seconds", "{told}");
+    assert_eq!(triaged(&mut honeypot, MARKED)["error"], "");
+    let events = honeypot.stop();
+    assert!(!events.iter().any(|event| event["eventid"] == "sample.triaged"), "told twice: {events:?}");
+
+    // Nor is it tried at the next start: what is told next is of a new sample.
+    let mut honeypot = world.start(&[]);
+    bring(&honeypot, b"a third one");
+    assert_eq!(honeypot.event("sample.triaged")["sha256"], sha256(b"a third one"));
+    honeypot.stop();
+}
+
+#[test]
+fn a_worker_is_shut_in_and_stands_back() {
+    let world = World::new(&[("slow.yar", SLOW_RULE)]);
+    let mut honeypot = world.start(&[]);
+    let idle = warm(&mut honeypot);
+    bring(&honeypot, SLOW);
+    let worker = slow_worker(&honeypot, &idle);
+    let of = |name: &str| std::fs::read(format!("/proc/{worker}/{name}")).unwrap();
+    let text = |name: &str| String::from_utf8(of(name)).unwrap();
+    assert_eq!(of("environ"), b"", "the environment holds keys");
+    let nice = text("stat").rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().to_owned();
+    assert_eq!(nice, "10");
+    assert!(text("status").contains("NoNewPrivs:\t1"), "{}", text("status"));
+    let limits = text("limits");
+    for limit in ["Max open files", "Max processes", "Max file size", "Max core file size"] {
+        let line = limits.lines().find(|line| line.starts_with(limit)).unwrap();
+        let values: Vec<&str> = line[limit.len()..].split_whitespace().take(2).collect();
+        assert_eq!(values, ["0", "0"], "{line}");
+    }
+    let memory = limits.lines().find(|line| line.starts_with("Max address space")).unwrap();
+    assert!(memory.contains("536870912"), "{memory}");
+    honeypot.stop();
+    assert!(is_gone(worker), "stopping left a worker behind");
+}
+
+#[test]
+fn a_worker_ends_with_the_honeypot_however_that_ends() {
+    let world = World::new(&[("slow.yar", SLOW_RULE)]);
+    let mut honeypot = world.start(&["triage.timeout_secs=3600"]);
+    let idle = warm(&mut honeypot);
+    bring(&honeypot, SLOW);
+    let worker = slow_worker(&honeypot, &idle);
+    honeypot.kill();
+    wait_for("the worker's end", || is_gone(worker).then_some(()));
+    // Its sample has no report and is done after the next start.
+    let mut honeypot = world.start(&[]);
+    assert_eq!(triaged(&mut honeypot, SLOW)["error"], "");
+    honeypot.stop();
+}
+
+#[test]
+fn several_workers_do_each_sample_once() {
+    let world = World::new(&[]);
+    let mut honeypot = world.start(&["triage.workers=3"]);
+    let samples: Vec<Vec<u8>> = (0..40).map(|number| payload(3000, 2 * number + 1)).collect();
+    samples.iter().for_each(|sample| bring(&honeypot, sample));
+    let mut told: Vec<String> = Vec::new();
+    while told.len() < samples.len() {
+        let event = honeypot.event("sample.triaged");
+        assert_eq!(event["error"], "");
+        told.push(event["sha256"].as_str().unwrap().to_owned());
+    }
+    for event in honeypot.stop() {
+        assert_ne!(event["eventid"], "sample.triaged", "{event}");
+    }
+    told.sort();
+    let mut expected: Vec<String> = samples.iter().map(|sample| sha256(sample)).collect();
+    expected.sort();
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_sample_too_large_or_without_bytes_is_told_at_once_and_costs_no_worker() {
+    let world = World::new(&[]);
+    let mut honeypot = world
+        .start(&["triage.memory_bytes_max=134217728", "limits.upload_bytes_max=50000000", "triage.enabled=false"]);
+    let (large, lost) = (payload(34 * 1024 * 1024, 22), payload(5000, 23));
+    for sample in [&large, &lost] {
+        bring(&honeypot, sample);
+        honeypot.event("sample.captured");
+    }
+    honeypot.stop();
+    let reader = Reader::open(&world.data).unwrap();
+    let id = reader.sample(&sha256(&lost)).unwrap().unwrap().sha256;
+    std::fs::remove_file(reader.sample_path(id)).unwrap();
+
+    let mut honeypot = world.start(&["triage.memory_bytes_max=134217728"]);
+    let told = triaged(&mut honeypot, &large);
+    let error = told["error"].as_str().unwrap();
+    assert!(error.starts_with("not looked into: it has 35651584 bytes, 33554432 are allowed"), "{told}");
+    assert_eq!(triaged(&mut honeypot, &lost)["error"], "its bytes are not kept");
+    assert_eq!(workers(honeypot.pid()), [0; 0], "nothing was there to look into");
+    honeypot.stop();
+}
+
+#[test]
+fn files_at_hand_standard_input_and_samples_are_explained() {
+    let world = World::new(&[("marked.yar", MARKED_RULE)]);
+    let mut honeypot = world.start(&[]);
+    bring(&honeypot, MARKED);
+    let told = triaged(&mut honeypot, MARKED);
+    assert_eq!(told["error"], "");
+    assert_eq!(world.hits(MARKED), Some(vec!["marked".to_owned()]));
+    honeypot.stop();
+
+    let (setting, name) = (world.setting(), sha256(MARKED));
+    let file = world.dir.path().join("file\u{1b}[2J.bin");
+    std::fs::write(&file, MARKED).unwrap();
+    let path = file.to_str().unwrap();
+    let shown = text(&world.with(&["triage", path, &name[..8]], &setting));
+    assert!(!shown.contains('\u{1b}'), "{shown}");
+    assert_eq!(shown.matches(&name).count(), 4, "twice as sample and as core: {shown}");
+    assert_eq!(shown.matches("marked in layer 0 (by A. User, CC0-1.0, ").count(), 2, "{shown}");
+    let answers = json(&world.with(&["triage", path, &name[..8], "--json"], &setting));
+    assert_eq!(answers[0]["report"], answers[1]["report"]);
+    assert_eq!(answers[1]["report"]["layers"][0]["hits"][0]["rule"], "marked");
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_roridula"))
+        .args(["triage", "-", "--json", "--rules"])
+        .arg(world.rules())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(MARKED).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer[0]["report"], answers[0]["report"]);
+
+    // One that fails does not keep the others from being answered, and is told.
+    let output = roridula(&world.with(&["triage", "0123abcd", path, "no file", "--json"], &setting));
+    let answers: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("no file: No such file"), "{error}");
+    assert!(answers[0]["error"].as_str().unwrap().contains("neither a file nor"), "{answers}");
+    assert!(answers[0]["report"].is_null() && answers[1]["error"].is_null(), "{answers}");
+}
+
+#[test]
+fn a_file_that_takes_too_long_fails_and_the_next_is_done() {
+    let world = World::new(&[("slow.yar", SLOW_RULE)]);
+    let (slow, quick) = (world.dir.path().join("slow"), world.dir.path().join("quick"));
+    std::fs::write(&slow, SLOW).unwrap();
+    std::fs::write(&quick, MARKED).unwrap();
+    let (setting, paths) = (world.setting(), [slow.to_str().unwrap(), quick.to_str().unwrap()]);
+    let args = ["triage", "--set", "triage.timeout_secs=1", paths[0], paths[1]];
+    let output = roridula(&world.with(&args, &setting));
+    let (shown, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(!output.status.success() && error.contains("slow: killed after 1 seconds"), "{error}");
+    assert!(shown.contains(&sha256(MARKED)) && !shown.contains(&sha256(SLOW)), "{shown}");
+}
+
+#[test]
+fn changed_rules_do_the_archive_again_once() {
+    let world = World::new(&[]);
+    let mut honeypot = world.start(&[]);
+    let lost = payload(5000, 31);
+    for sample in [MARKED, b"no mark", &lost] {
+        bring(&honeypot, sample);
+        triaged(&mut honeypot, sample);
+    }
+    honeypot.stop();
+    assert_eq!(world.hits(MARKED), Some(Vec::new()));
+    let reader = Reader::open(&world.data).unwrap();
+    let id = reader.sample(&sha256(&lost)).unwrap().unwrap().sha256;
+    std::fs::remove_file(reader.sample_path(id)).unwrap();
+
+    let setting = world.setting();
+    let all = |extra: &[&str]| {
+        let args: Vec<&str> = ["triage", "--all"].iter().chain(extra).copied().collect();
+        let output = roridula(&world.with(&args, &setting));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{error}");
+        (String::from_utf8(output.stdout).unwrap(), error)
+    };
+    let events = || text(&["events", "--json", "--id", "sample.triaged", "--data", world.data.to_str().unwrap()]);
+    assert!(all(&[]).0.starts_with("0 samples looked into, 3 reports were of today's rules, 0 samples"));
+    assert_eq!(events().lines().count(), 3);
+
+    // A broken file is told with its line; the other one works.
+    world.rule("marked.yar", MARKED_RULE);
+    world.rule("broken.yar", "rule broken {\n condition:\n  $nothing }");
+    let (told, error) = all(&[]);
+    assert!(told.starts_with("2 samples looked into, 0 reports were of today's rules, 1 samples"), "{told}");
+    assert!(error.contains("broken.yar:3: "), "{error}");
+    assert_eq!(world.hits(MARKED), Some(vec!["marked".to_owned()]));
+    assert_eq!(world.hits(b"no mark"), Some(Vec::new()));
+    assert_eq!(events().lines().count(), 5);
+    assert!(all(&[]).0.starts_with("0 samples looked into, 2 reports"));
+    assert!(all(&["--force"]).0.starts_with("2 samples looked into, 0 reports"));
+
+    // While the honeypot runs the journal is its own: reports only, and that is said.
+    let honeypot = world.start(&[]);
+    let before = events().lines().count();
+    let (told, error) = all(&["--force"]);
+    assert!(told.starts_with("2 samples looked into") && error.contains("the honeypot runs here"), "{error}");
+    assert_eq!(events().lines().count(), before);
+    honeypot.stop();
+}
