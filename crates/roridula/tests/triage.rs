@@ -99,7 +99,6 @@ fn workers(parent: u32) -> Vec<i32> {
     pids.filter(ours).collect()
 }
 
-
 /// CPU time of a process in clock ticks (100 a second); 0 when it has ended.
 fn ticks(pid: i32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -230,8 +229,11 @@ fn several_workers_do_each_sample_once() {
 #[test]
 fn a_sample_too_large_or_without_bytes_is_told_at_once_and_costs_no_worker() {
     let world = World::new(&[]);
-    let mut honeypot = world
-        .start(&["triage.memory_bytes_max=134217728", "limits.upload_bytes_max=50000000", "triage.enabled=false"]);
+    let mut honeypot = world.start(&[
+        "triage.memory_bytes_max=134217728",
+        "limits.upload_bytes_max=50000000",
+        "triage.enabled=false",
+    ]);
     let (large, lost) = (payload(34 * 1024 * 1024, 22), payload(5000, 23));
     for sample in [&large, &lost] {
         bring(&honeypot, sample);
@@ -303,7 +305,8 @@ fn a_file_that_takes_too_long_fails_and_the_next_is_done() {
     let (setting, paths) = (world.setting(), [slow.to_str().unwrap(), quick.to_str().unwrap()]);
     let args = ["triage", "--set", "triage.timeout_secs=1", paths[0], paths[1]];
     let output = roridula(&world.with(&args, &setting));
-    let (shown, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let (shown, error) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(!output.status.success() && error.contains("slow: killed after 1 seconds"), "{error}");
     assert!(shown.contains(&sha256(MARKED)) && !shown.contains(&sha256(SLOW)), "{shown}");
 }
@@ -331,7 +334,8 @@ fn changed_rules_do_the_archive_again_once() {
         assert!(output.status.success(), "{error}");
         (String::from_utf8(output.stdout).unwrap(), error)
     };
-    let events = || text(&["events", "--json", "--id", "sample.triaged", "--data", world.data.to_str().unwrap()]);
+    let events =
+        || text(&["events", "--json", "--id", "sample.triaged", "--data", world.data.to_str().unwrap()]);
     assert!(all(&[]).0.starts_with("0 samples looked into, 3 reports were of today's rules, 0 samples"));
     assert_eq!(events().lines().count(), 3);
 

@@ -82,8 +82,110 @@ fn shape(report: &Report) -> Vec<(Kind, FoundBy, &str, &str)> {
 mod tests {
     use super::*;
     use roridula_evidence::{Capture, Options};
-    use roridula_triage::{Budget, Road, rules::Rules, triage};
+    use roridula_proto::event::{ByteRange, Origin, UploadState};
+    use roridula_triage::rules::Rules;
+    use roridula_triage::{Budget, Road, triage};
+    use sha2::{Digest, Sha256};
+
+    struct World {
+        _dir: tempfile::TempDir,
+        store: Store,
+        reader: Reader,
+        reports: Reports,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path(), "test", Options::default()).unwrap();
+            let reader = Reader::open(dir.path()).unwrap();
+            let reports = Reports::open(dir.path()).unwrap();
+            Self { _dir: dir, store, reader, reports }
+        }
+
+        /// Catches these bytes.
+        fn catch(&self, bytes: &[u8]) -> SampleId {
+            let sha256 = SampleId(Sha256::digest(bytes).into());
+            let visitor = "203.0.113.7:4711".parse().unwrap();
+            let attribution = self.store.accept(visitor, "192.0.2.1:445".parse().unwrap());
+            let mut slot = self.store.slot(&attribution, 1, Origin::DoublePulsar).unwrap();
+            slot.write(0, bytes).unwrap();
+            let size = bytes.len() as u64;
+            let capture = Capture {
+                attribution,
+                upload: 1,
+                origin: Origin::DoublePulsar,
+                state: UploadState::Complete,
+                total: Some(size),
+                ranges: vec![ByteRange { start: 0, end: size }],
+                sha256,
+                size,
+            };
+            self.store.keep_new(capture, slot).unwrap();
+            sha256
+        }
+
+        /// Keeps the sample as `how` says, with `base` as its kin.
+        fn keep(&self, how: Duplicates, sample: SampleId, base: Option<SampleId>) -> Kept {
+            let keeper = Keeper { store: &self.store, reader: &self.reader, reports: &self.reports, how };
+            let report = self.reports.get(sample).unwrap().unwrap();
+            keeper.keep(sample, &report, || base);
+            self.reader.kept(sample).unwrap()
+        }
+
+        /// Catches a variant of the same core and keeps its report.
+        fn variant(&self, end: &[u8]) -> SampleId {
+            let mut bytes: Vec<u8> = (0..6000u32).flat_map(|n| Sha256::digest(n.to_le_bytes())).collect();
+            bytes.extend_from_slice(end);
+            let mut report = triage(&bytes, Road::Payload, &Rules::default(), &Budget::default());
+            report.core = Some(0);
+            report.layers[0].hashes.sha256 = "c0".repeat(32);
+            let sample = self.catch(&bytes);
+            self.reports.put(sample, &report).unwrap();
+            sample
+        }
+    }
 
     #[test]
-    fn todo() {}
+    fn kin_become_differences_from_a_base_that_stays_whole() {
+        let world = World::new();
+        let (first, second, third) = (world.variant(b"1"), world.variant(b"2"), world.variant(b"3"));
+        let difference = |kept: Kept| matches!(kept, Kept::Difference { base, .. } if base == first);
+        assert!(matches!(world.keep(Duplicates::Whole, second, Some(first)), Kept::Whole { .. }));
+        assert!(matches!(world.keep(Duplicates::Difference, second, None), Kept::Whole { .. }));
+        assert!(difference(world.keep(Duplicates::Difference, second, Some(first))));
+        // Its kin is a difference itself: what that is a difference from is the base of both.
+        assert!(difference(world.keep(Duplicates::Difference, third, Some(second))));
+        // Others need it.
+        assert!(matches!(world.keep(Duplicates::Difference, first, Some(second)), Kept::Whole { .. }));
+        let bytes = world.reader.sample_bytes(third, 1 << 20).unwrap();
+        assert_eq!(Sha256::digest(&bytes)[..], third.0);
+        // Strangers do not pay.
+        let other: Vec<u8> = (9000..9999u32).flat_map(|n| Sha256::digest(n.to_le_bytes())).collect();
+        let other = world.catch(&other);
+        let report = triage(b"x", Road::Payload, &Rules::default(), &Budget::default());
+        world.reports.put(other, &report).unwrap();
+        assert!(matches!(world.keep(Duplicates::Difference, other, Some(first)), Kept::Whole { .. }));
+    }
+
+    #[test]
+    fn only_what_shows_nothing_new_is_counted_alone() {
+        let world = World::new();
+        let samples: Vec<SampleId> = (0..6u8).map(|end| world.variant(&[end])).collect();
+        let change = |sample: SampleId, change: &dyn Fn(&mut Report)| {
+            let mut report = world.reports.get(sample).unwrap().unwrap();
+            change(&mut report);
+            world.reports.put(sample, &report).unwrap();
+        };
+        change(samples[1], &|report| report.layers[0].state = State::Truncated);
+        change(samples[2], &|report| report.layers[0].hashes.sha256 = "c1".repeat(32));
+        change(samples[3], &|report| report.layers[0].encoding = "xor 5a".to_owned());
+        for odd in &samples[1..4] {
+            assert!(matches!(world.keep(Duplicates::Count, *odd, Some(samples[0])), Kept::Whole { .. }));
+        }
+        assert!(matches!(world.keep(Duplicates::Count, samples[4], None), Kept::Whole { .. }));
+        assert_eq!(world.keep(Duplicates::Count, samples[4], Some(samples[0])), Kept::Forgotten);
+        // The last one whose bytes are there is never given up.
+        assert!(matches!(world.keep(Duplicates::Count, samples[0], Some(samples[4])), Kept::Whole { .. }));
+    }
 }

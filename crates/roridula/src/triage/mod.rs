@@ -33,8 +33,8 @@ use std::time::Duration;
 const TRIES: u32 = 2;
 /// Samples that a worker takes at once.
 const BATCH: usize = 16;
-/// Samples asked for at once: all that the workers may hold, and as many again.
-const ASKED: usize = 256;
+/// Samples asked for at once: more than the most workers that may be set hold together.
+const ASKED: usize = 1024 + 2 * BATCH;
 /// How long to wait for a wake-up before looking anyway.
 const NAP: Duration = Duration::from_secs(2);
 /// The first wait after workers have died one after another; doubled with each, up to the longest.
