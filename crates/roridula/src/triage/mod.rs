@@ -14,7 +14,7 @@ pub(crate) use frame::{
 };
 pub(crate) use process::Reins;
 pub(crate) use seat::{Seat, Trouble};
-pub(crate) use told::triaged;
+pub(crate) use told::{in_order, triaged};
 
 use crate::settings::{Duplicates, TriageSettings};
 use keep::Keeper;

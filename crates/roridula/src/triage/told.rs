@@ -7,10 +7,8 @@ use roridula_triage::{Kind, Report};
 /// The event about a sample that was looked into.
 pub(crate) fn triaged(id: SampleId, report: &Report) -> Event {
     let mut layers = Vec::new();
-    let mut depths: Vec<u32> = Vec::new();
-    for layer in &report.layers {
-        let depth = layer.parent.map_or(0, |parent| depths.get(parent as usize).map_or(0, |depth| depth + 1));
-        depths.push(depth);
+    for (number, depth) in in_order(report) {
+        let Some(layer) = report.layer(number) else { continue };
         // The upload is no layer of itself, where it is no file.
         if depth > 0 || !matches!(layer.kind, Kind::Payload | Kind::Data) {
             layers.push(outline(depth, layer));
@@ -26,6 +24,27 @@ pub(crate) fn triaged(id: SampleId, report: &Report) -> Event {
         rules: report.rules.clone(),
         error: report.remarks.join("; "),
     }
+}
+
+/// The numbers of all layers as a tree is read, each in front of those inside of it, and how deep each lies.
+pub(crate) fn in_order(report: &Report) -> Vec<(u32, u32)> {
+    let mut inside: Vec<Vec<u32>> = vec![Vec::new(); report.layers.len()];
+    let mut waiting = Vec::new();
+    // From the last to the first: what is taken from an end of a list comes out in order.
+    for (at, layer) in report.layers.iter().enumerate().rev() {
+        let Ok(number) = u32::try_from(at) else { continue };
+        match layer.parent.and_then(|parent| inside.get_mut(parent as usize)) {
+            Some(parent) => parent.push(number),
+            None => waiting.push((number, 0)),
+        }
+    }
+    let mut order = Vec::new();
+    while let Some((number, depth)) = waiting.pop() {
+        order.push((number, depth));
+        let children = inside.get_mut(number as usize).map(std::mem::take).unwrap_or_default();
+        waiting.extend(children.into_iter().map(|child| (child, depth + 1)));
+    }
+    order
 }
 
 /// The event about a sample of which there is no report; why.
@@ -51,5 +70,25 @@ fn outline(depth: u32, layer: &roridula_triage::Layer) -> Layer {
         offset: layer.offset,
         size: layer.size,
         sha256: layer.hashes.sha256.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roridula_triage::rules::Rules;
+    use roridula_triage::{Budget, Road, triage};
+
+    #[test]
+    fn what_lies_in_a_layer_follows_it() {
+        let mut report = triage(b"text", Road::Payload, &Rules::default(), &Budget::default());
+        let layer = report.layers[0].clone();
+        // As reports are: level by level. The last one lies, and is in nothing.
+        let parents = [None, Some(0), Some(0), Some(1), Some(1), Some(3), Some(99)];
+        report.layers = parents.map(|parent| roridula_triage::Layer { parent, ..layer.clone() }).to_vec();
+        assert_eq!(in_order(&report), [(0, 0), (1, 1), (3, 2), (5, 3), (4, 2), (2, 1), (6, 0)]);
+        let Event::SampleTriaged { layers, .. } = triaged(SampleId([0; 32]), &report) else { panic!() };
+        let depths: Vec<u32> = layers.iter().map(|layer| layer.depth).collect();
+        assert_eq!(depths, [0, 1, 2, 3, 2, 1, 0]);
     }
 }

@@ -1,12 +1,16 @@
 //! A report for people: what it is, the tree of its layers, what fits and what is odd.
 
+use crate::triage::in_order;
 use roridula_proto::event::Text;
 use roridula_triage::rules::Hit;
 use roridula_triage::{Layer, Report};
+use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
 /// Characters of a SHA-256 that are shown in the tree.
 const SHORT: usize = 16;
+/// Grounds of a verdict that are shown; `--json` has all.
+const GROUNDS: usize = 5;
 
 /// Writes all of it.
 pub(super) fn write(out: &mut impl Write, what: &str, report: &Report) -> Result<()> {
@@ -18,8 +22,11 @@ pub(super) fn write(out: &mut impl Write, what: &str, report: &Report) -> Result
         None => writeln!(out, "  family    none that is known")?,
         Some(verdict) => {
             writeln!(out, "  family    {} ({})", shown(&verdict.family), verdict.confidence)?;
-            for ground in &verdict.grounds {
-                writeln!(out, "            because layer {} has {}", ground.layer, shown(&ground.what))?;
+            for ground in verdict.grounds.iter().take(GROUNDS) {
+                writeln!(out, "            {}", shown(&ground.what))?;
+            }
+            if let Some(more @ 1..) = verdict.grounds.len().checked_sub(GROUNDS) {
+                writeln!(out, "            and {more} more grounds")?;
             }
         }
     }
@@ -28,17 +35,14 @@ pub(super) fn write(out: &mut impl Write, what: &str, report: &Report) -> Result
         Some((number, core)) => writeln!(out, "  core      layer {number}, sha256 {}", core.hashes.sha256)?,
     }
     writeln!(out, "  layers")?;
-    let mut depths: Vec<usize> = Vec::new();
-    for (number, layer) in report.layers.iter().enumerate() {
-        let parent = layer.parent.and_then(|parent| depths.get(parent as usize));
-        let depth = parent.map_or(0, |depth| depth.saturating_add(1));
-        depths.push(depth);
-        writeln!(out, "  {number:>4}  {}{}", "  ".repeat(depth), line(layer))?;
-    }
-    for (number, layer) in report.layers.iter().enumerate() {
-        for hit in &layer.hits {
-            writeln!(out, "  rule      {} in layer {number}{}", shown(&hit.rule), about(hit))?;
+    for (number, depth) in in_order(report) {
+        if let Some(layer) = report.layer(number) {
+            writeln!(out, "  {number:>4}  {}{}", "  ".repeat(depth as usize), line(layer))?;
         }
+    }
+    for (hit, layers) in hits(report) {
+        let word = if layers.len() == 1 { "layer" } else { "layers" };
+        writeln!(out, "  rule      {} in {word} {}{}", shown(&hit.rule), layers.join(", "), about(hit))?;
     }
     for (number, layer) in report.layers.iter().enumerate() {
         for remark in &layer.remarks {
@@ -49,6 +53,18 @@ pub(super) fn write(out: &mut impl Write, what: &str, report: &Report) -> Result
         writeln!(out, "  remark    {}", shown(remark))?;
     }
     Ok(())
+}
+
+/// Each rule that fits, and in which layers: what stands in a layer stands in those around it too.
+fn hits(report: &Report) -> Vec<(&Hit, Vec<String>)> {
+    let mut places: BTreeMap<(&str, &str), (&Hit, Vec<String>)> = BTreeMap::new();
+    for (number, layer) in report.layers.iter().enumerate() {
+        for hit in &layer.hits {
+            let place = places.entry((&hit.file, &hit.rule)).or_insert((hit, Vec::new()));
+            place.1.push(number.to_string());
+        }
+    }
+    places.into_values().collect()
 }
 
 /// `pe W/101, 3723264 bytes at 0x1305 (resource), truncated, xor 5a, 24d004a104d4d543`
