@@ -200,8 +200,8 @@ fn a_worker_ends_with_the_honeypot_however_that_ends() {
     honeypot.kill();
     wait_for("the worker's end", || is_gone(worker).then_some(()));
     // Its sample has no report and is done after the next start.
-    let mut honeypot = world.start(&[]);
-    assert_eq!(triaged(&mut honeypot, SLOW)["error"], "");
+    let honeypot = world.start(&[]);
+    wait_for("its report", || world.hits(SLOW));
     honeypot.stop();
 }
 
@@ -244,11 +244,17 @@ fn a_sample_too_large_or_without_bytes_is_told_at_once_and_costs_no_worker() {
     let id = reader.sample(&sha256(&lost)).unwrap().unwrap().sha256;
     std::fs::remove_file(reader.sample_path(id)).unwrap();
 
-    let mut honeypot = world.start(&["triage.memory_bytes_max=134217728"]);
-    let told = triaged(&mut honeypot, &large);
-    let error = told["error"].as_str().unwrap();
-    assert!(error.starts_with("not looked into: it has 35651584 bytes, 33554432 are allowed"), "{told}");
-    assert_eq!(triaged(&mut honeypot, &lost)["error"], "its bytes are not kept");
+    let honeypot = world.start(&["triage.memory_bytes_max=134217728"]);
+    // From the journal: it is told so soon that the honeypot may not have said that it has started.
+    let error = |sample: &[u8]| {
+        wait_for("the mark", || {
+            let found = reader.sample(&sha256(sample)).unwrap()?;
+            found.triaged.then_some(found.triage_error)
+        })
+    };
+    let told = error(&large);
+    assert!(told.starts_with("not looked into: it has 35651584 bytes, 33554432 are allowed"), "{told}");
+    assert_eq!(error(&lost), "its bytes are not kept");
     assert_eq!(workers(honeypot.pid()), [0; 0], "nothing was there to look into");
     honeypot.stop();
 }
