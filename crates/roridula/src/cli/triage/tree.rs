@@ -4,13 +4,15 @@ use crate::triage::in_order;
 use roridula_proto::event::Text;
 use roridula_triage::rules::Hit;
 use roridula_triage::{Layer, Report};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Result, Write};
 
 /// Characters of a SHA-256 that are shown in the tree.
 const SHORT: usize = 16;
 /// Grounds of a verdict that are shown; `--json` has all.
 const GROUNDS: usize = 5;
+/// Indicators that are shown; `--json` has all.
+const INDICATORS: usize = 16;
 
 /// Writes all of it.
 pub(super) fn write(out: &mut impl Write, what: &str, report: &Report) -> Result<()> {
@@ -43,6 +45,14 @@ pub(super) fn write(out: &mut impl Write, what: &str, report: &Report) -> Result
     for (hit, layers) in hits(report) {
         let word = if layers.len() == 1 { "layer" } else { "layers" };
         writeln!(out, "  rule      {} in {word} {}{}", shown(&hit.rule), layers.join(", "), about(hit))?;
+    }
+    let mut told = BTreeSet::new();
+    for indicator in report.layers.iter().flat_map(|layer| &layer.facts.indicators) {
+        if told.len() < INDICATORS && told.insert((indicator.kind, &indicator.value)) {
+            let note =
+                if indicator.note.is_empty() { String::new() } else { format!(" ({})", indicator.note) };
+            writeln!(out, "  {:<9} {}{}", indicator.kind, shown(&indicator.value), shown(&note))?;
+        }
     }
     for (number, layer) in report.layers.iter().enumerate() {
         for remark in &layer.remarks {
