@@ -186,7 +186,10 @@ fn core_first_then_dll_then_raw_and_no_further_than_a_hit() {
     assert_eq!((asked[0].header, asked[0].body.is_none()), ("x-apikey", true));
     let found = inquirer.book().of_report(&report(1, 2, 3)).unwrap();
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].sha256.as_str(), found[0].part, found[0].asked), (hash(2).as_str(), Part::Dll, START));
+    assert_eq!(
+        (found[0].sha256.as_str(), found[0].part, found[0].asked),
+        (hash(2).as_str(), Part::Dll, START)
+    );
     assert_eq!(found[0].link, format!("https://www.virustotal.com/gui/file/{}", hash(2)));
     assert_eq!(
         found[0].sentence(),
@@ -216,7 +219,8 @@ fn the_most_wanted_sample_is_first_and_then_the_newest() {
     }
     let fake = Fake::new(vec![answer(200, FOUND), answer(200, FOUND)]);
     let environment = |name: &str| world.environment.get(name).cloned();
-    let priority = |_: SampleId, report: &Report| i64::from(report.core_layer().unwrap().hashes.sha256 == hash(0x12));
+    let priority =
+        |_: SampleId, report: &Report| i64::from(report.core_layer().unwrap().hashes.sha256 == hash(0x12));
     let (settings, transport) = (&world.settings, Box::new(fake.clone()));
     let mut inquirer =
         Inquirer::open(world.path(), settings, &environment, transport, Box::new(priority)).unwrap();
@@ -273,7 +277,9 @@ fn failures_wait_longer_each_time_and_retry_after_is_kept() {
     let fake = Fake::new(vec![answer(500, "oops"), answer(200, "{\"data\":"), Ok(busy), answer(200, FOUND)]);
     let mut inquirer = world.inquirer(fake.clone());
     let mut at = START.0;
-    for (wait, what) in [(30, "HTTP 500"), (60, "an answer that is not VirusTotal's"), (7200, "HTTP 429: too many requests")] {
+    for (wait, what) in
+        [(30, "HTTP 500"), (60, "an answer that is not VirusTotal's"), (7200, "HTTP 429: too many requests")]
+    {
         let failures = settle(&mut inquirer, WallClock(at));
         assert!(matches!(&failures[..], [Outcome::Failed(told, _)] if told == what), "{failures:?}");
         // A restart forgets nothing.
@@ -310,7 +316,9 @@ fn a_refused_key_stops_it_until_the_key_changes() {
     world.triaged(1, 2, 3);
     let fake = Fake::new(vec![answer(401, WRONG_KEY), answer(200, FOUND)]);
     let mut inquirer = world.inquirer(fake.clone());
-    assert!(matches!(&settle(&mut inquirer, START)[..], [Outcome::Refused(what)] if what.contains("WrongCredentialsError")));
+    assert!(
+        matches!(&settle(&mut inquirer, START)[..], [Outcome::Refused(what)] if what.contains("WrongCredentialsError"))
+    );
     assert_eq!(settle(&mut world.inquirer(fake.clone()), later(300 * DAY)), []);
     assert!(inquirer.status(Service::VirusTotal, START).unwrap().key_refused);
     world.environment.insert("RORIDULA_VIRUSTOTAL_KEY".to_owned(), "another".to_owned());
@@ -343,7 +351,8 @@ fn kept(world: &World, bytes: &[u8]) -> SampleId {
     let path = id.path(world.path());
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();
-    let report = Report { layers: vec![layer(None, Kind::Data, id.to_string())], core: None, ..report(1, 2, 3) };
+    let report =
+        Report { layers: vec![layer(None, Kind::Data, id.to_string())], core: None, ..report(1, 2, 3) };
     world.triaged_as(id, &report);
     id
 }
@@ -403,7 +412,10 @@ fn without_a_key_it_says_what_to_do() {
         Box::new(|_, _| 0),
     );
     let error = opened.unwrap_err().to_string();
-    assert!(error.contains("lookup.virustotal.enabled") && error.contains("RORIDULA_VIRUSTOTAL_KEY"), "{error}");
+    assert!(
+        error.contains("lookup.virustotal.enabled") && error.contains("RORIDULA_VIRUSTOTAL_KEY"),
+        "{error}"
+    );
     assert!(!LookupSettings::default().enabled(), "off by default");
 }
 
@@ -440,7 +452,10 @@ fn head(visitor: &mut TcpStream) -> String {
 }
 
 fn http(status: &str, more: &str, body: &str) -> Option<String> {
-    Some(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{more}\r\n{body}", body.len()))
+    Some(format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{more}\r\n{body}",
+        body.len()
+    ))
 }
 
 /// One question to a server that answers so.
@@ -463,7 +478,10 @@ fn over_http_answers_mean_the_same() {
     let head = head.to_ascii_lowercase();
     assert!(head.contains(&format!("x-apikey: {KEY}\r\n")), "{head}");
     assert!(head.contains(&format!("user-agent: roridula/{}\r\n", env!("CARGO_PKG_VERSION"))), "{head}");
-    assert_eq!(Lookups::open(world.path()).unwrap().results(&hash(9)).unwrap()[0].summary.malicious, Some(65));
+    assert_eq!(
+        Lookups::open(world.path()).unwrap().results(&hash(9)).unwrap()[0].summary.malicious,
+        Some(65)
+    );
 
     assert_eq!(one_question(http("404 Not Found", "", UNKNOWN)).0, Outcome::Unknown);
     let failed = |answer: Option<String>, what: &str| match one_question(answer).0 {
@@ -526,7 +544,8 @@ fn the_proxy_of_the_environment_is_used_and_never_sees_the_key() {
     assert_eq!(direct.ask_now(Service::VirusTotal, &wanted, later).unwrap(), Some(Outcome::Unknown));
     assert!(served.join().unwrap().remove(0).starts_with("GET /api/v3/files/"));
 
-    let wrong = Http::new(Duration::from_secs(1), &|name| (name == "HTTPS_PROXY").then(|| "pa55://x y".to_owned()));
+    let wrong =
+        Http::new(Duration::from_secs(1), &|name| (name == "HTTPS_PROXY").then(|| "pa55://x y".to_owned()));
     let error = wrong.unwrap_err().to_string();
     assert!(error.contains("HTTPS_PROXY") && !error.contains("pa55"), "{error}");
 }
@@ -547,6 +566,7 @@ fn in_the_background_it_asks_complains_once_and_stops() {
 
 #[test]
 fn hashes_stand_in_order_and_once() {
-    let parts: Vec<_> = wanted(&report(1, 2, 2)).into_iter().map(|wanted| (wanted.part, wanted.sha256)).collect();
+    let parts: Vec<_> =
+        wanted(&report(1, 2, 2)).into_iter().map(|wanted| (wanted.part, wanted.sha256)).collect();
     assert_eq!(parts, [(Part::Core, hash(2)), (Part::Raw, hash(1))]);
 }
