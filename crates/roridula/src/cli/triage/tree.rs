@@ -1,6 +1,7 @@
 //! A report for people: what it is, the tree of its layers, what fits and what is odd.
 
 use crate::triage::in_order;
+use roridula_desk::sample::Outline;
 use roridula_proto::event::Text;
 use roridula_triage::rules::Hit;
 use roridula_triage::{Layer, Report};
@@ -17,6 +18,10 @@ const INDICATORS: usize = 16;
 /// Writes all of it.
 pub(super) fn write(out: &mut impl Write, what: &str, report: &Report) -> Result<()> {
     writeln!(out, "{}", shown(what))?;
+    let outline = Outline::of(report);
+    let differs = if outline.differs.is_empty() { String::new() } else { format!("; {}", outline.differs) };
+    // Both are escaped where they are put together.
+    writeln!(out, "  {}{differs}.", outline.lead)?;
     if let Some(sample) = report.layers.first() {
         writeln!(out, "  sha256    {}", sample.hashes.sha256)?;
     }
