@@ -35,7 +35,6 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     ensure!(args.debug || !cfg!(debug_assertions), "a debug build measures nothing: make bench, or --debug");
     let cores = cores()?;
-    ensure!(cores.len() >= 2, "two cores are needed: one for the server, one for the client");
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let mut rows = Vec::new();
     if args.only.iter().any(|only| only != "t") || args.only.is_empty() {
@@ -55,6 +54,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// (a) to (e): against a bare server.
 fn network(args: &Args, cores: &[usize]) -> anyhow::Result<Vec<Row>> {
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
+    ensure!(cores.len() >= 2, "two cores are needed: one for the server, one for the client");
     connects::raise_file_limit(12_000)?;
     crate::honeypot::binary();
     let script = Script::new()?;

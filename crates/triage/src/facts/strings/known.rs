@@ -24,6 +24,8 @@ pub(super) const WORM_SERVICE: &str = "mssecsvc2.0";
 pub(super) const SERVICES: &[(&str, &str)] =
     &[(WORM_SERVICE, "WannaCry"), ("mssecsvc2.1", "WannaCry variant")];
 
+/// What names of objects start with that are one for all, or for one session.
+pub(super) const NAME_SPACES: &[&str] = &["Global\\", "Local\\"];
 /// Mutexes without a namespace in front, and whose. Source: D. Stevens, "WannaCry Simple File Analysis" (2017).
 pub(super) const MUTEXES: &[(&str, &str)] = &[("MsWinZonesCacheCounterMutexA", "WannaCry")];
 

@@ -6,6 +6,7 @@
 mod find;
 mod known;
 mod wallet;
+mod words;
 
 use super::{Indicator, IndicatorKind};
 use std::cmp::Reverse;
@@ -152,8 +153,11 @@ impl Reader {
     }
 
     fn add(&mut self, kind: IndicatorKind, at: usize, value: &str, note: String) {
+        if self.indicators.len() >= INDICATORS_MAX {
+            return;
+        }
         let value: String = value.chars().take(STRING_LEN_MAX).collect();
-        if self.indicators.len() >= INDICATORS_MAX || !self.seen.insert((kind, value.clone())) {
+        if !self.seen.insert((kind, value.clone())) {
             return;
         }
         let at = u64::try_from(at).unwrap_or(u64::MAX);
@@ -161,12 +165,12 @@ impl Reader {
     }
 
     fn keep(&mut self, rank: u32, at: usize, text: &str) {
-        let text: String = text.trim().chars().take(STRING_LEN_MAX).collect();
         let key = (Reverse(rank), at);
         let full = self.strings.len() >= STRINGS_MAX;
         if full && self.strings.last_key_value().is_some_and(|(worst, _)| *worst <= key) {
             return;
         }
+        let text: String = text.trim().chars().take(STRING_LEN_MAX).collect();
         if self.strings.values().any(|known| *known == text) {
             return;
         }

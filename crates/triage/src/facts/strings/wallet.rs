@@ -7,6 +7,8 @@ const BASE58: &[u8] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwx
 const BECH32: &[u8] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 /// Version, hash, checksum.
 const BITCOIN_SIZE: usize = 25;
+/// The shortest account that is known here: bitcoin's.
+pub(super) const LEN_MIN: usize = 26;
 /// A standard Monero address; sub-addresses are as long.
 const MONERO_LEN: usize = 95;
 
@@ -20,7 +22,7 @@ pub(super) fn note(word: &str) -> Option<String> {
 fn coin(word: &str) -> Option<&'static str> {
     let bytes = word.as_bytes();
     match (bytes.first()?, bytes.len()) {
-        (b'1' | b'3', 26..=35) => base58check(bytes).then_some("bitcoin"),
+        (b'1' | b'3', LEN_MIN..=35) => base58check(bytes).then_some("bitcoin"),
         (b'b' | b'B', 42 | 62) => bech32(&word.to_ascii_lowercase()).then_some("bitcoin"),
         (b'4' | b'8', MONERO_LEN) => {
             let second =
