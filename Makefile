@@ -25,6 +25,7 @@ test: ## Install what the tests need, then run all of them
 	./scripts/setup-tests.sh
 	$(CARGO) test --workspace --doc
 	PATH="$$PATH:/usr/sbin:/sbin" $(CARGO) test --workspace --no-fail-fast --lib --bins --tests
+	$(CARGO) test -p roridula-triage --features emulate --lib code
 
 lint: ## Check formatting and lints
 	$(CARGO) fmt --all --check

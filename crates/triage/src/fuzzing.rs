@@ -11,8 +11,14 @@ use std::borrow::Cow;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their files in `fuzz/fuzz_targets`.
-pub const TARGETS: &[Target] =
-    &[("pe", pe), ("peel", peel), ("resources", resources), ("stubs", stubs), ("zip", zip)];
+pub const TARGETS: &[Target] = &[
+    ("code", facts::fuzzing::code),
+    ("pe", pe),
+    ("peel", peel),
+    ("resources", resources),
+    ("stubs", stubs),
+    ("zip", zip),
+];
 
 /// Small, so that every bound is met often.
 const BUDGET: Budget = Budget {

@@ -1,6 +1,7 @@
 //! Entry points for fuzzing: hostile bytes in, nothing may panic or grow.
 
 use super::{Place, describe};
+use crate::pe::Machine;
 use crate::report::Kind;
 
 /// Facts of bytes that are said to be a PE file, and of a range in them as a layer of its own.
@@ -21,4 +22,13 @@ pub fn strings(bytes: &[u8]) {
     assert!(found.indicators.len() <= super::strings::INDICATORS_MAX);
     let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     assert!(found.indicators.iter().all(|indicator| indicator.at < len));
+}
+
+/// Bytes as code, for either machine: bounded lists, and (with the feature `emulate`) bounded steps.
+pub fn code(bytes: &[u8]) {
+    for machine in [None, Some(Machine::X86), Some(Machine::X64)] {
+        let Some(facts) = super::code::code(machine, bytes) else { continue };
+        assert!(facts.listing.len() <= 24 && facts.apis.len() <= 64, "a list has no bound");
+        assert!(facts.emulated.len() <= 65 && facts.indicators.len() <= 64, "a profile has no bound");
+    }
 }

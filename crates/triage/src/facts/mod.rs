@@ -167,6 +167,13 @@ fn read(kind: Kind, bytes: &[u8], children: &[Range<usize>]) -> Facts {
         facts.indicators = found.indicators;
         facts.strings = found.strings;
     }
+    // What emulation brought to light stands in no string.
+    for indicator in facts.code.iter().flat_map(|code| &code.indicators) {
+        let same = |held: &Indicator| held.kind == indicator.kind && held.value == indicator.value;
+        if !facts.indicators.iter().any(same) {
+            facts.indicators.push(indicator.clone());
+        }
+    }
     facts
 }
 

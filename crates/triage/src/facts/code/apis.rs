@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 /// A library and its functions, a line.
-const NAMES: &str = include_str!("apis.txt");
+pub(super) const NAMES: &str = include_str!("apis.txt");
 
 /// What a hash stands for: the algorithm, the library, the function.
 type Meaning = (&'static str, &'static str, &'static str);

@@ -3,9 +3,12 @@
 //! It is read, never run: disassembled from the likeliest start, along its branches, within a number of instructions.
 
 mod apis;
+#[cfg(feature = "emulate")]
+mod emulate;
 mod sweep;
 mod traits;
 
+use super::indicators::Indicator;
 use crate::pe::Machine;
 use iced_x86::{Instruction, Mnemonic};
 use serde::{Deserialize, Serialize};
@@ -50,6 +53,10 @@ pub struct CodeFacts {
     pub listing: Vec<String>,
     /// What the emulator saw it do, in order; empty without the feature `emulate`.
     pub emulated: Vec<String>,
+    /// What a decoder in it wrote: size, place and SHA-256; empty without the feature `emulate`.
+    pub unwrapped: String,
+    /// What it would talk to or start, by its calls and by what its decoder wrote. Attacker's text.
+    pub indicators: Vec<Indicator>,
 }
 
 /// What can be said of `bytes` as code; `None` where they are none. `hint` is the machine that the stub around them is for.
@@ -60,7 +67,7 @@ pub(crate) fn code(hint: Option<Machine>, bytes: &[u8]) -> Option<CodeFacts> {
     if !is_believable(&sweep, &traits, &apis) {
         return None;
     }
-    Some(CodeFacts {
+    let facts = CodeFacts {
         machine: sweep.machine.as_str().to_owned(),
         entry: sweep.entry,
         instructions: u32::try_from(sweep.instructions.len()).unwrap_or(u32::MAX),
@@ -69,7 +76,16 @@ pub(crate) fn code(hint: Option<Machine>, bytes: &[u8]) -> Option<CodeFacts> {
         traits,
         apis,
         emulated: Vec::new(),
-    })
+        unwrapped: String::new(),
+        indicators: Vec::new(),
+    };
+    #[cfg(feature = "emulate")]
+    let facts = {
+        let mut facts = facts;
+        emulate::run(&sweep, bytes, &mut facts);
+        facts
+    };
+    Some(facts)
 }
 
 /// Chance makes a dozen instructions in a row out of anything, but no long road without a wrong turn.

@@ -1,7 +1,10 @@
 use super::*;
 use iced_x86::code_asm::*;
 
-fn built(bits: u32, write: impl FnOnce(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> Vec<u8> {
+pub(super) fn built(
+    bits: u32,
+    write: impl FnOnce(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>,
+) -> Vec<u8> {
     let mut code = CodeAssembler::new(bits).unwrap();
     write(&mut code).unwrap();
     code.assemble(0).unwrap()
