@@ -7,8 +7,7 @@
 use roridula_lab::explain::{Args, play};
 
 #[test]
-#[ignore = "waits for the groups, the sentences and the stored differences"]
 fn captures_of_few_cores_are_told_as_what_they_are() {
-    let outcome = play(&Args { captures: 120, cores: 6, seed: 1, threads: 4 }).expect("an outcome");
+    let outcome = play(&Args { captures: 48, cores: 2, seed: 1, threads: 4 }).expect("an outcome");
     assert!(outcome.complaints.is_empty(), "{}\n{outcome:?}", outcome.complaints.join("\n"));
 }

@@ -6,6 +6,7 @@ use super::sentence::{Sightings, sentence};
 use super::{ReportError, Reports};
 use crate::incident::{IncidentError, Incidents};
 use roridula_evidence::{Reader, SampleId, SampleView, StoreError, rfc3339};
+use roridula_proto::event::{ByteRange, Layer};
 use roridula_proto::time::WallClock;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -34,8 +35,16 @@ pub enum CatalogError {
 pub struct Entry {
     /// Its SHA-256.
     pub sha256: SampleId,
+    /// MD5, hexadecimal.
+    pub md5: String,
+    /// SHA-1, hexadecimal.
+    pub sha1: String,
     /// Its size in bytes.
     pub size: u64,
+    /// The size that its sender announced.
+    pub total: Option<u64>,
+    /// Which bytes of the upload the sample's bytes are, in order.
+    pub ranges: Vec<ByteRange>,
     /// What there is of the upload.
     pub state: String,
     /// By which road it came.
@@ -62,6 +71,8 @@ pub struct Entry {
     pub tool: String,
     /// Whether triage has looked at it.
     pub triaged: bool,
+    /// What triage found inside.
+    pub layers: Vec<Layer>,
     /// What went wrong in triage, or empty.
     pub triage_error: String,
 }
@@ -177,7 +188,11 @@ fn entry(sample: &SampleView, outline: &Outline, tool: &str, novelty: u8, sighti
     let sightings = if outline.core.sha256.is_empty() { own } else { sightings };
     Entry {
         sha256: sample.sha256,
+        md5: sample.md5.clone(),
+        sha1: sample.sha1.clone(),
         size: sample.size,
+        total: sample.total,
+        ranges: sample.ranges.clone(),
         state: sample.state.to_string(),
         origin: sample.origin.to_string(),
         family: outline.family.clone(),
@@ -191,6 +206,7 @@ fn entry(sample: &SampleView, outline: &Outline, tool: &str, novelty: u8, sighti
         last_seen: rfc3339(sample.last_seen),
         tool: tool.to_owned(),
         triaged: sample.triaged,
+        layers: sample.layers.clone(),
         triage_error: sample.triage_error.clone(),
     }
 }
