@@ -24,8 +24,8 @@ run: build ## Build and start the honeypot [LISTEN="127.0.0.1:4445"] [DATA=DIR] 
 test: ## Install what the tests need, then run all of them
 	./scripts/setup-tests.sh
 	$(CARGO) test --workspace --doc
-	PATH="$$PATH:/usr/sbin:/sbin" $(CARGO) test --workspace --no-fail-fast --lib --bins --tests
 	$(CARGO) test -p roridula-triage --features emulate --lib code
+	PATH="$$PATH:/usr/sbin:/sbin" $(CARGO) test --workspace --no-fail-fast --lib --bins --tests
 
 lint: ## Check formatting and lints
 	$(CARGO) fmt --all --check

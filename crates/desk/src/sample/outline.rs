@@ -106,7 +106,7 @@ fn skeleton(layer: &Layer) -> String {
         // Writing to a String cannot fail.
         let _ = write!(text, "\n{} {} {} {}", section.name, section.offset, section.size, section.md5);
     }
-    is_told(pe).then(|| hex(&Sha256::digest(text.as_bytes()))[..16].to_owned()).unwrap_or_default()
+    if is_told(pe) { hex(&Sha256::digest(text.as_bytes()))[..16].to_owned() } else { String::new() }
 }
 
 /// Whether any section's bytes are named at all.
