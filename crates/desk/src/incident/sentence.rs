@@ -4,6 +4,7 @@ use super::facts::Caught;
 use super::record::Record;
 use super::stage::{Role, Stage};
 use super::tool;
+use crate::sample::thousands;
 use roridula_proto::event::{Text, UploadState};
 use roridula_proto::time::WallClock;
 
@@ -151,19 +152,6 @@ fn capitalised(text: &str) -> String {
 /// `1 connection`, `23 connections`.
 fn counted(count: u64, what: &str) -> String {
     format!("{} {what}{}", thousands(count), if count == 1 { "" } else { "s" })
-}
-
-/// `5,304,320`.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

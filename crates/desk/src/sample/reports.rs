@@ -262,13 +262,6 @@ impl Reports {
         found.map(|text| serde_json::from_str(&text).map_err(|error| self.io(error.into()))).transpose()
     }
 
-    /// Layout and rules by which the report of a sample was made.
-    pub fn made_by(&self, sample: SampleId) -> Result<Option<(u32, String)>, ReportError> {
-        let sql = "SELECT format, rules FROM report WHERE sha256 = ?";
-        let found = self.db.query_row(sql, [sample.0], |row| Ok((row.get(0)?, row.get(1)?))).optional();
-        found.map_err(|source| self.database(source))
-    }
-
     /// The samples in which a layer lies whose SHA-256 begins like this (hexadecimal), at most `max`.
     pub fn with_layer(&self, prefix: &str, max: usize) -> Result<Vec<SampleId>, ReportError> {
         let sql = "SELECT DISTINCT sha256 FROM place JOIN report ON n = report

@@ -1,6 +1,7 @@
 //! The layers of a report, as a tree.
 
 use super::{escaped, short};
+use crate::triage::in_order;
 use roridula_desk::sample::thousands;
 use roridula_triage::{FoundBy, Layer, Report, State};
 use std::io::{Result, Write};
@@ -12,16 +13,17 @@ const NAME_MAX: usize = 36;
 
 /// Writes the layers, each below what it lies in.
 pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> Result<()> {
-    let mut order = in_depth(report);
+    let mut order = in_order(report);
     if !all {
         // An archive tells of its members in one line.
-        order.retain(|(_, number)| {
+        order.retain(|(number, _)| {
             report.layer(*number).is_none_or(|layer| layer.found_by != FoundBy::Directory)
         });
     }
     let max = if all { usize::MAX } else { LAYERS_MAX };
-    for &(depth, number) in order.iter().take(max) {
+    for &(number, depth) in order.iter().take(max) {
         let Some(layer) = report.layer(number) else { continue };
+        let depth = depth as usize;
         let mark = if report.core == Some(number) { "  ← core" } else { "" };
         writeln!(out, "{}{mark}", line(depth, layer).trim_end())?;
         if let Some(zip) = layer.facts.zip.as_ref().filter(|zip| !all && !zip.members.is_empty()) {
@@ -42,22 +44,6 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> Result<
         writeln!(out, "  … and {} more (--all)", order.len() - max)?;
     }
     Ok(())
-}
-
-/// Each layer behind what it lies in, with its depth.
-fn in_depth(report: &Report) -> Vec<(usize, u32)> {
-    let mut order = Vec::new();
-    let mut waiting = vec![(0, 0)];
-    while let Some((depth, number)) = waiting.pop() {
-        if report.layer(number).is_none() || order.len() >= report.layers.len() {
-            continue;
-        }
-        order.push((depth, number));
-        let mut children: Vec<_> = report.children(number).collect();
-        children.sort_by_key(|(_, layer)| layer.offset);
-        waiting.extend(children.into_iter().rev().map(|(child, _)| (depth + 1, child)));
-    }
-    order
 }
 
 fn line(depth: usize, layer: &Layer) -> String {
