@@ -11,6 +11,7 @@
 // This room owns files of its own (cursors, logs): the bans of clippy.toml are for the pure crates.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod console;
 pub mod contract;
 pub mod incident;
 pub mod lookup;

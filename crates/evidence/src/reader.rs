@@ -103,6 +103,18 @@ impl Reader {
         statement.query_row([], |row| row.get(0)).map(to_u64).map_err(self.fail())
     }
 
+    /// Whether a honeypot has the directory open now.
+    pub fn is_running(&self) -> bool {
+        crate::store::is_locked(&self.dir)
+    }
+
+    /// Bytes of the directory's disk: free for us, and all; `None` where the system does not say.
+    pub fn disk_bytes(&self) -> Option<(u64, u64)> {
+        let stat = rustix::fs::statvfs(&self.dir).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Some((bytes(stat.f_bavail), bytes(stat.f_blocks)))
+    }
+
     /// All samples, the first seen first.
     pub fn samples(&self) -> Result<Vec<SampleView>, StoreError> {
         self.samples_where("1", &[])

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 
@@ -439,6 +439,16 @@ pub(crate) fn hash_rest<E>(
     Ok(Hashes { md5: md5.finalize().into(), sha1: sha1.finalize().into() })
 }
 
+/// Longer than somebody who looks has the lock.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Whether somebody holds the lock of `dir`.
+pub(crate) fn is_locked(dir: &Path) -> bool {
+    // Shared, and given back at once: two that look at the same time do not see each other.
+    let file = File::open(dir.join("lock"));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 fn take_lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let file = File::options()
@@ -447,9 +457,14 @@ fn take_lock(dir: &Path) -> Result<File, StoreError> {
         .write(true)
         .open(&path)
         .map_err(StoreError::io("create", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path)(error)),
+    for last in [false, false, true] {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // It may be only somebody who looks whether it is held ([`is_locked`]).
+            Err(TryLockError::WouldBlock) if !last => thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) => break,
+            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
+        }
     }
+    Err(StoreError::Locked { path: dir.to_owned() })
 }

@@ -107,7 +107,7 @@ pub struct Group {
 }
 
 /// All samples of a data directory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalog {
     /// The most novel first; of equals, the latest first.
     pub entries: Vec<Entry>,

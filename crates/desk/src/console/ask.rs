@@ -1,0 +1,290 @@
+//! What is asked for: the address of a request, understood.
+//!
+//! Every view filters by the same names, so that a filter stays when a reader goes from view to view, and an address can be
+//! sent to somebody else.
+
+use crate::incident::IncidentId;
+use roridula_evidence::wall_clock;
+use roridula_proto::time::WallClock;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// Characters of one value; longer ones are refused.
+const VALUE_CHARS_MAX: usize = 512;
+/// Rows of a page of a list.
+pub(crate) const ROWS: usize = 50;
+/// Rows that may be asked for at once, as a page or as CSV.
+pub(crate) const ROWS_MAX: usize = 1000;
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A page for people.
+    #[default]
+    Page,
+    /// The model, for programs.
+    Json,
+    /// One of the model's tables.
+    Csv,
+}
+
+/// A stretch of time that can be chosen by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// Its name in an address.
+    pub(crate) name: &'static str,
+    /// Its length in seconds; 0: since the beginning.
+    pub(crate) secs: u64,
+}
+
+/// All of them.
+pub(crate) const RANGES: [Range; 5] = [
+    Range { name: "1h", secs: 3600 },
+    Range { name: "24h", secs: 24 * 3600 },
+    Range { name: "7d", secs: 7 * 24 * 3600 },
+    Range { name: "30d", secs: 30 * 24 * 3600 },
+    Range { name: "all", secs: 0 },
+];
+
+/// What a view shows of all that there is. `None`: all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    /// The range's name; empty where `since` and `until` were given, or nothing.
+    pub(crate) range: &'static str,
+    /// Nothing before it.
+    pub(crate) since: Option<WallClock>,
+    /// Nothing at or after it.
+    pub(crate) until: Option<WallClock>,
+    /// Only of this visitor.
+    pub(crate) source: Option<IpAddr>,
+    /// Only of this family.
+    pub(crate) family: Option<String>,
+    /// Only what came just so far: a stage or an outcome.
+    pub(crate) stage: Option<String>,
+    /// Only of this tool.
+    pub(crate) tool: Option<String>,
+}
+
+/// A request, understood.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ask {
+    /// When it was asked.
+    pub(crate) now: WallClock,
+    /// The path as it came.
+    pub(crate) path: String,
+    /// What stands in the path's places, by their names.
+    pub(crate) places: BTreeMap<String, String>,
+    /// The query, by name.
+    pub(crate) query: BTreeMap<String, String>,
+    /// The filter of the query.
+    pub(crate) filter: Filter,
+    /// How to answer.
+    pub(crate) form: Form,
+    /// A token that a form of the page must send back.
+    pub(crate) csrf: String,
+}
+
+/// What cannot be understood, or not be answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    /// The address says something that makes no sense.
+    #[error("{0}")]
+    Bad(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    Missing(String),
+    /// Something of ours failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Problem {
+    /// For `map_err`: a failure told in its own words.
+    pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl Ask {
+    /// Understands a path with its places and a query; `now` is when it was asked.
+    pub(crate) fn new(
+        now: WallClock,
+        path: &str,
+        places: BTreeMap<String, String>,
+        pairs: Vec<(String, String)>,
+    ) -> Result<Self, Problem> {
+        let mut query = BTreeMap::new();
+        for (name, value) in pairs {
+            if value.chars().nth(VALUE_CHARS_MAX).is_some() {
+                return Err(Problem::Bad(format!("`{name}` is longer than {VALUE_CHARS_MAX} characters")));
+            }
+            // A form sends the fields that nobody filled in as well.
+            if !value.is_empty() {
+                query.insert(name, value);
+            }
+        }
+        let form = match query.get("as").map(String::as_str) {
+            None | Some("page") => Form::Page,
+            Some("json") => Form::Json,
+            Some("csv") => Form::Csv,
+            Some(_) => return Err(Problem::Bad("`as` is one of page, json, csv".to_owned())),
+        };
+        let filter = Filter::of(&query, now)?;
+        Ok(Self { now, path: path.to_owned(), places, query, filter, form, csrf: String::new() })
+    }
+
+    /// What stands in the path's place of this name.
+    pub(crate) fn place(&self, name: &str) -> &str {
+        self.places.get(name).map_or("", String::as_str)
+    }
+
+    /// The value of this name in the query.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str)
+    }
+
+    /// How many rows are asked for.
+    pub(crate) fn limit(&self) -> Result<usize, Problem> {
+        let default = if self.form == Form::Page { ROWS } else { ROWS_MAX };
+        let Some(text) = self.value("limit") else { return Ok(default) };
+        match text.parse() {
+            Ok(limit) if (1..=ROWS_MAX).contains(&limit) => Ok(limit),
+            _ => Err(Problem::Bad(format!("`limit` is a number from 1 to {ROWS_MAX}"))),
+        }
+    }
+
+    /// Where the page begins: what an earlier answer gave as `next`.
+    pub(crate) fn cursor(&self) -> Option<&str> {
+        self.value("cursor")
+    }
+
+    /// An incident's name in the path.
+    pub(crate) fn incident(&self, place: &str) -> Result<IncidentId, Problem> {
+        let text = self.place(place);
+        text.parse().map_err(|_| Problem::Missing("this is no incident's name".to_owned()))
+    }
+
+    /// The address of `path` with this filter, so that it stays from view to view.
+    pub(crate) fn to(&self, path: &str) -> String {
+        let kept = ["range", "since", "until", "source", "family", "stage", "tool"];
+        let pairs = self.query.iter().filter(|(name, _)| kept.contains(&name.as_str()));
+        address(path, pairs.map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// This address with `name` set to `value`, or without it where that is empty. The page begins anew.
+    pub(crate) fn with(&self, name: &str, value: &str) -> String {
+        let mut query = self.query.clone();
+        query.remove("cursor");
+        query.remove(name);
+        if !value.is_empty() {
+            query.insert(name.to_owned(), value.to_owned());
+        }
+        address(&self.path, query.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+}
+
+impl Filter {
+    fn of(query: &BTreeMap<String, String>, now: WallClock) -> Result<Self, Problem> {
+        let text = |name: &str| query.get(name).cloned();
+        let mut filter =
+            Self { family: text("family"), stage: text("stage"), tool: text("tool"), ..Self::default() };
+        filter.since = text("since").map(|value| time("since", &value)).transpose()?;
+        filter.until = text("until").map(|value| time("until", &value)).transpose()?;
+        if let Some(name) = text("range") {
+            let range = RANGES.iter().find(|range| range.name == name).ok_or_else(|| {
+                let names: Vec<_> = RANGES.iter().map(|range| range.name).collect();
+                Problem::Bad(format!("`range` is one of {}", names.join(", ")))
+            })?;
+            filter.range = range.name;
+            if range.secs > 0 && filter.since.is_none() {
+                filter.since = Some(WallClock(now.0.saturating_sub(range.secs.saturating_mul(1_000_000))));
+            }
+        }
+        if let Some(source) = text("source") {
+            let address: IpAddr = source.parse().map_err(|_| {
+                Problem::Bad("`source` is an IP address, as in 192.0.2.7 or 2001:db8::7".to_owned())
+            })?;
+            filter.source = Some(address.to_canonical());
+        }
+        Ok(filter)
+    }
+
+    /// Whether `at` lies in the time that is asked for.
+    pub(crate) fn holds(&self, at: WallClock) -> bool {
+        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
+    }
+}
+
+/// A point in time: `2026-11-23`, `2026-11-23T02:50`, or with seconds, fraction and `Z`; UTC.
+fn time(name: &str, text: &str) -> Result<WallClock, Problem> {
+    let bad = || Problem::Bad(format!("`{name}` is a time in UTC, as in 2026-11-23 or 2026-11-23T02:50:00Z"));
+    super::text::parse_time(text).ok_or_else(bad)
+}
+
+/// The time of the request.
+pub(crate) fn now() -> WallClock {
+    wall_clock()
+}
+
+/// `path?name=value&…`, every byte that may not stand there escaped.
+pub(crate) fn address<'a>(path: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut text = path.to_owned();
+    for (at, (name, value)) in pairs.enumerate() {
+        text.push(if at == 0 { '?' } else { '&' });
+        escape(name, &mut text);
+        text.push('=');
+        escape(value, &mut text);
+    }
+    text
+}
+
+fn escape(value: &str, text: &mut String) {
+    for byte in value.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b':' => {
+                text.push(char::from(byte))
+            }
+            // Writing to a String cannot fail.
+            _ => drop(write!(text, "%{byte:02X}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(query: &[(&str, &str)]) -> Result<Ask, Problem> {
+        let pairs = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Ask::new(WallClock(10_000_000_000_000), "/samples", BTreeMap::new(), pairs)
+    }
+
+    #[test]
+    fn a_filter_stays_from_view_to_view_and_a_cursor_does_not() {
+        let ask =
+            ask(&[("range", "24h"), ("source", "192.0.2.7"), ("cursor", "x"), ("family", "a&b c")]).unwrap();
+        assert_eq!(ask.to("/groups"), "/groups?family=a%26b%20c&range=24h&source=192.0.2.7");
+        assert_eq!(ask.with("source", ""), "/samples?family=a%26b%20c&range=24h");
+        assert_eq!(ask.filter.since, Some(WallClock(10_000_000_000_000 - 86_400_000_000)));
+        assert!(ask.filter.holds(ask.now) && !ask.filter.holds(WallClock(1)));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        for (name, value) in [
+            ("range", "2y"),
+            ("source", "<b>"),
+            ("since", "yesterday"),
+            ("as", "xml"),
+            ("family", &"x".repeat(600)),
+        ] {
+            let problem = ask(&[(name, value)]).unwrap_err().to_string();
+            assert!(problem.contains(&format!("`{name}`")), "{problem}");
+        }
+        for limit in ["0", "1001", "-1", "many"] {
+            assert!(ask(&[("limit", limit)]).unwrap().limit().is_err());
+        }
+        assert_eq!(ask(&[("source", "")]).unwrap().filter, Filter::default());
+    }
+}

@@ -1,0 +1,51 @@
+//! The console: a web page that turns the journal into answers.
+//!
+//! It runs in a process of its own, reads what is kept and what is derived from it, and changes nothing. A request goes
+//! one way: the guard lets it in (`guard`), its address becomes an [`ask::Ask`], a view (`view`, one file each) loads a
+//! model from a [`shelf::Shelf`] and shows it: as a page, as the API's JSON, as CSV. The model is all that a view knows, so the
+//! API says exactly what the pages show.
+//!
+//! Every page works without JavaScript; `assets/console.js` adds the live feed, copying, local times and keys.
+
+mod api;
+mod ask;
+mod asset;
+mod chart;
+mod keeper;
+mod live;
+mod page;
+mod shelf;
+mod table;
+mod text;
+mod view;
+
+use axum::Router;
+use shelf::Shelves;
+use std::path::Path;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// The console cannot be started.
+#[derive(Debug, Error)]
+pub enum ConsoleError {
+    /// What it reads cannot be opened.
+    #[error("{0}")]
+    Closed(String),
+}
+
+/// What all requests share.
+#[derive(Clone, Debug)]
+struct Desk {
+    shelves: Arc<Shelves>,
+    live: Arc<live::Feed>,
+}
+
+/// The console's pages and API over the data directory `dir`, without anything that guards them; a thread keeps what they
+/// read up to date until the router and all its clones are gone.
+pub fn router(dir: &Path) -> Result<Router, ConsoleError> {
+    let shelves = Arc::new(Shelves::open(dir)?);
+    let live = Arc::new(live::Feed::default());
+    keeper::spawn(dir, Arc::downgrade(&shelves), Arc::clone(&live));
+    let desk = Desk { shelves, live };
+    Ok(view::routes().merge(live::routes()).merge(asset::routes()).merge(api::routes()).with_state(desk))
+}

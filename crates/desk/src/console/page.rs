@@ -1,0 +1,147 @@
+//! The frame that all pages have.
+
+use super::ask::{Ask, RANGES};
+use super::text;
+use maud::{DOCTYPE, Markup, html};
+
+/// The views that stand in the navigation: address, name, key.
+const VIEWS: &[(&str, &str, &str)] = &[
+    ("/", "Home", "h"),
+    ("/incidents", "Incidents", "i"),
+    ("/samples", "Samples", "s"),
+    ("/groups", "Groups", "g"),
+    ("/sources", "Sources", "o"),
+    ("/tools", "Tools", "t"),
+    ("/credentials", "Credentials", "c"),
+    ("/unknown", "Unknown", "u"),
+    ("/health", "Health", "e"),
+    ("/report", "Report", "r"),
+];
+
+/// A page: its title and what is on it.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    /// What it is, for the window and the heading.
+    pub(crate) title: String,
+    /// What is on it.
+    pub(crate) body: Markup,
+    /// Whether the filter has a meaning on it.
+    pub(crate) filtered: bool,
+}
+
+impl Page {
+    /// A page that the filter changes.
+    pub(crate) fn new(title: impl Into<String>, body: Markup) -> Self {
+        Self { title: title.into(), body, filtered: true }
+    }
+
+    /// A page about one thing.
+    pub(crate) fn of_one(title: impl Into<String>, body: Markup) -> Self {
+        Self { title: title.into(), body, filtered: false }
+    }
+
+    /// The whole document.
+    pub(crate) fn html(&self, ask: &Ask) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { (self.title) " · Roridula" }
+                    link rel="icon" href={ "/assets/icon.svg?" (version) } type="image/svg+xml";
+                    link rel="stylesheet" href={ "/assets/console.css?" (version) };
+                    script src={ "/assets/console.js?" (version) } defer {}
+                }
+                body {
+                    a.skip href="#main" { "Skip to the content" }
+                    (navigation(ask))
+                    main #main tabindex="-1" {
+                        h1 { (text::shown(&self.title)) }
+                        @if self.filtered { (filter(ask)) }
+                        (self.body)
+                    }
+                    footer {
+                        p {
+                            "Roridula " (version) " · times are UTC"
+                            span.zone {}
+                            " · " a href="/api/v1/openapi.json" { "API" }
+                            @if !ask.csrf.is_empty() { " · " a href="/logout" { "Log out" } }
+                        }
+                    }
+                }
+            }
+        }
+        .into_string()
+    }
+}
+
+fn navigation(ask: &Ask) -> Markup {
+    let here = |path: &str| ask.path == path || (path != "/" && ask.path.starts_with(&format!("{path}/")));
+    html! {
+        header.top {
+            a.brand href="/" { "Roridula" }
+            nav aria-label="Views" {
+                ul {
+                    @for (path, name, key) in VIEWS {
+                        li {
+                            a href=(ask.to(path)) data-key=(key) aria-current=[here(path).then_some("page")] { (name) }
+                        }
+                    }
+                }
+            }
+            form.search action="/search" method="get" role="search" {
+                label.hidden for="q" { "Search" }
+                input #q type="search" name="q" maxlength="200" placeholder="hash, IP, domain, incident, T1210" value=[ask.value("q").map(text::shown)];
+                button type="submit" { "Search" }
+            }
+        }
+    }
+}
+
+fn filter(ask: &Ask) -> Markup {
+    let field = |name: &'static str, label: &str, hint: &str| {
+        html! {
+            label { (label) " " input type="text" name=(name) size="12" placeholder=(hint) value=[ask.value(name).map(text::shown)]; }
+        }
+    };
+    html! {
+        nav.ranges aria-label="Time" {
+            @for range in RANGES {
+                a href=(ask.with("range", range.name)) aria-current=[(ask.filter.range == range.name).then_some("true")] {
+                    (range.name)
+                }
+            }
+        }
+        details.filter open[has_filter(ask)] {
+            summary { "Filter" }
+            form method="get" action=(ask.path) {
+                @if let Some(range) = ask.value("range") { input type="hidden" name="range" value=(range); }
+                (field("since", "From", "2026-11-23")) (field("until", "To", "2026-11-24"))
+                (field("source", "Source", "192.0.2.7")) (field("family", "Family", "wannacry"))
+                (field("stage", "Stage", "captured")) (field("tool", "Tool", "wannacry"))
+                button type="submit" { "Apply" } " "
+                a href=(ask.path) { "Clear" }
+            }
+        }
+    }
+}
+
+fn has_filter(ask: &Ask) -> bool {
+    let filter = &ask.filter;
+    let texts = [&filter.family, &filter.stage, &filter.tool];
+    filter.source.is_some()
+        || texts.iter().any(|text| text.is_some())
+        || ask.value("since").or(ask.value("until")).is_some()
+}
+
+/// A page that says what went wrong.
+pub(crate) fn problem(title: &str, what: &str) -> Page {
+    let body = html! {
+        p.problem role="alert" { (text::shown(what)) }
+        p { a href="/" { "Home" } " shows whether the honeypot is well." }
+    };
+    Page::of_one(title, body)
+}

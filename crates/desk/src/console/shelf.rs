@@ -1,0 +1,94 @@
+//! What views read, opened: each request takes one of a few and puts it back.
+
+use super::ConsoleError;
+use super::ask::Problem;
+use crate::incident::Incidents;
+use crate::sample::{Catalog, Reports};
+use roridula_evidence::Reader;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::Semaphore;
+
+/// Requests that read at the same time; more wait.
+const READERS_MAX: usize = 4;
+
+/// Everything that a view may read.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    /// The data directory.
+    pub(crate) dir: PathBuf,
+    /// Ground state.
+    pub(crate) reader: Reader,
+    /// What triage found.
+    pub(crate) reports: Reports,
+    /// Attacks.
+    pub(crate) incidents: Incidents,
+    /// All samples, as of a moment ago.
+    pub(crate) catalog: Arc<Catalog>,
+}
+
+impl Shelf {
+    fn open(dir: &Path) -> Result<Self, Problem> {
+        Ok(Self {
+            dir: dir.to_owned(),
+            reader: Reader::open(dir).map_err(Problem::failed)?,
+            reports: Reports::open(dir).map_err(Problem::failed)?,
+            incidents: Incidents::open_or_temporary(dir).map_err(Problem::failed)?,
+            catalog: Arc::new(Catalog::default()),
+        })
+    }
+}
+
+/// The shelves of one data directory.
+#[derive(Debug)]
+pub(crate) struct Shelves {
+    dir: PathBuf,
+    idle: Mutex<Vec<Shelf>>,
+    catalog: RwLock<Arc<Catalog>>,
+    readers: Semaphore,
+}
+
+impl Shelves {
+    /// Of the data directory `dir`. One is opened at once, so that what is wrong is told at the start.
+    pub(crate) fn open(dir: &Path) -> Result<Self, ConsoleError> {
+        let first = Shelf::open(dir).map_err(|problem| ConsoleError::Closed(problem.to_string()))?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            idle: Mutex::new(vec![first]),
+            catalog: RwLock::default(),
+            readers: Semaphore::new(READERS_MAX),
+        })
+    }
+
+    /// Replaces the catalog that views see from now on.
+    pub(crate) fn put_catalog(&self, catalog: Catalog) {
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
+    }
+
+    /// Lets `read` read from a shelf, in a thread where it may block.
+    pub(crate) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&mut Shelf) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _turn = self.readers.acquire().await.map_err(Problem::failed)?;
+        let shelves = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let mut shelf = shelves.take()?;
+            let found = read(&mut shelf);
+            // A shelf whose reading failed may have been left by its files; the next one is opened anew.
+            if !matches!(found, Err(Problem::Failed(_))) {
+                shelves.idle.lock().unwrap_or_else(PoisonError::into_inner).push(shelf);
+            }
+            found
+        })
+        .await
+        .map_err(Problem::failed)?
+    }
+
+    fn take(&self) -> Result<Shelf, Problem> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut shelf = idle.map_or_else(|| Shelf::open(&self.dir), Ok)?;
+        shelf.catalog = Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner));
+        Ok(shelf)
+    }
+}

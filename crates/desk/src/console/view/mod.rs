@@ -1,0 +1,226 @@
+//! Views: one file each.
+//!
+//! A view is a model and how it looks. Its model is loaded from a shelf and is a plain value; the page, the API's JSON and the
+//! CSV are made of it and of nothing else.
+
+mod home;
+mod samples;
+
+pub(crate) use home::incident_row;
+
+use super::Desk;
+use super::ask::{self, Ask, Form, Problem};
+use super::page::{self, Page};
+use super::shelf::Shelf;
+use super::table::Table;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// What the guard puts into a request: the token that forms of the answer must send back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Csrf(pub(crate) String);
+
+/// One view.
+pub(crate) trait View: 'static {
+    /// All that it shows.
+    type Model: Serialize + JsonSchema + Send + 'static;
+    /// Its address as `axum` writes it: `/incidents/{id}`.
+    const PATH: &'static str;
+    /// Its address in the API, below `/api/v1`.
+    const API: &'static str;
+    /// What it shows, in one sentence.
+    const ABOUT: &'static str;
+    /// What its query may say besides the filter: name and meaning.
+    const QUERY: &'static [(&'static str, &'static str)] = &[];
+
+    /// Reads what is asked for.
+    fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Self::Model, Problem>;
+
+    /// Shows it.
+    fn page(model: &Self::Model, ask: &Ask) -> Page;
+
+    /// Its tables, which are on its page and are exported as CSV.
+    fn tables(_model: &Self::Model, _ask: &Ask) -> Vec<Table> {
+        Vec::new()
+    }
+}
+
+/// What the API's description says of a view.
+pub(crate) struct Described {
+    pub(crate) path: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) query: &'static [(&'static str, &'static str)],
+    pub(crate) schema: schemars::Schema,
+}
+
+/// Does something for each view.
+pub(crate) trait Visit {
+    /// With this one.
+    fn view<V: View>(&mut self);
+}
+
+/// All views, in the order of the API's description.
+pub(crate) fn each(visit: &mut impl Visit) {
+    visit.view::<home::Home>();
+    visit.view::<samples::Samples>();
+}
+
+struct Routes(Router<Desk>);
+
+impl Visit for Routes {
+    fn view<V: View>(&mut self) {
+        let router = std::mem::take(&mut self.0);
+        let api = format!("/api/v1{}", V::API);
+        self.0 = router.route(V::PATH, get(page::<V>)).route(&api, get(api_answer::<V>));
+    }
+}
+
+/// The routes of all views.
+pub(crate) fn routes() -> Router<Desk> {
+    let mut routes = Routes(Router::new());
+    each(&mut routes);
+    routes.0.fallback(missing)
+}
+
+struct Descriptions<'a>(Vec<Described>, &'a mut SchemaGenerator);
+
+impl Visit for Descriptions<'_> {
+    fn view<V: View>(&mut self) {
+        let schema = self.1.subschema_for::<V::Model>();
+        self.0.push(Described { path: V::API, about: V::ABOUT, query: V::QUERY, schema });
+    }
+}
+
+/// What the API's description says of all views; their types go to `generator`.
+pub(crate) fn described(generator: &mut SchemaGenerator) -> Vec<Described> {
+    let mut descriptions = Descriptions(Vec::new(), generator);
+    each(&mut descriptions);
+    descriptions.0
+}
+
+type Places = Path<BTreeMap<String, String>>;
+type Pairs = Query<Vec<(String, String)>>;
+
+async fn page<V: View>(
+    State(desk): State<Desk>,
+    uri: Uri,
+    Path(places): Places,
+    Query(pairs): Pairs,
+    csrf: Option<Extension<Csrf>>,
+    headers: HeaderMap,
+) -> Response {
+    let asked = Ask::new(ask::now(), uri.path(), places, pairs);
+    let csrf = csrf.map_or_else(String::new, |Extension(Csrf(token))| token);
+    let asked = asked.map(|ask| Ask { csrf, ..ask });
+    answer::<V>(&desk, asked, &headers).await
+}
+
+async fn api_answer<V: View>(
+    State(desk): State<Desk>,
+    uri: Uri,
+    Path(places): Places,
+    Query(mut pairs): Pairs,
+    headers: HeaderMap,
+) -> Response {
+    pairs.push(("as".to_owned(), "json".to_owned()));
+    answer::<V>(&desk, Ask::new(ask::now(), uri.path(), places, pairs), &headers).await
+}
+
+async fn answer<V: View>(desk: &Desk, asked: Result<Ask, Problem>, headers: &HeaderMap) -> Response {
+    let ask = match asked {
+        Ok(ask) => ask,
+        Err(problem) => return failed(&Ask::default(), &problem),
+    };
+    let wanted = ask.clone();
+    let read = move |shelf: &mut Shelf| V::load(shelf, &ask).and_then(|model| written::<V>(&model, &ask));
+    match desk.shelves.read(read).await {
+        Ok(written) => written.respond(headers),
+        Err(problem) => failed(&wanted, &problem),
+    }
+}
+
+/// An answer, ready to be sent.
+struct Written {
+    kind: &'static str,
+    file: Option<String>,
+    body: Vec<u8>,
+}
+
+fn written<V: View>(model: &V::Model, ask: &Ask) -> Result<Written, Problem> {
+    Ok(match ask.form {
+        Form::Page => {
+            let page = V::page(model, ask);
+            Written { kind: "text/html; charset=utf-8", file: None, body: page.html(ask).into_bytes() }
+        }
+        Form::Json => {
+            let body = serde_json::to_vec_pretty(model).map_err(Problem::failed)?;
+            Written { kind: "application/json", file: None, body }
+        }
+        Form::Csv => {
+            let tables = V::tables(model, ask);
+            let name = ask.value("table").or(tables.first().map(|table| table.name)).unwrap_or_default();
+            let table = tables.iter().find(|table| table.name == name);
+            let table = table.ok_or_else(|| Problem::Missing("this view has no such table".to_owned()))?;
+            let file = Some(format!("roridula-{}.csv", table.name));
+            Written { kind: "text/csv; charset=utf-8", file, body: table.csv().into_bytes() }
+        }
+    })
+}
+
+impl Written {
+    fn respond(self, headers: &HeaderMap) -> Response {
+        let mut tag = String::from("\"");
+        for byte in Sha256::digest(&self.body).iter().take(12) {
+            // Writing to a String cannot fail.
+            let _ = write!(tag, "{byte:02x}");
+        }
+        tag.push('"');
+        // A proxy that compresses marks the tag as weak.
+        let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+        if known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)) {
+            return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
+        }
+        let mut response = Response::new(Body::from(self.body));
+        let map = response.headers_mut();
+        map.insert(CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            map.insert(ETAG, tag);
+        }
+        if let Some(file) = self.file
+            && let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{file}\""))
+        {
+            map.insert(CONTENT_DISPOSITION, value);
+        }
+        response
+    }
+}
+
+/// What was asked for cannot be answered.
+pub(crate) fn failed(ask: &Ask, problem: &Problem) -> Response {
+    let (status, title) = match problem {
+        Problem::Bad(_) => (StatusCode::BAD_REQUEST, "This cannot be asked"),
+        Problem::Missing(_) => (StatusCode::NOT_FOUND, "Not here"),
+        Problem::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something of ours failed"),
+    };
+    if ask.form == Form::Json || ask.path.starts_with("/api/") {
+        let body = serde_json::json!({ "error": problem.to_string() }).to_string();
+        return (status, [(CONTENT_TYPE, "application/json")], body).into_response();
+    }
+    let body = page::problem(title, &problem.to_string()).html(ask);
+    (status, [(CONTENT_TYPE, "text/html; charset=utf-8")], body).into_response()
+}
+
+async fn missing(uri: Uri) -> Response {
+    let ask = Ask { path: uri.path().to_owned(), ..Ask::default() };
+    failed(&ask, &Problem::Missing("there is no such page".to_owned()))
+}

@@ -1,0 +1,145 @@
+//! All samples, the most novel first.
+
+use super::View;
+use crate::console::ask::{Ask, Problem};
+use crate::console::page::Page;
+use crate::console::shelf::Shelf;
+use crate::console::table::{Cell, Table};
+use crate::console::text;
+use crate::sample::Entry;
+use maud::html;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// `/samples`
+pub(crate) struct Samples;
+
+/// What it shows.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Model {
+    /// How many fit the filter.
+    count: u64,
+    /// One page of them.
+    samples: Vec<Row>,
+    /// Where the next page begins; null after the last.
+    next: Option<String>,
+}
+
+/// A sample in a list.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Row {
+    /// SHA-256, hexadecimal.
+    sha256: String,
+    /// From 0 to 100.
+    novelty: u8,
+    /// Its family; empty where none is known.
+    family: String,
+    /// Bytes.
+    size: u64,
+    /// SHA-256 of its core; empty where it was not looked into.
+    core: String,
+    /// How often it was captured.
+    captures: u64,
+    /// From how many addresses.
+    sources: u64,
+    /// First capture, UTC.
+    first_seen: String,
+    /// Latest capture, UTC.
+    last_seen: String,
+    /// What it is, in one sentence.
+    sentence: String,
+}
+
+impl View for Samples {
+    type Model = Model;
+    const PATH: &'static str = "/samples";
+    const API: &'static str = "/samples";
+    const ABOUT: &'static str = "All samples, the most novel first.";
+
+    fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
+        let from: usize = ask.cursor().map_or(Ok(0), |text| {
+            text.parse().map_err(|_| Problem::Bad("`cursor` is none that an answer gave".to_owned()))
+        })?;
+        let limit = ask.limit()?;
+        let wanted: Vec<&Entry> = shelf.catalog.entries.iter().filter(|entry| fits(entry, ask)).collect();
+        let samples = wanted.iter().skip(from).take(limit).map(|entry| row(entry)).collect();
+        let next = (wanted.len() > from.saturating_add(limit)).then(|| (from + limit).to_string());
+        Ok(Model { count: wanted.len() as u64, samples, next })
+    }
+
+    fn page(model: &Model, ask: &Ask) -> Page {
+        Page::new("Samples", html! { @for table in Self::tables(model, ask) { (table.html(ask)) } })
+    }
+
+    fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
+        let cells = |row: &Row| {
+            let link = format!("/samples/{}", row.sha256);
+            vec![
+                Cell::Number(u64::from(row.novelty)),
+                Cell::HashLink(row.sha256.clone(), link),
+                Cell::text(&row.family),
+                Cell::Number(row.size),
+                Cell::Hash(row.core.clone()),
+                Cell::Number(row.captures),
+                Cell::Number(row.sources),
+                text::parse_time(&row.first_seen).map_or(Cell::None, Cell::Time),
+                text::parse_time(&row.last_seen).map_or(Cell::None, Cell::Time),
+                Cell::text(&row.sentence),
+            ]
+        };
+        let columns = vec![
+            "Novelty",
+            "SHA-256",
+            "Family",
+            "Bytes",
+            "Core",
+            "Captures",
+            "Hosts",
+            "First seen",
+            "Last seen",
+            "What it is",
+        ];
+        let empty = html! {
+            p { "Nothing was caught yet, or nothing that fits the filter." }
+            p { "Catching nothing at all? " code { "roridula doctor" } " says what is in the way; " a href="/health" { "Health" } " shows who comes." }
+        };
+        vec![Table {
+            name: "samples",
+            caption: format!("{} samples, the most novel first", text::number(model.count)),
+            columns,
+            rows: model.samples.iter().map(cells).collect(),
+            empty: Some(empty),
+            next: model.next.clone(),
+        }]
+    }
+}
+
+fn fits(entry: &Entry, ask: &Ask) -> bool {
+    let filter = &ask.filter;
+    let alike = |wanted: &Option<String>, have: &str| {
+        wanted.as_ref().is_none_or(|wanted| have.to_ascii_lowercase().contains(&wanted.to_ascii_lowercase()))
+    };
+    // What was first seen before the time and again in it belongs to it.
+    let last = text::parse_time(&entry.last_seen).unwrap_or_default();
+    let first = text::parse_time(&entry.first_seen).unwrap_or_default();
+    let time =
+        filter.since.is_none_or(|since| last >= since) && filter.until.is_none_or(|until| first < until);
+    time && alike(&filter.family, &entry.family)
+        && alike(&filter.tool, &entry.tool)
+        && alike(&filter.stage, &entry.state)
+}
+
+fn row(entry: &Entry) -> Row {
+    Row {
+        sha256: entry.sha256.to_string(),
+        novelty: entry.novelty,
+        family: entry.family.clone(),
+        size: entry.size,
+        core: entry.core.clone(),
+        captures: entry.captures,
+        sources: entry.sources,
+        first_seen: entry.first_seen.clone(),
+        last_seen: entry.last_seen.clone(),
+        sentence: entry.sentence.clone(),
+    }
+}

@@ -1,0 +1,63 @@
+//! The console's pages and API over a data directory, without a network.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use roridula_desk::console;
+use roridula_evidence::{Options, Store};
+use std::path::Path;
+use tower::ServiceExt;
+
+/// A data directory in which nothing happened yet.
+fn empty(dir: &Path) -> Router {
+    drop(Store::open(dir, "here", Options::default()).unwrap());
+    console::router(dir).unwrap()
+}
+
+async fn get(router: &Router, address: &str, known: &str) -> (StatusCode, String, String) {
+    let request = Request::get(address).header("If-None-Match", known).body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let tag = response.headers().get("ETag").map_or("", |tag| tag.to_str().unwrap()).to_owned();
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 16 << 20).await.unwrap();
+    (status, tag, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn an_empty_directory_says_what_to_do_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let router = empty(dir.path());
+    for address in ["/", "/samples"] {
+        let (status, _, page) = get(&router, address, "").await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        assert!(page.contains("roridula doctor"), "{address}: {page}");
+        assert!(!page.contains("<script>") && !page.contains("style="), "CSP forbids both");
+    }
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_told_and_not_echoed_raw() {
+    let dir = tempfile::tempdir().unwrap();
+    let router = empty(dir.path());
+    let (status, _, page) = get(&router, "/samples?range=%3Cscript%3E", "").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(page.contains("one of 1h, 24h") && !page.contains("<script>"), "{page}");
+    let (status, _, page) = get(&router, "/api/v1/samples?limit=0", "").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(page.starts_with("{\"error\":"), "{page}");
+    assert_eq!(get(&router, "/nothing", "").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(get(&router, "/samples?as=csv&table=nothing", "").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_is_known_already_is_not_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let router = empty(dir.path());
+    let (_, tag, body) = get(&router, "/api/v1/samples", "").await;
+    let value: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(value["count"], 0);
+    let (status, _, body) = get(&router, "/api/v1/samples", &format!("W/{tag}")).await;
+    assert_eq!((status, body.as_str()), (StatusCode::NOT_MODIFIED, ""));
+}
