@@ -3,6 +3,7 @@
 //! Layers are paired by their road (kind and name of each layer on the way in). Each pair's own bytes, without those
 //! of the layers inside, are compared once, so that the cost is a few passes over both samples.
 
+mod stub;
 mod words;
 
 use crate::report::{Layer, Report};
@@ -78,14 +79,17 @@ pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
         let mut pair = alone(la, Some(na), Some(nb));
         (pair.b_size, pair.equal) = (lb.size, equal);
         if let (false, Some(own_a), Some(own_b)) = (equal, bytes(a, ra, na), bytes(b, rb, nb)) {
-            let mut ranges = differing(own_a, own_b);
-            let inside = |range: &RangeDiff| {
-                held(ra, na, range.a_at, range.a_size) && held(rb, nb, range.b_at, range.b_size)
-            };
-            ranges.retain(|range| !inside(range));
-            for range in &mut ranges {
-                range.meaning = meaning(la, lb, range, own_b);
-            }
+            let mut ranges = stub::ranges(la, lb, own_a, own_b).unwrap_or_else(|| {
+                let mut ranges = differing(own_a, own_b);
+                let inside = |range: &RangeDiff| {
+                    held(ra, na, range.a_at, range.a_size) && held(rb, nb, range.b_at, range.b_size)
+                };
+                ranges.retain(|range| !inside(range));
+                for range in &mut ranges {
+                    range.meaning = meaning(la, lb, range, own_b);
+                }
+                ranges
+            });
             let used: usize = found.layers.iter().map(|layer| layer.ranges.len()).sum();
             let room = RANGES_MAX.saturating_sub(used);
             let left_out = u64::try_from(ranges.len().saturating_sub(room)).unwrap_or(u64::MAX);
@@ -269,7 +273,7 @@ mod tests {
         (bytes, report)
     }
 
-    fn layer(parent: Option<u32>, kind: Kind, offset: u64, bytes: &[u8]) -> Layer {
+    pub(super) fn layer(parent: Option<u32>, kind: Kind, offset: u64, bytes: &[u8]) -> Layer {
         Layer {
             parent,
             kind,

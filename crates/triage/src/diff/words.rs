@@ -71,8 +71,22 @@ fn differs(diff: &Diff, pair: &LayerDiff, a: &Layer, b: &Layer, lines: &mut Vec<
         let bytes = if len == 1 { "1 byte".to_owned() } else { format!("{} bytes", number(len)) };
         lines.push(format!("  at {:#x}, {bytes}: {}", range.a_at, range.meaning));
     }
+    code(a, b, lines);
     kill_switch(a, b, lines);
     members(a, b, lines);
+}
+
+/// What code would do elsewise.
+fn code(a: &Layer, b: &Layer, lines: &mut Vec<String>) {
+    let (Some(one), Some(other)) = (&a.facts.code, &b.facts.code) else { return };
+    let told = |text: &str| if text.is_empty() { "none" } else { text }.to_owned();
+    if one.process != other.process {
+        let (one, other) = (told(&one.process), told(&other.process));
+        lines.push(format!("  process it goes into: {one} against {other}"));
+    }
+    if one.apis != other.apis {
+        lines.push(format!("  functions: {} against {}", told(&row(&one.apis)), told(&row(&other.apis))));
+    }
 }
 
 /// What became of the domain that stops the worm.
@@ -146,7 +160,7 @@ fn row(names: &[String]) -> String {
 }
 
 /// `1,544,192`.
-fn number(value: u64) -> String {
+pub(super) fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (left, digit) in (0..digits.len()).rev().zip(digits.chars()) {
