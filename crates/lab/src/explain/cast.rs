@@ -3,6 +3,7 @@
 use crate::attack::cli::nth_source;
 use crate::samples::chain::{Chain, Cut, Dirt, KillSwitch};
 use crate::samples::cli::sha256_hex;
+use crate::samples::pe::Branch;
 use crate::samples::ransomware::{DAMAGED_MEMBER, ZipState};
 use crate::samples::{X64, X86, kin};
 use roridula_proto::client::chance::Chance;
@@ -112,12 +113,18 @@ fn worm(seed: u64, number: u32) -> Core {
     let mut chain = Chain::new(layout, seed.wrapping_mul(1000).wrapping_add(u64::from(number)));
     let mut words = Vec::new();
     match number % 5 {
-        1 => chain.kill_switch = KillSwitch::Zeroed,
-        2 => chain.kill_switch = KillSwitch::PatchedOut,
+        1 => {
+            chain.kill_switch = KillSwitch::Zeroed;
+            words.push("kill switch (zeroed".to_owned());
+        }
+        2 => {
+            chain.kill_switch = KillSwitch::PatchedOut(Branch::Always);
+            words.push("is always taken".to_owned());
+        }
         3 => {
-            chain.kill_switch = KillSwitch::PatchedOut;
+            chain.kill_switch = KillSwitch::PatchedOut(Branch::Nothing);
             chain.zip = ZipState::DamagedFrom(20_000);
-            words.push(DAMAGED_MEMBER.to_owned());
+            words.extend([DAMAGED_MEMBER, "nothing is done at"].map(str::to_owned));
         }
         4 => {
             chain.cut = Cut::Exe(100_000 + 1000 * number as usize);

@@ -3,7 +3,7 @@
 use super::cli::sha256_hex;
 use super::filler::Filler;
 use super::ledger::{MemberState, Specimen};
-use super::pe::{Export, Image, Machine, Resource, ResourceName, version};
+use super::pe::{Branch, Export, Image, Machine, Resource, ResourceName, version};
 use super::ransomware::{DAMAGED_MEMBER, WALLETS, ZIP_AT, ZipState, tasksche, whole_zip};
 use super::{EXE_LEN, Layout, TASKSCHE_LEN, X86, pad, stub, u32_of};
 use roridula_triage::facts::IndicatorKind;
@@ -13,8 +13,6 @@ use roridula_triage::{Kind, State};
 pub const RANSOMWARE_AT: usize = 0x3_2080;
 /// The 2017 original's.
 pub const KILL_SWITCH: &str = "http://www.iuqerfsodp9ifjaposdfjhgosurijfaewrwergwea.com";
-/// In front of the byte that stands for the branch behind the question for the domain.
-pub const KILL_SWITCH_CHECK: &[u8] = b"KILLSWITCH-CHECK:";
 
 /// What became of the kill switch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +24,8 @@ pub enum KillSwitch {
     Url(&'static str),
     /// Zeros where the domain stood.
     Zeroed,
-    /// The branch always goes on.
-    PatchedOut,
+    /// The branch behind the question is another.
+    PatchedOut(Branch),
 }
 
 /// What became of the EXE.
@@ -98,14 +96,17 @@ impl Chain {
             C:\\%s\\qeriuwjhrf\0C:\\%s\\%s\0WINDOWS\0tasksche.exe\0mssecsvc.exe\0"
             .to_vec();
         let mut url = match self.kill_switch {
-            KillSwitch::Original | KillSwitch::PatchedOut => KILL_SWITCH.into(),
+            KillSwitch::Original | KillSwitch::PatchedOut(_) => KILL_SWITCH.into(),
             KillSwitch::Url(url) => url.as_bytes().to_vec(),
             KillSwitch::Zeroed => Vec::new(),
         };
         url.resize(KILL_SWITCH.len() + 4, 0);
+        let url_at = data.len();
         data.extend_from_slice(&url);
-        data.extend_from_slice(KILL_SWITCH_CHECK);
-        data.push(if self.kill_switch == KillSwitch::PatchedOut { 0xeb } else { 0x75 });
+        let branch = match self.kill_switch {
+            KillSwitch::PatchedOut(branch) => branch,
+            _ => Branch::Conditional,
+        };
         data.extend_from_slice(b"\0INERT LOOK-ALIKE\0");
         let version =
             version(&[("FileDescription", "INERT LOOK-ALIKE"), ("OriginalFilename", "lhdfrgui.exe")]);
@@ -124,6 +125,7 @@ impl Chain {
                 ("ADVAPI32.dll", &["StartServiceCtrlDispatcherA", "CreateServiceA"]),
             ],
             data: &data,
+            question: Some((url_at, branch)),
             resources: vec![resource, Resource::new(ResourceName::Id(16), 1, &version)],
             ..Image::default()
         }
@@ -219,10 +221,13 @@ impl Chain {
         match self.kill_switch {
             KillSwitch::Original => specimen.indicators(IndicatorKind::KillSwitch, &[domain(KILL_SWITCH)]),
             KillSwitch::Url(url) => specimen.indicators(IndicatorKind::KillSwitch, &[domain(url)]),
-            KillSwitch::PatchedOut => {
-                specimen.indicators(IndicatorKind::KillSwitch, &[domain(KILL_SWITCH)]).note("patched out")
+            KillSwitch::PatchedOut(_) => specimen
+                .indicators(IndicatorKind::KillSwitch, &[domain(KILL_SWITCH)])
+                .note("patched out")
+                .words(&["patched out"]),
+            KillSwitch::Zeroed => {
+                specimen.indicators(IndicatorKind::KillSwitch, &[""]).note("zero").words(&["zeroed"])
             }
-            KillSwitch::Zeroed => specimen.indicators(IndicatorKind::KillSwitch, &[""]).note("zero"),
         }
     }
 
@@ -296,12 +301,16 @@ pub fn variants(seed: u64) -> Vec<(&'static str, &'static str, Chain)> {
         (
             "wannacry-x86-check-patched-out",
             "the kill-switch check is patched out",
-            Chain { kill_switch: KillSwitch::PatchedOut, ..x86(4) },
+            Chain { kill_switch: KillSwitch::PatchedOut(Branch::Always), ..x86(4) },
         ),
         (
             "wannacry-x86-aftershock",
             "the kill-switch check is patched out; t.wnry is damaged from stored byte 20000",
-            Chain { kill_switch: KillSwitch::PatchedOut, zip: ZipState::DamagedFrom(20_000), ..x86(5) },
+            Chain {
+                kill_switch: KillSwitch::PatchedOut(Branch::Nothing),
+                zip: ZipState::DamagedFrom(20_000),
+                ..x86(5)
+            },
         ),
         (
             "wannacry-x64-zip-without-end",

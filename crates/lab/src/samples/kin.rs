@@ -46,6 +46,7 @@ impl Dll {
             imports: self.imports,
             export: Some(self.export),
             data,
+            question: None,
             resources: Vec::new(),
         };
         image.code_len = self.len - image.end_without_code();

@@ -86,7 +86,7 @@ pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
                 };
                 ranges.retain(|range| !inside(range));
                 for range in &mut ranges {
-                    range.meaning = meaning(la, lb, range, own_b);
+                    range.meaning = meaning(la, lb, range, (own_a, own_b));
                 }
                 ranges
             });
@@ -189,7 +189,7 @@ fn differing(a: &[u8], b: &[u8]) -> Vec<RangeDiff> {
 }
 
 /// What stands where two layers differ.
-fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, b_bytes: &[u8]) -> String {
+fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, (a_bytes, b_bytes): (&[u8], &[u8])) -> String {
     let (at, end) = (range.a_at, range.a_at.saturating_add(range.a_size));
     // In a range as large as a section, one string is not what the difference is about.
     let is_small = range.a_size <= SMALL;
@@ -218,8 +218,9 @@ fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, b_bytes: &[u8]) -> String {
         start <= at && at < start.saturating_add(u64::from(one.size))
     });
     match section {
-        Some(section) if range.a_size == 1 && section.flags & EXECUTABLE != 0 => {
-            format!("one byte of code patched, section {}", section.name)
+        Some(section) if range.a_size <= 2 && section.flags & EXECUTABLE != 0 => {
+            let what = jump(range, a_bytes, b_bytes).unwrap_or("code patched");
+            format!("{what}, section {}", section.name)
         }
         Some(section) => format!("section {}", section.name),
         None if pe.end > 0 && at >= pe.end => "overlay".to_owned(),
@@ -229,6 +230,18 @@ fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, b_bytes: &[u8]) -> String {
 
 /// IMAGE_SCN_MEM_EXECUTE (Microsoft's PE format, section flags).
 const EXECUTABLE: u32 = 0x2000_0000;
+
+/// What became of a conditional jump, by the first byte of its instruction (Intel SDM volume 2: Jcc, JMP, NOP).
+fn jump(range: &RangeDiff, a: &[u8], b: &[u8]) -> Option<&'static str> {
+    let byte = |bytes: &[u8], at: u64| bytes.get(usize::try_from(at).ok()?).copied();
+    match (byte(a, range.a_at)?, byte(b, range.b_at)?) {
+        (0x70..=0x7f, 0xeb) => Some("1 jump patched: conditional → always taken"),
+        (0xeb, 0x70..=0x7f) => Some("1 jump patched: always taken → conditional"),
+        (0x70..=0x7f, 0x90) => Some("1 jump patched: conditional → nothing"),
+        (0x90, 0x70..=0x7f) => Some("1 jump patched: nothing → conditional"),
+        _ => None,
+    }
+}
 
 fn zeroed(range: &RangeDiff, bytes: &[u8]) -> bool {
     let place = usize::try_from(range.b_at).ok().zip(usize::try_from(range.b_size).ok());
@@ -246,6 +259,7 @@ mod tests {
     fn sample(change: impl Fn(&mut Vec<u8>)) -> (Vec<u8>, Report) {
         let mut bytes: Vec<u8> =
             (0..600u32).map(|at| if at < 464 { (at % 251) as u8 + 1 } else { 0 }).collect();
+        bytes[64 + 200] = 0x75;
         change(&mut bytes);
         let root = layer(None, Kind::Payload, 0, &bytes);
         let mut pe = layer(Some(0), Kind::Pe, 64, &bytes[64..464]);
@@ -295,7 +309,8 @@ mod tests {
     fn ranges_are_mapped_to_what_they_mean_and_told_in_one_layer_only() {
         let (a, ra) = sample(|_| ());
         let (b, rb) = sample(|bytes| {
-            bytes[64 + 200] ^= 0xff;
+            bytes[64 + 150] ^= 0xff;
+            bytes[64 + 200] = 0xeb;
             bytes[64 + 300..64 + 312].fill(0);
             bytes[64 + 360] ^= 1;
         });
@@ -304,7 +319,8 @@ mod tests {
         assert!(root.ranges.is_empty() && !root.equal && padding.equal);
         let told: Vec<_> = pe.ranges.iter().map(|range| (range.a_at, range.meaning.as_str())).collect();
         let expected = [
-            (200, "one byte of code patched, section .text"),
+            (150, "code patched, section .text"),
+            (200, "1 jump patched: conditional → always taken, section .text"),
             (300, "kill-switch kill.example zeroed"),
             (360, "overlay"),
         ];

@@ -167,6 +167,10 @@ fn read(kind: Kind, bytes: &[u8], children: &[Range<usize>]) -> Facts {
         facts.indicators = found.indicators;
         facts.strings = found.strings;
     }
+    if kind == Kind::Pe {
+        let is_worm = strings::names_worm(&facts.indicators);
+        pe::note_kill_switch(bytes, is_worm, &mut facts.indicators);
+    }
     // What emulation brought to light stands in no string.
     for indicator in facts.code.iter().flat_map(|code| &code.indicators) {
         let same = |held: &Indicator| held.kind == indicator.kind && held.value == indicator.value;

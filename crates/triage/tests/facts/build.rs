@@ -4,6 +4,8 @@
 #[derive(Default)]
 pub(crate) struct Builder {
     pub(crate) wide: bool,
+    /// Whether its section holds code.
+    pub(crate) code: bool,
     /// Libraries and functions; `#7` by ordinal.
     pub(crate) imports: Vec<(&'static str, Vec<&'static str>)>,
     /// Words behind the DOS stub, before encoding; empty for no Rich header.
@@ -75,7 +77,8 @@ impl Builder {
         {
             put(row + field, &value.to_le_bytes());
         }
-        put(row + 36, &0xc000_0040u32.to_le_bytes());
+        let flags = if self.code { 0x6000_0020u32 } else { 0xc000_0040 };
+        put(row + 36, &flags.to_le_bytes());
         file.extend(section);
         file
     }

@@ -1,5 +1,6 @@
 //! Indicators and strings.
 
+use crate::build::{ADDRESS, Builder};
 use crate::look;
 use roridula_triage::facts::{Indicator, IndicatorKind, IndicatorKind as Kind};
 
@@ -15,15 +16,41 @@ fn values(bytes: &[u8], kind: IndicatorKind) -> Vec<String> {
 
 const ORIGINAL: &str = "www.iuqerfsodp9ifjaposdfjhgosurijfaewrwergwea.com";
 
-/// The worm's strings around a URL area of 61 bytes and the stand-in for the branch.
-fn worm(url: &str, branch: u8) -> Vec<u8> {
+/// The worm's strings around a URL area of 61 bytes.
+fn worm(url: &str) -> Vec<u8> {
     let mut bytes = b"\x01mssecsvc2.0\0tasksche.exe\0".to_vec();
     let mut area = url.as_bytes().to_vec();
     area.resize(61, 0);
     bytes.extend(area);
-    bytes.extend(b"KILLSWITCH-CHECK:");
-    bytes.extend([branch, 0]);
     bytes
+}
+
+/// A PE file with these strings and code of ours that asks for the URL: `branch` stands behind the comparison.
+fn asking(url: &str, branch: &[u8], wide: bool) -> Vec<u8> {
+    let strings = worm(url);
+    let url_address = ADDRESS + (strings.len() - 61) as u32;
+    let mut body = strings;
+    body.resize(128, 0);
+    let code = body.len() as u32;
+    // The table of one library with one function, behind 64 bytes of code: its rows, then the first list.
+    let slot = ADDRESS + code + 64 + 40 + if wide { 16 } else { 8 };
+    if wide {
+        body.extend([0x48, 0x8d, 0x15]);
+        body.extend(url_address.wrapping_sub(ADDRESS + code + 7).to_le_bytes());
+        body.extend([0xff, 0x15]);
+        body.extend(slot.wrapping_sub(ADDRESS + code + 13).to_le_bytes());
+    } else {
+        body.push(0x68);
+        body.extend(url_address.to_le_bytes());
+        body.extend([0xff, 0x15]);
+        body.extend(slot.to_le_bytes());
+    }
+    body.extend([0x89, 0xc6, 0x85, 0xf6]);
+    body.extend(branch);
+    body.push(0xc3);
+    body.resize(code as usize + 64, 0xcc);
+    let imports = vec![("WININET.dll", vec!["InternetOpenUrlA"])];
+    Builder { wide, code: true, imports, body, ..Builder::default() }.build()
 }
 
 fn switches(bytes: &[u8]) -> Vec<(String, String)> {
@@ -35,23 +62,40 @@ fn switches(bytes: &[u8]) -> Vec<(String, String)> {
 fn a_kill_switch_is_told_with_what_became_of_it() {
     let url = format!("http://{ORIGINAL}");
     let told = |value: &str, note: &str| vec![(value.to_owned(), note.to_owned())];
-    assert_eq!(switches(&worm(&url, 0x75)), told(ORIGINAL, "the 2017 original's"));
-    for branch in [0xeb, 0x90] {
-        let note = "the 2017 original's; its check was patched out";
-        assert_eq!(switches(&worm(&url, branch)), told(ORIGINAL, note));
-    }
-    assert_eq!(switches(&worm("", 0x75)), told("", "zeroed: the original has its URL here"));
+    assert_eq!(switches(&worm(&url)), told(ORIGINAL, "the 2017 original's"));
+    assert_eq!(switches(&worm("")), [], "no code asks for anything");
     let near = ORIGINAL.replace("iuqerf", "iuqerx");
     let note = "1 character differs from the 2017 original's";
-    assert_eq!(switches(&worm(&format!("http://{near}"), 0x75)), told(&near, note));
+    assert_eq!(switches(&worm(&format!("http://{near}"))), told(&near, note));
     let other = "http://www.ifferfsodp9ifjaposdfjhgosurijfaewrwergwea.com";
-    assert_eq!(switches(&worm(other, 0x75))[0].1, "the variant's of 2017-05-14");
+    assert_eq!(switches(&worm(other))[0].1, "the variant's of 2017-05-14");
     assert_eq!(switches(b"http://www.example.com/ mssecsvc2.0"), []);
 }
 
 #[test]
+fn a_check_without_its_branch_and_an_url_of_zeros_are_told() {
+    let url = format!("http://{ORIGINAL}");
+    for (wide, at) in [(false, 0x48f), (true, 0x491)] {
+        let told = |url: &str, branch: &[u8]| switches(&asking(url, branch, wide)).remove(0);
+        let note = |more: String| (ORIGINAL.to_owned(), format!("the 2017 original's{more}"));
+        // jne and je, short and near.
+        for branch in [&[0x75, 5][..], &[0x74, 5], &[0x0f, 0x85, 5, 0, 0, 0]] {
+            assert_eq!(told(&url, branch), note(String::new()), "{branch:x?}");
+        }
+        let jump = format!("; its check was patched out (the jump at {at:#x} is always taken)");
+        assert_eq!(told(&url, &[0xeb, 5]), note(jump.clone()));
+        assert_eq!(told(&url, &[0xe9, 5, 0, 0, 0]), note(jump));
+        let nothing = format!("; its check was patched out (nothing is done at {at:#x})");
+        assert_eq!(told(&url, &[0x90, 0x90]), note(nothing.clone()));
+        let zeroed = "zeroed: the original has its URL here";
+        assert_eq!(told("", &[0x75, 5]), (String::new(), zeroed.to_owned()));
+        assert_eq!(told("", &[0x90, 0x90]), (String::new(), format!("{zeroed}{nothing}")));
+    }
+}
+
+#[test]
 fn an_indicator_says_where_it_stands() {
-    let bytes = worm(&format!("http://{ORIGINAL}"), 0x75);
+    let bytes = worm(&format!("http://{ORIGINAL}"));
     for indicator in found(&bytes) {
         let at = indicator.at as usize;
         assert!(bytes[at..].starts_with(indicator.value.as_bytes()), "{indicator:?}");

@@ -3,10 +3,12 @@
 //! File offsets and addresses are kept equal (both alignments 0x200), so that a resource's place in the file
 //! can be chosen freely: the real DLL's is known by its file offset. Layouts are those of Microsoft's "PE Format".
 
+mod question;
 mod resources;
 mod tables;
 
 use super::filler::Filler;
+pub use question::Branch;
 pub use resources::{Resource, ResourceName, version};
 
 /// Both alignments.
@@ -60,6 +62,9 @@ pub struct Image<'a> {
     pub export: Option<Export>,
     /// Bytes of the data section: strings.
     pub data: &'a [u8],
+    /// A function that asks for the URL at this place of the data, through the import `InternetOpenUrlA`; only in
+    /// 32-bit files with that import.
+    pub question: Option<(usize, Branch)>,
     /// The resources, each with a type of its own, the named one first.
     pub resources: Vec<Resource<'a>>,
 }
@@ -76,6 +81,7 @@ impl Default for Image<'_> {
             imports: &[],
             export: None,
             data: &[],
+            question: None,
             resources: Vec::new(),
         }
     }
@@ -127,6 +133,7 @@ impl Image<'_> {
         let text = &sections[0];
         Filler::new(self.code_seed).fill(&mut file[text.at..text.at + self.code_len]);
         let mut directories = [(0, 0); 3];
+        let mut slot = None;
         if let Some(tables) = sections.iter().find(|section| section.name == self.sections[1]) {
             let wide = self.machine == Machine::Amd64;
             let mut at = tables.at;
@@ -135,11 +142,17 @@ impl Image<'_> {
                 at = (at + directories[0].1).next_multiple_of(16);
             }
             if !self.imports.is_empty() {
-                directories[1] = (at, tables::write_imports(&mut file, at, self.imports, wide));
+                let (len, slots) = tables::write_imports(&mut file, at, self.imports, wide);
+                directories[1] = (at, len);
+                slot = slots.into_iter().find(|(name, _)| *name == "InternetOpenUrlA").map(|(_, at)| at);
             }
         }
         if let Some(data) = sections.iter().find(|section| section.name == self.sections[2]) {
             put(&mut file, data.at, self.data);
+            if let (Some((url, branch)), Some(slot)) = (self.question, slot) {
+                let (url, slot) = (self.base() + data.at + url, self.base() + slot);
+                question::write(&mut file, text.at, url, slot, branch);
+            }
         }
         if let Some(at) = resources_at {
             resources::write(&mut file, at, &self.resources);
@@ -147,6 +160,11 @@ impl Image<'_> {
         }
         self.write_headers(&mut file, &sections, directories);
         file
+    }
+
+    /// Where a 32-bit file wants to lie.
+    const fn base(&self) -> usize {
+        if self.dll { 0x1000_0000 } else { 0x0040_0000 }
     }
 
     /// The sections, and where that of the resources starts.
@@ -201,7 +219,7 @@ impl Image<'_> {
         if wide {
             put(file, optional + 24, &0x1_8000_0000_u64.to_le_bytes());
         } else {
-            put_u32(file, optional + 28, if self.dll { 0x1000_0000 } else { 0x0040_0000 });
+            put_u32(file, optional + 28, u32_of(self.base()));
         }
         put_u32(file, optional + 32, u32_of(ALIGN));
         put_u32(file, optional + 36, u32_of(ALIGN));

@@ -43,8 +43,15 @@ pub(super) fn write_export(file: &mut [u8], at: usize, export: Export, timestamp
     end - at
 }
 
-/// The import directory at `at` with all that it points to; returns the directory's size.
-pub(super) fn write_imports(file: &mut [u8], at: usize, imports: Imports, wide: bool) -> usize {
+/// The import directory at `at` with all that it points to; returns the directory's size, and where the
+/// loader puts each function's address.
+pub(super) fn write_imports(
+    file: &mut [u8],
+    at: usize,
+    imports: Imports,
+    wide: bool,
+) -> (usize, Vec<(&'static str, usize)>) {
+    let mut slots = Vec::new();
     let step = if wide { 8 } else { 4 };
     let directory_len = 20 * (imports.len() + 1);
     let mut free = (at + directory_len).next_multiple_of(8);
@@ -54,6 +61,7 @@ pub(super) fn write_imports(file: &mut [u8], at: usize, imports: Imports, wide: 
         for (place, function) in functions.iter().enumerate() {
             put_u32(file, lookup + step * place, u32_of(free));
             put_u32(file, addresses + step * place, u32_of(free));
+            slots.push((*function, addresses + step * place));
             put(file, free + 2, function.as_bytes());
             free = (free + 3 + function.len()).next_multiple_of(2);
         }
@@ -64,7 +72,7 @@ pub(super) fn write_imports(file: &mut [u8], at: usize, imports: Imports, wide: 
         put(file, free, library.as_bytes());
         free = (free + library.len() + 1).next_multiple_of(8);
     }
-    directory_len
+    (directory_len, slots)
 }
 
 /// The linker's list of tools: each word XORed with a checksum of the DOS header and the list.

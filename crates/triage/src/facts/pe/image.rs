@@ -42,9 +42,17 @@ impl<'a> Image<'a> {
         Some(Self { bytes, pe, coff_at, optional_at, sections })
     }
 
-    /// A number of the optional header that stands at the same place in PE32 and PE32+.
+    /// A number of the optional header.
     pub(super) fn optional_u32(&self, at: usize) -> u32 {
         self.optional_at.checked_add(at).and_then(|at| le_u32(self.bytes, at)).unwrap_or(0)
+    }
+
+    /// ImageBase: where the image wants to lie in memory.
+    pub(super) fn base(&self) -> u64 {
+        match self.pe.machine {
+            Machine::X86 => self.optional_u32(28).into(),
+            Machine::X64 => u64::from(self.optional_u32(24)) | u64::from(self.optional_u32(28)) << 32,
+        }
     }
 
     /// Address and size of data directory `number`; `None` where it is empty or not there.

@@ -77,6 +77,28 @@ pub(super) fn imports(image: &Image<'_>) -> Imports {
     found
 }
 
+/// Addresses (relative to the image) of the places where the loader puts the address of this function.
+pub(super) fn slots(image: &Image<'_>, wanted: &str) -> Vec<u32> {
+    let table = image.directory(1).and_then(|(address, _)| image.from(address)).unwrap_or_default();
+    let size = if image.pe.machine == Machine::X64 { 8u32 } else { 4 };
+    let mut found = Vec::new();
+    let mut left = FUNCTIONS_MAX;
+    for row in table.chunks_exact(20).take(LIBRARIES_MAX) {
+        let field = |at| le_u32(row, at).unwrap_or(0);
+        if row.iter().all(|&byte| byte == 0) {
+            break;
+        }
+        let thunks = image.from(field(0)).filter(|_| field(0) != 0).or_else(|| image.from(field(16)));
+        for (number, name) in (0u32..).zip(functions(image, thunks.unwrap_or_default())).take(left) {
+            left = left.saturating_sub(1);
+            if name == wanted {
+                found.push(field(16).wrapping_add(number.wrapping_mul(size)));
+            }
+        }
+    }
+    found
+}
+
 /// The functions of one library, by name or as `#7`.
 fn functions<'a>(image: &'a Image<'_>, thunks: &'a [u8]) -> impl Iterator<Item = String> + 'a {
     let (size, high) = match image.pe.machine {

@@ -6,6 +6,7 @@ mod image;
 mod imports;
 mod resources;
 mod rich;
+mod switch;
 
 use crate::bytes::{le_u16, le_u32};
 use crate::pe::Machine;
@@ -13,6 +14,7 @@ use image::{Image, Section};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
+pub(super) use switch::note as note_kill_switch;
 
 /// Of a PE file. Everything named in it is attacker's text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -99,6 +101,8 @@ pub struct ResourceFacts {
 const ODDITIES_MAX: usize = 16;
 /// IMAGE_FILE_DLL.
 const IS_DLL: u16 = 0x2000;
+/// IMAGE_SCN_MEM_EXECUTE.
+const EXECUTABLE: u32 = 0x2000_0000;
 /// IMAGE_SCN_MEM_EXECUTE and IMAGE_SCN_MEM_WRITE.
 const EXECUTE_AND_WRITE: u32 = 0xa000_0000;
 /// UPX writes its marker behind the section table, within the first page.

@@ -13,10 +13,9 @@ pub(super) const ORIGINAL: &str = "www.iuqerfsodp9ifjaposdfjhgosurijfaewrwergwea
 /// Characters that may differ for a domain to be called a relative of [`ORIGINAL`].
 pub(super) const RELATIVE_MAX: usize = 12;
 
-/// In front of the byte that stands for the branch in our look-alikes; in no real file.
-pub(super) const CHECK_MARKER: &[u8] = b"KILLSWITCH-CHECK:";
-pub(super) const PATCHED: &str = "its check was patched out";
-pub(super) const ZEROED: &str = "zeroed: the original has its URL here";
+/// Notes on what was done to one.
+pub(in crate::facts) const PATCHED: &str = "its check was patched out";
+pub(in crate::facts) const ZEROED: &str = "zeroed: the original has its URL here";
 
 /// WannaCry's service.
 pub(super) const WORM_SERVICE: &str = "mssecsvc2.0";

@@ -4,7 +4,7 @@
 //! those. Everything is bounded: the length of a run's piece, the number of strings and of indicators.
 
 mod find;
-mod known;
+pub(super) mod known;
 mod wallet;
 mod words;
 
@@ -44,7 +44,6 @@ pub(super) fn read(bytes: &[u8], children: &[Range<usize>]) -> Found {
             let start = gap.start.saturating_add(odd);
             runs::<2>(shifted, |at, text| reader.look(start.saturating_add(at), 2, text));
         }
-        kill_switch_check(part, gap.start, &mut reader);
     }
     reader.finish()
 }
@@ -105,26 +104,9 @@ fn pieces<const WIDTH: usize>(units: &[[u8; WIDTH]], run: Range<usize>, tell: &m
     }
 }
 
-/// The look-alikes' stand-in for the branch behind the question for the kill-switch domain; published variants
-/// have that branch patched, or zeros where the domain was (Sophos: "WannaCry Aftershock", 2019).
-fn kill_switch_check(part: &[u8], start: usize, reader: &mut Reader) {
-    let Some(found) = memmem(part, known::CHECK_MARKER) else { return };
-    let branch = found.checked_add(known::CHECK_MARKER.len()).and_then(|at| part.get(at));
-    reader.check_at = Some(start.saturating_add(found));
-    reader.patched |= matches!(branch, Some(0xeb | 0x90));
-}
-
-fn memmem(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    let first = wanted.first()?;
-    let mut from = 0usize;
-    loop {
-        let rest = bytes.get(from..)?;
-        let at = rest.iter().position(|byte| byte == first)?;
-        if rest.get(at..)?.starts_with(wanted) {
-            return from.checked_add(at);
-        }
-        from = from.checked_add(at)?.checked_add(1)?;
-    }
+/// Whether these are WannaCry's worm's, by the service that it installs.
+pub(super) fn names_worm(indicators: &[Indicator]) -> bool {
+    indicators.iter().any(|one| one.kind == IndicatorKind::Service && one.value == known::WORM_SERVICE)
 }
 
 #[derive(Default)]
@@ -134,8 +116,6 @@ struct Reader {
     seen: BTreeSet<(IndicatorKind, String)>,
     /// The best strings, by rank and place.
     strings: BTreeMap<(Reverse<u32>, usize), String>,
-    check_at: Option<usize>,
-    patched: bool,
 }
 
 impl Reader {
@@ -181,20 +161,6 @@ impl Reader {
     }
 
     fn finish(mut self) -> Found {
-        let is_switch = |indicator: &&mut Indicator| indicator.kind == IndicatorKind::KillSwitch;
-        if self.patched {
-            for switch in self.indicators.iter_mut().filter(is_switch) {
-                let more = if switch.note.is_empty() { "" } else { "; " };
-                switch.note.push_str(more);
-                switch.note.push_str(known::PATCHED);
-            }
-        }
-        let worm = self.seen.contains(&(IndicatorKind::Service, known::WORM_SERVICE.to_owned()));
-        let none = !self.indicators.iter().any(|indicator| indicator.kind == IndicatorKind::KillSwitch);
-        if let (true, true, Some(at)) = (worm, none, self.check_at) {
-            // Where its check is, so that it can be pointed at.
-            self.add(IndicatorKind::KillSwitch, at, "", known::ZEROED.to_owned());
-        }
         self.indicators.sort_by_key(|indicator| (indicator.kind, indicator.at));
         Found { indicators: self.indicators, strings: self.strings.into_values().collect() }
     }

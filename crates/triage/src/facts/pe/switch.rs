@@ -1,0 +1,189 @@
+//! The question for a kill switch's domain in a worm's code, and what became of it.
+//!
+//! WannaCry's worm hands the domain's URL to InternetOpenUrlA and stops where that gives a handle (M. Hutchins,
+//! "How to Accidentally Stop a Global Cyber Attacks", 2017). Of its published variants some have zeros where the URL
+//! was, some have no conditional jump behind the call any more (Sophos, "WannaCry Aftershock", 2019). Both are read
+//! from the instructions around the call, whatever registers and places they use.
+
+use super::super::strings::{INDICATORS_MAX, known};
+use super::super::{Indicator, IndicatorKind};
+use super::image::Image;
+use super::{EXECUTABLE, imports};
+use crate::pe::Machine;
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
+use std::ops::Range;
+
+/// The function that is asked.
+const ASKED: &str = "InternetOpenUrlA";
+/// Bytes of code that are looked through: the worm's has a tenth of it.
+const CODE_MAX: usize = 1024 * 1024;
+/// Calls of the function that are looked at.
+const CALLS_MAX: usize = 16;
+/// Bytes in front of a call in which its arguments are made ready.
+const BEFORE: usize = 160;
+/// Instructions behind a call in which its answer is looked at.
+const BEHIND: usize = 16;
+/// Bytes of a scheme, which stand in front of a domain.
+const SCHEME_MAX: u64 = 8;
+/// Zeros that are an URL that was taken out; the original's has 56 characters.
+const ZEROS: usize = 48;
+
+/// Code that can be read, and where it would lie in memory.
+struct Text<'a> {
+    bytes: &'a [u8],
+    /// Where it starts in the file.
+    at: usize,
+    /// Where it starts in memory.
+    address: u64,
+    bits: u32,
+}
+
+impl<'a> Text<'a> {
+    /// Reads from here on.
+    fn decoder(&self, from: usize) -> Decoder<'a> {
+        let bytes = self.bytes.get(from..).unwrap_or_default();
+        let ip = u64::try_from(from).map_or(u64::MAX, |from| self.address.wrapping_add(from));
+        Decoder::with_ip(self.bits, bytes, ip, DecoderOptions::NONE)
+    }
+}
+
+/// Notes what the code of `bytes` says of the kill switches among `indicators`. `is_worm` says that the rest of the
+/// file is the worm's: only there a question for nothing is one for a domain that was taken out.
+pub(crate) fn note(bytes: &[u8], is_worm: bool, indicators: &mut Vec<Indicator>) {
+    let is_switch = |found: &Indicator| found.kind == IndicatorKind::KillSwitch;
+    let told = indicators.iter().any(is_switch);
+    if !told && !is_worm {
+        return;
+    }
+    let Some(image) = Image::read(bytes) else { return };
+    for (text, call) in calls(&image) {
+        let asked = arguments(&image, &text, call.start);
+        let done = patched(&text, call.end).unwrap_or_default();
+        for switch in indicators.iter_mut().filter(|found| is_switch(found)) {
+            if asked.iter().any(|&at| is_about(switch, at)) {
+                add(&mut switch.note, &done);
+            }
+        }
+        let zeroed = asked.into_iter().find(|&at| !told && is_zeroed(bytes, at));
+        if let Some(at) = zeroed.filter(|_| indicators.len() < INDICATORS_MAX) {
+            let mut note = known::ZEROED.to_owned();
+            add(&mut note, &done);
+            let at = u64::try_from(at).unwrap_or(u64::MAX);
+            indicators.push(Indicator { kind: IndicatorKind::KillSwitch, value: String::new(), at, note });
+            break;
+        }
+    }
+    indicators.sort_by_key(|indicator| (indicator.kind, indicator.at));
+}
+
+/// Adds to what a note says already.
+fn add(note: &mut String, more: &str) {
+    if more.is_empty() || note.ends_with(more) {
+        return;
+    }
+    if !note.is_empty() {
+        note.push_str("; ");
+    }
+    note.push_str(more);
+}
+
+/// Whether an argument points to this domain or to its URL.
+fn is_about(switch: &Indicator, argument: usize) -> bool {
+    let distance = u64::try_from(argument).ok().and_then(|argument| switch.at.checked_sub(argument));
+    distance.is_some_and(|distance| distance <= SCHEME_MAX)
+}
+
+fn is_zeroed(bytes: &[u8], at: usize) -> bool {
+    let end = at.saturating_add(ZEROS);
+    bytes.get(at..end).is_some_and(|area| area.iter().all(|&byte| byte == 0))
+}
+
+/// Calls of the function through the import table: the code, and where in it each call stands.
+fn calls<'a>(image: &Image<'a>) -> Vec<(Text<'a>, Range<usize>)> {
+    let slots: Vec<u64> =
+        imports::slots(image, ASKED).into_iter().map(|slot| image.base().wrapping_add(slot.into())).collect();
+    let mut found = Vec::new();
+    if slots.is_empty() {
+        return found;
+    }
+    let mut left = CODE_MAX;
+    for section in image.sections.iter().filter(|section| section.flags & EXECUTABLE != 0) {
+        let range = section.range(image.bytes.len());
+        let text = || Text {
+            bytes: image.bytes.get(range.clone()).unwrap_or_default(),
+            at: range.start,
+            address: image.base().wrapping_add(section.address.into()),
+            bits: if image.pe.machine == Machine::X64 { 64 } else { 32 },
+        };
+        let code = text().bytes;
+        let code = code.get(..left).unwrap_or(code);
+        left = left.saturating_sub(code.len());
+        // FF /2 with a bare address: Intel SDM volume 2, CALL.
+        let places = code.windows(2).enumerate().filter(|(_, pair)| pair == b"\xff\x15").map(|(at, _)| at);
+        for at in places {
+            let call = text().decoder(at).decode();
+            let is_call = matches!(call.code(), Code::Call_rm32 | Code::Call_rm64);
+            if is_call && slots.contains(&call.memory_displacement64()) && found.len() < CALLS_MAX {
+                found.push((text(), at..at.saturating_add(call.len())));
+            }
+        }
+    }
+    found
+}
+
+/// Where in the file constants point to that are made ready in front of a call.
+fn arguments(image: &Image<'_>, text: &Text<'_>, call: usize) -> Vec<usize> {
+    // Where an instruction starts is not known: what is none points to nothing that is looked for.
+    let starts = call.saturating_sub(BEFORE)..call;
+    let constant = |start: usize| {
+        let instruction = text.decoder(start).decode();
+        let address = match instruction.code() {
+            Code::Pushd_imm32 | Code::Mov_r32_imm32 => u64::from(instruction.immediate32()),
+            Code::Lea_r64_m if instruction.is_ip_rel_memory_operand() => instruction.memory_displacement64(),
+            _ => return None,
+        };
+        image.place(u32::try_from(address.checked_sub(image.base())?).ok()?)
+    };
+    starts.filter_map(constant).collect()
+}
+
+/// What stands where the answer should decide: `None` where it decides, or where that is not clear.
+fn patched(text: &Text<'_>, behind: usize) -> Option<String> {
+    let place = |instruction: &Instruction| {
+        let inside = usize::try_from(instruction.ip().wrapping_sub(text.address)).unwrap_or(usize::MAX);
+        text.at.saturating_add(inside)
+    };
+    let (mut tested, mut idle) = (false, None);
+    for instruction in text.decoder(behind).iter().take(BEHIND) {
+        match (instruction.mnemonic(), instruction.flow_control()) {
+            (Mnemonic::Nop, _) if tested || idle.is_some() => {
+                let at = idle.unwrap_or_else(|| place(&instruction));
+                return Some(format!("{} (nothing is done at {at:#x})", known::PATCHED));
+            }
+            (Mnemonic::Nop, _) => idle = Some(place(&instruction)),
+            (_, FlowControl::UnconditionalBranch) if tested => {
+                let at = place(&instruction);
+                return Some(format!("{} (the jump at {at:#x} is always taken)", known::PATCHED));
+            }
+            (_, FlowControl::Next) => {
+                tested |= is_test(&instruction);
+                idle = None;
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Whether a register is compared with zero.
+fn is_test(instruction: &Instruction) -> bool {
+    let registers = instruction.op0_kind() == OpKind::Register;
+    let same = registers
+        && instruction.op1_kind() == OpKind::Register
+        && instruction.op0_register() == instruction.op1_register();
+    match instruction.mnemonic() {
+        Mnemonic::Test | Mnemonic::Or | Mnemonic::And => same,
+        Mnemonic::Cmp => registers && instruction.try_immediate(1).is_ok_and(|value| value == 0),
+        _ => false,
+    }
+}
