@@ -25,6 +25,7 @@ mod archive;
 mod body;
 mod difference;
 mod error;
+pub mod fuzzing;
 mod install;
 mod kept;
 mod pack;

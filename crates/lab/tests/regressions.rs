@@ -5,9 +5,9 @@ use roridula_proto::fuzzing::{TARGETS, Target};
 use std::collections::BTreeSet;
 use std::fs;
 
-/// The protocol's bodies, then triage's.
+/// The bodies of all crates that have some.
 fn targets() -> impl Iterator<Item = &'static Target> {
-    TARGETS.iter().chain(roridula_triage::fuzzing::TARGETS)
+    TARGETS.iter().chain(roridula_triage::fuzzing::TARGETS).chain(roridula_evidence::fuzzing::TARGETS)
 }
 
 #[test]
