@@ -8,6 +8,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What makes this install different from every other: the file `secret` of the data directory.
@@ -31,10 +33,10 @@ impl Install {
     }
 
     /// Reads `dir/secret`, or makes it. The text is `<64 hexadecimal digits> <microseconds since 1970>`.
-    pub(crate) fn load_or_make(dir: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn load_or_make(dir: &Path, clock: &Clock) -> Result<Self, StoreError> {
         match Self::load(dir) {
             Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                Self::make(dir, &dir.join("secret"))
+                Self::make(dir, &dir.join("secret"), clock.now())
             }
             other => other,
         }
@@ -46,13 +48,13 @@ impl Install {
         Some(Self { secret: Secret(secret), installed_at: WallClock(at.parse().ok()?) })
     }
 
-    fn make(dir: &Path, path: &Path) -> Result<Self, StoreError> {
+    fn make(dir: &Path, path: &Path, now: WallClock) -> Result<Self, StoreError> {
         let random = Path::new("/dev/urandom");
         let mut secret = [0; 32];
         File::open(random)
             .and_then(|mut file| file.read_exact(&mut secret))
             .map_err(StoreError::io("read", random))?;
-        let install = Self { secret: Secret(secret), installed_at: wall_clock() };
+        let install = Self { secret: Secret(secret), installed_at: now };
         // Written beside and renamed: a kill in between must not leave half a secret.
         let fresh = dir.join("secret.new");
         let text = format!("{} {}\n", hex(&secret), install.installed_at.0);
@@ -66,6 +68,25 @@ impl Install {
             .map_err(StoreError::io("write", &fresh))?;
         fs::rename(&fresh, path).map_err(StoreError::io("write", path))?;
         Ok(install)
+    }
+}
+
+/// Which clock the store stamps with what it writes by itself.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The system's.
+    #[default]
+    System,
+    /// Hands that whoever writes a past moves: microseconds since 1970.
+    Hands(Arc<AtomicU64>),
+}
+
+impl Clock {
+    pub(crate) fn now(&self) -> WallClock {
+        match self {
+            Self::System => wall_clock(),
+            Self::Hands(hands) => WallClock(hands.load(Ordering::Relaxed)),
+        }
     }
 }
 
@@ -83,18 +104,18 @@ mod tests {
     #[test]
     fn it_is_made_once_and_only_its_owner_may_read_it() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Install::load_or_make(dir.path()).unwrap();
-        assert_eq!(first, Install::load_or_make(dir.path()).unwrap());
+        let first = Install::load_or_make(dir.path(), &Clock::System).unwrap();
+        assert_eq!(first, Install::load_or_make(dir.path(), &Clock::System).unwrap());
         let mode = fs::metadata(dir.path().join("secret")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let other = tempfile::tempdir().unwrap();
-        assert_ne!(first.secret, Install::load_or_make(other.path()).unwrap().secret);
+        assert_ne!(first.secret, Install::load_or_make(other.path(), &Clock::System).unwrap().secret);
     }
 
     #[test]
     fn a_damaged_one_is_never_replaced_silently() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("secret"), "nonsense").unwrap();
-        assert!(matches!(Install::load_or_make(dir.path()), Err(StoreError::Damaged { .. })));
+        assert!(matches!(Install::load_or_make(dir.path(), &Clock::System), Err(StoreError::Damaged { .. })));
     }
 }

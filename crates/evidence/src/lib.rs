@@ -46,7 +46,7 @@ mod writing;
 
 pub use archive::Saved;
 pub use error::{Refusal, StoreError};
-pub use install::{Install, wall_clock};
+pub use install::{Clock, Install, wall_clock};
 pub use kept::Kept;
 pub use payloads::UploadPayloads;
 pub use published::{Attribution, Published, rfc3339};

@@ -1,7 +1,7 @@
 //! The one writer of a data directory, as the other rooms see it.
 
 use crate::archive::Archive;
-use crate::install::wall_clock;
+use crate::install::Clock;
 use crate::published::{Attribution, Published};
 use crate::samples::SampleId;
 use crate::spool::{Slot, Spool};
@@ -31,11 +31,13 @@ pub struct Options {
     pub queue_max: usize,
     /// Published events that a slow live display may fall behind before it misses some.
     pub live_max: usize,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { queue_max: 4096, live_max: 4096 }
+        Self { queue_max: 4096, live_max: 4096, clock: Clock::System }
     }
 }
 
@@ -137,6 +139,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     dir: PathBuf,
+    clock: Clock,
     install: Install,
     archive: Archive,
     recovered: Recovered,
@@ -162,7 +165,7 @@ impl Store {
             fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
         }
         let lock = take_lock(dir)?;
-        let install = Install::load_or_make(dir)?;
+        let install = Install::load_or_make(dir, &options.clock)?;
         let fail = StoreError::journal(&schema::path(dir));
         let mut writer = Writer::new(schema::open_to_write(dir)?, sensor).map_err(&fail)?;
         let archive = Archive::new(dir);
@@ -190,6 +193,7 @@ impl Store {
         Ok(Self {
             inner: Arc::new(Inner {
                 dir: dir.to_owned(),
+                clock: options.clock,
                 install,
                 archive,
                 recovered,
@@ -241,12 +245,12 @@ impl Store {
     /// What sources have done to us, as far as it is not over; at most `limit`, those first that are remembered
     /// longest.
     pub fn sources(&self, limit: usize) -> Result<Vec<SourceState>, StoreError> {
-        self.look_up(|db| crate::reader::sources(db, wall_clock(), limit))
+        self.look_up(|db| crate::reader::sources(db, self.inner.clock.now(), limit))
     }
 
     /// Names a connection that was just accepted. Ids grow with time and are never given twice.
     pub fn accept(&self, source: SocketAddr, destination: SocketAddr) -> Attribution {
-        let at = wall_clock();
+        let at = self.inner.clock.now();
         // 53 bits of microseconds and 11 to spare: positive as SQLite's integer until the year 2112.
         let wanted = at.0 << 11;
         let next = |latest: u64| Some(wanted.max(latest + 1));
@@ -295,12 +299,13 @@ impl Store {
     /// Puts an event on record that belongs to no connection, as `sensor.started` or `sample.triaged`.
     /// Blocks while the queue is full.
     pub fn publish(&self, event: Event) {
-        self.send(Item::Event { at: wall_clock(), event, door: None });
+        self.send(Item::Event { at: self.inner.clock.now(), event, door: None });
     }
 
     /// Puts an event on record about a visitor who was not let in, unless the queue is full; says whether it did.
     pub fn try_publish_at_door(&self, source: SocketAddr, destination: SocketAddr, event: Event) -> bool {
-        self.try_packed(Item::Event { at: wall_clock(), event, door: Some((source, destination)) }).is_ok()
+        self.try_packed(Item::Event { at: self.inner.clock.now(), event, door: Some((source, destination)) })
+            .is_ok()
     }
 
     /// Events as they are committed, in order, for a live display: one that is too slow misses some. A sink that
@@ -387,7 +392,7 @@ impl Store {
         slot: Option<Slot>,
         done: Option<SyncSender<()>>,
     ) {
-        let item = CaptureItem { capture, at: wall_clock(), hashes, recovered: false, slot, done };
+        let item = CaptureItem { capture, at: self.inner.clock.now(), hashes, recovered: false, slot, done };
         self.send(Item::Capture(Box::new(item)));
     }
 

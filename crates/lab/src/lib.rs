@@ -11,6 +11,7 @@ pub mod attack;
 pub mod bench;
 pub mod explain;
 pub mod golden;
+pub mod history;
 pub mod honeypot;
 pub mod load;
 pub mod pcap;

@@ -34,6 +34,8 @@ enum Command {
     Sample(roridula_lab::samples::cli::Args),
     /// Write all look-alikes to a folder, with a ledger of what is in them.
     Samples(roridula_lab::samples::world::Args),
+    /// Write a data directory full of a believable past.
+    History(roridula_lab::history::Args),
     /// Catch many look-alikes of few cores, and compare what is told of them with what they are.
     Explain(roridula_lab::explain::Args),
 }
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Swarm(args) => roridula_lab::swarm::run(&args),
         Command::Sample(args) => roridula_lab::samples::cli::run(&args),
         Command::Samples(args) => roridula_lab::samples::world::run(&args),
+        Command::History(args) => roridula_lab::history::run(&args),
         Command::Explain(args) => roridula_lab::explain::run(&args),
     };
     match result {
