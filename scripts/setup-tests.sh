@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need, and only what is missing: nmap, tshark, smbclient, ssdeep and yara from Debian, impacket
-# and pefile into .venv from Python's package index. Can be run any number of times.
+# Installs what the tests need, and only what is missing: nmap, tshark, smbclient, ssdeep, yara and chromium from Debian,
+# impacket and pefile into .venv from Python's package index. Can be run any number of times.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,6 +16,8 @@ command -v tshark >/dev/null || packages+=(tshark)
 command -v smbclient >/dev/null || packages+=(smbclient)
 command -v ssdeep >/dev/null || packages+=(ssdeep)
 command -v yara >/dev/null || packages+=(yara)
+# The console's tests look at it in a real browser.
+command -v chromium >/dev/null || packages+=(chromium)
 command -v python3 >/dev/null || packages+=(python3)
 # The tests pin cores and limit files with these; every Debian has them.
 command -v taskset >/dev/null || packages+=(util-linux)
@@ -54,4 +56,4 @@ fi
 
 say "ready: $(nmap --version | head -n 1 | cut -d' ' -f1-3), $(tshark --version 2>/dev/null | head -n 1 |
     cut -d' ' -f1-3), smbclient $(smbclient --version | cut -d' ' -f2), $(.venv/bin/pip list \
-    --disable-pip-version-check 2>/dev/null | awk '$1 == "impacket" || $1 == "pefile" { printf "%s%s %s", sep, $1, $2; sep = ", " }'), ssdeep $(ssdeep -V)"
+    --disable-pip-version-check 2>/dev/null | awk '$1 == "impacket" || $1 == "pefile" { printf "%s%s %s", sep, $1, $2; sep = ", " }'), ssdeep $(ssdeep -V), $(chromium --version 2>/dev/null | cut -d' ' -f1-2)"

@@ -9,6 +9,7 @@
 
 pub mod attack;
 pub mod bench;
+pub mod browser;
 pub mod explain;
 pub mod golden;
 pub mod history;

@@ -1,0 +1,3 @@
+document.querySelector("#ask").addEventListener("click", () => {
+  setTimeout(() => { document.querySelector("#told").textContent = "told"; }, 50);
+});
