@@ -2,10 +2,12 @@
 //! found runs again as a plain test. Each takes bytes and panics where an invariant breaks.
 
 mod cuts;
+mod described;
 mod exploits;
 mod holder;
 
 pub use cuts::connection_cuts;
+pub use described::describe;
 pub use exploits::exploits;
 use holder::Holder;
 
@@ -37,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     ("connection_cuts", connection_cuts),
     ("connection_operations", connection_operations),
     ("deframer", deframer),
+    ("describe", describe),
     ("exploits", exploits),
     ("implant", implant),
     ("security_blob", security_blob),

@@ -7,8 +7,8 @@
 //!
 //! Layers, each importing only those above it: [`wire`] (layouts, no state), [`limits`] and [`time`],
 //! [`event`] (what is told), [`identity`] and [`persona`] (who we play), `exploit` (recognisers),
-//! [`connection`] (state, no layouts), [`transcript`] (record and replay). [`client`] stands apart: the inert
-//! visitor.
+//! [`connection`] (state, no layouts), [`transcript`] (record and replay), [`describe`] (what was recorded, field by
+//! field). [`client`] stands apart: the inert visitor.
 
 #![forbid(unsafe_code)]
 #![deny(
@@ -36,6 +36,7 @@
 
 pub mod client;
 pub mod connection;
+pub mod describe;
 pub mod event;
 pub mod exploit;
 pub mod fingerprint;

@@ -31,5 +31,9 @@ fn no_body_breaks_an_invariant() {
         fuzzing::smb1_messages(&message);
         let frame = [&[0, 0, 0, data.len().to_le_bytes()[0]][..], &message].concat();
         fuzzing::connection_bytes(&frame);
+        if seed % 3 == 0 {
+            fuzzing::describe(&data);
+            fuzzing::describe(&frame);
+        }
     }
 }

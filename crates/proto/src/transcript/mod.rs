@@ -172,6 +172,11 @@ impl Transcript {
         self.head.opening
     }
 
+    /// Bytes of the largest frame that was read while it was recorded.
+    pub(crate) fn frame_bytes_max(&self) -> u32 {
+        self.head.limits.frame_bytes_max
+    }
+
     /// Whether everything is in it (see `limits.transcript_bytes_max`).
     pub fn is_complete(&self) -> bool {
         !self.entries.contains(&Entry::Truncated)

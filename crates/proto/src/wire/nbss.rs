@@ -135,6 +135,11 @@ impl Deframer {
         (claimed <= self.body_max).then_some((kind, claimed, body, self.consumed))
     }
 
+    /// The bytes of an unfinished frame, or of the header of a refused one, that are kept: header included.
+    pub fn held(&self) -> &[u8] {
+        if self.spent { &[] } else { &self.held }
+    }
+
     /// Bytes of the stream that whole frames have used up.
     pub fn consumed(&self) -> u64 {
         self.consumed
