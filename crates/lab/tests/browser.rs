@@ -30,9 +30,7 @@ fn answer(mut stream: TcpStream) {
     let (status, kind, more, body) = match path {
         "/" => ("200 OK", "text/html", "", include_str!("browser/index.html")),
         "/page.js" => ("200 OK", "text/javascript", "", include_str!("browser/page.js")),
-        "/next?name=Wendel%3Cb%3E" => {
-            ("200 OK", "text/html", "", "<title>next</title><p id=there>there</p>")
-        }
+        "/next?name=Wendel%3Cb%3E" => ("200 OK", "text/html", "", "<title>next</title><p id=there>there</p>"),
         "/bad" => ("200 OK", "text/html", "", include_str!("browser/bad.html")),
         "/bad.js" => ("200 OK", "text/javascript", "", include_str!("browser/bad.js")),
         "/file" => {

@@ -2,6 +2,7 @@
 
 use crate::samples::chain::{Chain, Dirt, KillSwitch};
 use crate::samples::cli::Arch;
+use crate::samples::pe::Branch;
 use crate::samples::ransomware::ZipState;
 use crate::samples::{base64_like, kin, metasploit, small_dll};
 use roridula_proto::client::chance::Chance;
@@ -137,7 +138,7 @@ impl Kitchen {
             1 => chain.kill_switch = KillSwitch::Zeroed,
             2 => chain.kill_switch = KillSwitch::PatchedOut,
             3 => {
-                chain.kill_switch = KillSwitch::PatchedOut;
+                chain.kill_switch = KillSwitch::PatchedOut(Branch::Always);
                 chain.zip = ZipState::DamagedFrom(20_000);
             }
             4 => {
