@@ -1,8 +1,8 @@
 //! Tells what was caught.
 //!
 //! Everything here is derived from evidence and may be thrown away: how an event reads ([`story`]), what the
-//! published contract is ([`contract`]), which connections are one attack ([`incident`]), what a visit looks like as
-//! packets ([`pcapng`]), and who is told ([`sink`]: `deliver(batch)` plus a cursor in the journal, so that a slow or
+//! published contract is ([`contract`]), which connections are one attack ([`incident`]), counts and rows for whoever
+//! asks ([`index`]), what a visit looks like as packets ([`pcapng`]), and who is told ([`sink`]: `deliver(batch)` plus a cursor in the journal, so that a slow or
 //! dead sink stalls nobody and loses nothing).
 //!
 //! The desk reads evidence and never sees an attacker's socket or an SMB byte.
@@ -13,7 +13,9 @@
 
 pub mod console;
 pub mod contract;
+mod derived;
 pub mod incident;
+pub mod index;
 pub mod lookup;
 pub mod pcapng;
 pub mod sample;

@@ -72,7 +72,7 @@ pub(super) struct Caught {
 }
 
 /// Whether a sample came through the implant (and is no buffer of an exploit, nor another rest).
-pub(super) const fn is_payload(origin: Origin) -> bool {
+pub(crate) const fn is_payload(origin: Origin) -> bool {
     match origin {
         Origin::DoublePulsar | Origin::DoublePulsarRaw | Origin::DoublePulsarConflict => true,
         Origin::ExploitBuffer | Origin::UnknownBuffer | Origin::StreamRest => false,
@@ -275,7 +275,7 @@ impl Facts {
 
 /// Whether a step only prepares memory for an exploit, on a connection beside the exploit's own (the words of
 /// EternalBlue's recogniser).
-pub(super) fn makes_room(step: &str) -> bool {
+pub(crate) fn makes_room(step: &str) -> bool {
     matches!(step, "groom" | "hole")
 }
 

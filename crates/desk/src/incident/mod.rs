@@ -23,6 +23,9 @@ mod tool;
 mod view;
 mod visit;
 
+pub(crate) use facts::{is_payload, makes_room};
+
+pub use crate::derived::{DerivedError as IncidentError, Progress};
 pub use attack::{ATTACK_VERSION, Technique};
 pub use id::IncidentId;
 pub use stage::{Role, Stage};
@@ -33,7 +36,7 @@ use crate::sink::{Sink, SinkError};
 use database::Database;
 use fold::Fold;
 use record::Record;
-use roridula_evidence::{EventFilter, Published, Reader, StoreError};
+use roridula_evidence::{EventFilter, Published, Reader};
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::time::WallClock;
 use serde::{Deserialize, Serialize};
@@ -73,90 +76,6 @@ pub struct Filter {
     pub limit: Option<usize>,
 }
 
-/// How far catching up is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Events that are in the view.
-    pub done: u64,
-    /// Events that are in the journal.
-    pub total: u64,
-}
-
-/// The view cannot be read or brought up to date.
-#[derive(Debug, thiserror::Error)]
-pub enum IncidentError {
-    /// The journal could not be read.
-    #[error(transparent)]
-    Journal(#[from] StoreError),
-    /// A directory could not be made.
-    #[error("cannot create {path}: {source}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-    /// The view's database refused.
-    #[error("incidents {path}: {source}")]
-    Database {
-        /// Its file.
-        path: PathBuf,
-        /// What it said.
-        source: rusqlite::Error,
-    },
-    /// A row of the view is none that this build writes.
-    #[error("incidents {path}: {what}")]
-    Damaged {
-        /// Its file.
-        path: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
-    /// The view's file is there and may not be written.
-    #[error("incidents {path}: not yours to write")]
-    ReadOnly {
-        /// Its file.
-        path: PathBuf,
-    },
-}
-
-impl IncidentError {
-    fn database(path: &Path) -> impl Fn(rusqlite::Error) -> Self + use<> {
-        let path = path.to_owned();
-        move |source| Self::Database { path: path.clone(), source }
-    }
-
-    /// Whether the file is no view of this build's: it is made again then.
-    fn is_damage(&self) -> bool {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
-        match self {
-            Self::Damaged { .. } => true,
-            // Unknown: no such table or column.
-            Self::Database { source, .. } => {
-                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase | Unknown))
-                    || matches!(source, rusqlite::Error::InvalidColumnType(..))
-            }
-            Self::Journal(_) | Self::Io { .. } | Self::ReadOnly { .. } => false,
-        }
-    }
-
-    /// Whether somebody else could write the view.
-    fn is_forbidden(&self) -> bool {
-        use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
-        match self {
-            Self::ReadOnly { .. } => true,
-            Self::Io { source, .. } => matches!(
-                source.kind(),
-                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
-            ),
-            Self::Database { source, .. } => {
-                matches!(source.sqlite_error_code(), Some(CannotOpen | PermissionDenied | ReadOnly))
-            }
-            Self::Journal(_) | Self::Damaged { .. } => false,
-        }
-    }
-}
-
 /// The incidents of a data directory.
 #[derive(Debug)]
 pub struct Incidents {
@@ -180,7 +99,8 @@ impl Incidents {
     pub fn open_or_temporary(dir: &Path) -> Result<Self, IncidentError> {
         match Self::open(dir, None) {
             Err(error) if error.is_forbidden() => {
-                Self::temporary(dir, Database::settings_of(dir).unwrap_or_default())
+                let settings = Database::open_to_read(dir).and_then(|there| there.settings());
+                Self::temporary(dir, settings.unwrap_or_default())
             }
             opened => opened,
         }

@@ -1,0 +1,184 @@
+//! The questions. Each is a few ranges of the file's rows.
+
+mod captures;
+mod connections;
+mod logons;
+mod search;
+mod sources;
+mod tools;
+mod traffic;
+
+use super::filter::{Cursor, LIMIT_MAX};
+use super::view::Page;
+use super::{Index, IndexError};
+use roridula_proto::time::WallClock;
+use rusqlite::types::Value;
+use rusqlite::{Row, params_from_iter};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Rows that are looked through for one page.
+const SCAN_MAX: i64 = 50_000;
+
+/// Conditions of a statement, and their values in order.
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    sql: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Wanted {
+    fn and(&mut self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) {
+        self.sql.push(sql.into());
+        self.values.extend(values);
+    }
+
+    /// `a AND b`, or what is always true.
+    fn text(&self) -> String {
+        if self.sql.is_empty() { "1".to_owned() } else { self.sql.join(" AND ") }
+    }
+}
+
+/// Rows of one index that come in the order of the page.
+#[derive(Clone, Debug)]
+struct Lane {
+    /// The index, whose last columns are the moment and the row's number.
+    index: String,
+    /// What is equal for all of its rows.
+    of: Wanted,
+}
+
+/// A table whose rows are paged by a moment and their number, the latest first.
+struct Paged<'a> {
+    /// `connection`, `capture`.
+    table: &'a str,
+    /// Its moment and its number.
+    key: (&'a str, &'a str),
+    /// What is selected of a row `r`, with the joins that this needs.
+    columns: &'a str,
+    joins: &'a str,
+}
+
+impl Index {
+    /// A page of `paged`: of the lanes put together, those in the moments `span` that are `wanted`.
+    fn page<T>(
+        &self,
+        paged: &Paged<'_>,
+        lanes: &[Lane],
+        span: (i64, i64),
+        wanted: &Wanted,
+        cursor: Cursor,
+        limit: usize,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Page<T>, IndexError> {
+        let limit = limit.clamp(1, LIMIT_MAX);
+        let mut found: Vec<(i64, i64, T)> = Vec::new();
+        // A lane that has not been looked through to its end: what lies beyond this is not known.
+        let mut edge: Option<(i64, i64)> = None;
+        let scan = (SCAN_MAX / i64::try_from(lanes.len().max(1)).unwrap_or(1)).max(1000);
+        for lane in lanes {
+            let rows = self.lane(paged, lane, span, wanted, cursor, (limit, scan), &read)?;
+            if rows.len() <= limit {
+                edge = edge.max(self.lane_edge(paged, lane, span, cursor, scan)?);
+            }
+            found.extend(rows);
+        }
+        found.sort_by_key(|(at, n, _)| std::cmp::Reverse((*at, *n)));
+        if let Some(edge) = edge {
+            found.retain(|(at, n, _)| (*at, *n) >= edge);
+        }
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let last = found.last().map(|(at, n, _)| (*at, *n));
+        let next = if more { last } else { edge };
+        let next = next.map(|(at, n)| Cursor(at, n).to_string());
+        Ok(Page { rows: found.into_iter().map(|(.., row)| row).collect(), next })
+    }
+
+    /// At most `limit` + 1 rows of a lane, out of the next `scan`.
+    fn lane<T>(
+        &self,
+        paged: &Paged<'_>,
+        lane: &Lane,
+        span: (i64, i64),
+        wanted: &Wanted,
+        cursor: Cursor,
+        (limit, scan): (usize, i64),
+        read: &impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<(i64, i64, T)>, IndexError> {
+        let Paged { table, key: (at, n), columns, joins } = paged;
+        let Lane { index, of } = lane;
+        let sql = format!(
+            "SELECT r.{at}, r.{n}, {columns} FROM (SELECT * FROM {table} INDEXED BY {index} WHERE {}
+                AND {at} BETWEEN ? AND ? AND ({at}, {n}) < (?, ?) ORDER BY {at} DESC, {n} DESC LIMIT ?) r {joins}
+            WHERE {} ORDER BY r.{at} DESC, r.{n} DESC LIMIT ?",
+            of.text(),
+            wanted.text()
+        );
+        let between = [span.0, span.1.min(cursor.0), cursor.0, cursor.1, scan].map(Value::from);
+        let limit = Value::from(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
+        let values = of.values.iter().chain(&between).chain(&wanted.values).chain([&limit]);
+        self.file.rows(&sql, params_from_iter(values), |row| {
+            // The columns of the row itself come behind its key.
+            Ok((row.get(0)?, row.get(1)?, read(row)?))
+        })
+    }
+
+    /// The last of the next `scan` rows of a lane, where it has more than these.
+    fn lane_edge(
+        &self,
+        paged: &Paged<'_>,
+        lane: &Lane,
+        span: (i64, i64),
+        cursor: Cursor,
+        scan: i64,
+    ) -> Result<Option<(i64, i64)>, IndexError> {
+        let Paged { table, key: (at, n), .. } = paged;
+        let Lane { index, of } = lane;
+        let sql = format!(
+            "SELECT {at}, {n} FROM {table} INDEXED BY {index} WHERE {} AND {at} BETWEEN ? AND ?
+                AND ({at}, {n}) < (?, ?) ORDER BY {at} DESC, {n} DESC LIMIT 2 OFFSET ?",
+            of.text()
+        );
+        let between = [span.0, span.1.min(cursor.0), cursor.0, cursor.1, scan - 1].map(Value::from);
+        let values = of.values.iter().chain(&between);
+        let rows = self.file.rows(&sql, params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(if rows.len() == 2 { rows.first().copied() } else { None })
+    }
+
+    /// The number in the first column of the first row.
+    fn number(&self, sql: &str, values: impl rusqlite::Params) -> Result<u64, IndexError> {
+        let rows = self.file.rows(sql, values, |row| row.get::<_, Option<i64>>(0))?;
+        Ok(crate::derived::to_u64(rows.first().copied().flatten().unwrap_or(0)))
+    }
+}
+
+/// Cuts `rows`, of which one more than `limit` was read, to a page.
+fn cut<T>(mut rows: Vec<(Cursor, T)>, limit: usize) -> Page<T> {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|(cursor, _)| cursor.to_string());
+    Page { rows: rows.into_iter().map(|(_, row)| row).collect(), next }
+}
+
+/// A page's limit within bounds, and one more for a statement.
+fn bounded(limit: usize) -> (usize, i64) {
+    let limit = limit.clamp(1, LIMIT_MAX);
+    (limit, i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
+}
+
+fn time(row: &Row<'_>, at: usize) -> rusqlite::Result<WallClock> {
+    row.get(at).map(|value| WallClock(crate::derived::to_u64(value)))
+}
+
+fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    row.get(at).map(crate::derived::to_u64)
+}
+
+fn address(row: &Row<'_>, at: usize) -> rusqlite::Result<IpAddr> {
+    let bytes: [u8; 16] = row.get(at)?;
+    Ok(IpAddr::from(Ipv6Addr::from(bytes)).to_canonical())
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
