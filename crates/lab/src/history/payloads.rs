@@ -136,7 +136,7 @@ impl Kitchen {
         let mut chain = Chain::new(*Recipe::Worm(core, variant).arch().layout(), seed);
         match core {
             1 => chain.kill_switch = KillSwitch::Zeroed,
-            2 => chain.kill_switch = KillSwitch::PatchedOut,
+            2 => chain.kill_switch = KillSwitch::PatchedOut(Branch::Always),
             3 => {
                 chain.kill_switch = KillSwitch::PatchedOut(Branch::Always);
                 chain.zip = ZipState::DamagedFrom(20_000);
