@@ -3,9 +3,10 @@
 use super::live::Feed;
 use super::shelf::Shelves;
 use crate::incident::Incidents;
+use crate::index::Index;
 use crate::sample::{Catalog, Reports};
 use roridula_evidence::Reader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,38 +20,56 @@ const CATALOG_REST: u32 = 9;
 pub(crate) fn spawn(dir: &Path, shelves: Weak<Shelves>, live: Arc<Feed>) {
     let dir = dir.to_owned();
     thread::spawn(move || {
-        let mut keeper = Keeper { dir, live, seen: None, next_catalog: Instant::now() };
+        let mut seen = Seen { last: None, next_catalog: Instant::now() };
+        let mut views = None;
         while let Some(shelves) = shelves.upgrade() {
-            // What cannot be read now is tried again; a view that reads it says why.
-            let _ = keeper.step(&shelves);
+            // What cannot be read now is opened anew and tried again; a view that reads it says why.
+            if step(&dir, &mut views, &mut seen, &shelves, &live).is_err() {
+                views = None;
+            }
             drop(shelves);
             thread::sleep(EVERY);
         }
     });
 }
 
-struct Keeper {
-    dir: PathBuf,
-    live: Arc<Feed>,
-    /// The last event that the catalog knows of.
-    seen: Option<u64>,
+/// What is kept up, open.
+struct Views {
+    reader: Reader,
+    incidents: Incidents,
+    index: Index,
+}
+
+/// What the catalog was made of, and when it may be made again.
+struct Seen {
+    last: Option<u64>,
     next_catalog: Instant,
 }
 
-impl Keeper {
-    fn step(&mut self, shelves: &Shelves) -> Result<(), Box<dyn std::error::Error>> {
-        let reader = Reader::open(&self.dir)?;
-        let mut incidents = Incidents::open_or_temporary(&self.dir)?;
-        incidents.catch_up(&mut |_| {})?;
-        self.live.look(&mut incidents)?;
-        let last = reader.last_seq()?;
-        if self.seen != Some(last) && Instant::now() >= self.next_catalog {
-            let begun = Instant::now();
-            let reports = Reports::open(&self.dir)?;
-            shelves.put_catalog(Catalog::load(&reader, &reports, Some(&incidents))?);
-            self.seen = Some(last);
-            self.next_catalog = Instant::now() + begun.elapsed() * CATALOG_REST;
-        }
-        Ok(())
+fn step(
+    dir: &Path,
+    views: &mut Option<Views>,
+    seen: &mut Seen,
+    shelves: &Shelves,
+    live: &Feed,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let Views { reader, incidents, index } = match views {
+        Some(views) => views,
+        None => views.insert(Views {
+            reader: Reader::open(dir)?,
+            incidents: Incidents::open_or_temporary(dir)?,
+            index: Index::open_or_temporary(dir)?,
+        }),
+    };
+    incidents.catch_up(&mut |_| {})?;
+    index.catch_up(&mut |_| {})?;
+    live.look(incidents)?;
+    let last = reader.last_seq()?;
+    if seen.last != Some(last) && Instant::now() >= seen.next_catalog {
+        let begun = Instant::now();
+        shelves.put_catalog(Catalog::load(reader, &Reports::open(dir)?, Some(incidents))?);
+        seen.last = Some(last);
+        seen.next_catalog = Instant::now() + begun.elapsed() * CATALOG_REST;
     }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use super::ConsoleError;
 use super::ask::Problem;
 use crate::incident::Incidents;
+use crate::index::{Index, Mode};
 use crate::sample::{Catalog, Reports};
 use roridula_evidence::Reader;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ pub(crate) struct Shelf {
     pub(crate) reports: Reports,
     /// Attacks.
     pub(crate) incidents: Incidents,
+    /// Counts and rows.
+    pub(crate) index: Index,
     /// All samples, as of a moment ago.
     pub(crate) catalog: Arc<Catalog>,
 }
@@ -34,9 +37,21 @@ impl Shelf {
             reader: Reader::open(dir).map_err(Problem::failed)?,
             reports: Reports::open(dir).map_err(Problem::failed)?,
             incidents: Incidents::open_or_temporary(dir).map_err(Problem::failed)?,
+            index: open_index(dir)?,
             catalog: Arc::new(Catalog::default()),
         })
     }
+}
+
+/// The index that the keeper keeps up; where it can keep none, one of this shelf's own.
+fn open_index(dir: &Path) -> Result<Index, Problem> {
+    Index::open(dir, Mode::Read)
+        .or_else(|_| {
+            let mut index = Index::open_or_temporary(dir)?;
+            index.catch_up(&mut |_| {})?;
+            Ok(index)
+        })
+        .map_err(|error: crate::index::IndexError| Problem::failed(error))
 }
 
 /// The shelves of one data directory.

@@ -5,6 +5,7 @@
 
 use super::record::Record;
 use super::stage::Stage;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -15,7 +16,7 @@ pub const ATTACK_VERSION: &str = "16.1";
 const GUESSES_MIN: u64 = 3;
 
 /// A technique or a piece of software of ATT&CK.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Technique {
     /// Its id: `T1210`, `S0366`.
     pub id: &'static str,

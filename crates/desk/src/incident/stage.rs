@@ -1,6 +1,7 @@
 //! The stages of the kill chain, in order.
 
 use roridula_proto::time::WallClock;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -8,7 +9,7 @@ use std::fmt;
 pub(super) const EVIDENCE_MAX: usize = 32;
 
 /// A stage of an attack. Their order is the order in which the 2017 worm goes through them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// A TCP connection.
@@ -55,7 +56,7 @@ impl fmt::Display for Stage {
 }
 
 /// What a connection was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// It said nothing.
@@ -122,7 +123,7 @@ impl fmt::Display for Role {
 }
 
 /// Where it is written that something happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub(super) struct Evidence {
     pub(super) connection: u64,
     pub(super) seq: u64,

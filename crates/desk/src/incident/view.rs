@@ -12,13 +12,14 @@ use roridula_evidence::rfc3339;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::{Layer, Origin, Text, UploadState};
 use roridula_proto::time::WallClock;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
 /// How far an incident came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It connected, and perhaps logged on.
@@ -60,17 +61,20 @@ impl fmt::Display for Outcome {
 }
 
 /// All connections of one source that belong to one attack.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Incident {
     /// Its name.
+    #[schemars(with = "String")]
     pub id: IncidentId,
     /// The visitor.
     pub source: IpAddr,
     /// When its first connection was opened.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub first: WallClock,
     /// When the visitor was last at it.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub last: WallClock,
     /// How many connections.
     pub connections: u64,
@@ -101,7 +105,7 @@ pub struct Incident {
 }
 
 /// The tool of an incident.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Tool {
     /// Its id, null where no connection showed one.
     pub name: Option<String>,
@@ -112,15 +116,17 @@ pub struct Tool {
 }
 
 /// A stage of an incident.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct StageView {
     /// Which.
     pub stage: Stage,
     /// When it was reached.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub first: WallClock,
     /// When it was last seen.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub last: WallClock,
     /// How often.
     pub count: u64,
@@ -129,10 +135,11 @@ pub struct StageView {
 }
 
 /// Where something is written.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Evidence {
     /// In this connection's transcript.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub connection: ConnectionId,
     /// The event that tells it.
     pub seq: u64,
@@ -141,7 +148,7 @@ pub struct Evidence {
 }
 
 /// A sample that an incident brought.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct IncidentSample {
     /// SHA-256, hexadecimal.
     pub sha256: String,
@@ -150,8 +157,10 @@ pub struct IncidentSample {
     /// The size that its sender announced.
     pub total: Option<u64>,
     /// What there is of it.
+    #[schemars(with = "String")]
     pub state: UploadState,
     /// By which road it came.
+    #[schemars(with = "String")]
     pub origin: Origin,
     /// How often this incident brought it.
     pub captures: u64,
@@ -162,13 +171,14 @@ pub struct IncidentSample {
     /// Whether triage has looked at it.
     pub triaged: bool,
     /// What triage found inside.
+    #[schemars(with = "serde_json::Value")]
     pub layers: Vec<Layer>,
     /// What went wrong in triage, or empty.
     pub triage_error: String,
 }
 
 /// An incident in the words of ATT&CK.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Attack {
     /// The version that ids and names are of.
     pub version: &'static str,
@@ -179,16 +189,19 @@ pub struct Attack {
 }
 
 /// A connection of an incident.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Member {
     /// Its name.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub connection: ConnectionId,
     /// When it was accepted.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub opened: WallClock,
     /// When it ended.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub closed: WallClock,
     /// What it was for.
     pub role: Role,

@@ -4,6 +4,7 @@ use roridula_evidence::{SampleId, rfc3339};
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::{ByteRange, Layer};
 use roridula_proto::time::WallClock;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,7 +22,7 @@ pub(super) const COUNTED: [&str; 9] = [
 ];
 
 /// What a connection may have done, in the order of the funnel. Not every step needs the one before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
     /// It came.
@@ -92,7 +93,7 @@ impl Step {
 
 /// What is counted in an interval. The first seven count connections, each in the interval in which it took that step
 /// first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counts {
     /// Accepted.
     pub connections: u64,
@@ -138,17 +139,18 @@ impl Counts {
 }
 
 /// What is counted in one interval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Bucket {
     /// When it begins; it is as long as the answer's `width`.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub begins: WallClock,
     /// What was counted.
     pub counts: Counts,
 }
 
 /// The funnel of a span.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Funnel {
     /// All of it.
     pub total: Counts,
@@ -159,16 +161,19 @@ pub struct Funnel {
 }
 
 /// One connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ConnectionRow {
     /// Its name.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub connection: ConnectionId,
     /// When it was accepted.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub opened: WallClock,
     /// When it ended; null while it is open.
     #[serde(serialize_with = "as_time_or_null")]
+    #[schemars(with = "Option<String>")]
     pub closed: Option<WallClock>,
     /// The visitor's address.
     pub source: IpAddr,
@@ -199,15 +204,17 @@ pub struct ConnectionRow {
 }
 
 /// One visitor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SourceRow {
     /// Its address.
     pub source: IpAddr,
     /// Its first visit ever.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub first: WallClock,
     /// When it was last heard of.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub last: WallClock,
     /// What it did in the span that was asked for, in whole hours.
     pub counts: Counts,
@@ -224,12 +231,13 @@ pub struct SourceRow {
 }
 
 /// Who came in a span, hour by hour.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Activity {
     /// Microseconds of each bucket.
     pub width: u64,
     /// When each bucket begins; every one of the span is there.
     #[serde(serialize_with = "as_times")]
+    #[schemars(with = "Vec<String>")]
     pub begins: Vec<WallClock>,
     /// Connections of all sources that are not apart, for each bucket.
     pub rest: Vec<u64>,
@@ -244,7 +252,7 @@ pub struct Activity {
 }
 
 /// One source's connections over time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SourceActivity {
     /// Its address.
     pub source: IpAddr,
@@ -255,14 +263,16 @@ pub struct SourceActivity {
 }
 
 /// One capture of a sample.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CaptureRow {
     /// The `seq` of its `sample.captured`.
     pub seq: u64,
     /// When.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub time: WallClock,
     /// The sample.
+    #[schemars(with = "String")]
     pub sha256: SampleId,
     /// Its size in bytes.
     pub size: u64,
@@ -270,6 +280,7 @@ pub struct CaptureRow {
     pub source: IpAddr,
     /// On which connection.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub connection: ConnectionId,
     /// The upload's number there.
     pub upload: u32,
@@ -282,9 +293,10 @@ pub struct CaptureRow {
 }
 
 /// A sample as the journal tells it; what triage found besides is in its report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SampleRow {
     /// Its name.
+    #[schemars(with = "String")]
     pub sha256: SampleId,
     /// MD5, hexadecimal.
     pub md5: String,
@@ -299,6 +311,7 @@ pub struct SampleRow {
     /// The size that its sender announced.
     pub total: Option<u64>,
     /// Which bytes of the upload the sample's bytes are, in order.
+    #[schemars(with = "serde_json::Value")]
     pub ranges: Vec<ByteRange>,
     /// How often it was captured.
     pub captures: u64,
@@ -306,15 +319,18 @@ pub struct SampleRow {
     pub sources: u64,
     /// First capture.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub first: WallClock,
     /// Latest capture.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub last: WallClock,
     /// The tools of the first connection that brought it.
     pub tools: Vec<String>,
     /// Whether triage has looked at it.
     pub triaged: bool,
     /// What triage found inside.
+    #[schemars(with = "serde_json::Value")]
     pub layers: Vec<Layer>,
     /// SHA-256 of its core, or empty.
     pub core: String,
@@ -325,7 +341,7 @@ pub struct SampleRow {
 }
 
 /// How often one visitor brought one of some samples.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Sender {
     /// Its address.
     pub source: IpAddr,
@@ -333,17 +349,20 @@ pub struct Sender {
     pub captures: u64,
     /// The first.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub first: WallClock,
     /// The latest.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub last: WallClock,
 }
 
 /// Captures of a set of samples on one day, UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SampleDay {
     /// When the day begins.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub begins: WallClock,
     /// Captures.
     pub captures: u64,
@@ -352,7 +371,7 @@ pub struct SampleDay {
 }
 
 /// A set of samples in a span of whole days, UTC.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Spread {
     /// Captures.
     pub captures: u64,
@@ -363,7 +382,7 @@ pub struct Spread {
 }
 
 /// A known tool in a span of whole days.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ToolRow {
     /// Its name.
     pub tool: String,
@@ -373,14 +392,16 @@ pub struct ToolRow {
     pub sources: u64,
     /// The first day.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub first: WallClock,
     /// When the last day begins.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub last: WallClock,
 }
 
 /// An implementation: all connections with one fingerprint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FingerprintRow {
     /// 16 hexadecimal digits.
     pub fingerprint: String,
@@ -400,14 +421,16 @@ pub struct FingerprintRow {
     pub sources: u64,
     /// The first end of such a connection.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub first: WallClock,
     /// The latest.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub last: WallClock,
 }
 
 /// Connections in which no recogniser found anything, alike by the order of their messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ShapeRow {
     /// The order of messages.
     pub shape: String,
@@ -417,9 +440,11 @@ pub struct ShapeRow {
     pub sources: u64,
     /// The first end of such a connection.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub first: WallClock,
     /// The latest.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub last: WallClock,
     /// Tools that were named all the same.
     pub tools: Vec<String>,
@@ -428,7 +453,7 @@ pub struct ShapeRow {
 }
 
 /// What visitors said of themselves when they logged on: one row for all that said the same.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LogonRow {
     /// How: `anonymous`, `legacy`, `ntlmssp-authenticate` and the like.
     pub method: String,
@@ -446,6 +471,7 @@ pub struct LogonRow {
     pub response: String,
     /// The latest connection.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub connection: ConnectionId,
     /// How often.
     pub count: u64,
@@ -453,14 +479,16 @@ pub struct LogonRow {
     pub sources: u64,
     /// First.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub first: WallClock,
     /// Latest.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub last: WallClock,
 }
 
 /// What kind of thing is counted for Health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Events, by their id.
@@ -496,10 +524,11 @@ impl Kind {
 }
 
 /// How often something happened in one hour.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HealthRow {
     /// When the hour begins.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub begins: WallClock,
     /// What kind.
     pub kind: Kind,
@@ -510,7 +539,7 @@ pub struct HealthRow {
 }
 
 /// How often something happened in a span.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HealthTotal {
     /// What kind.
     pub kind: Kind,
@@ -520,16 +549,18 @@ pub struct HealthTotal {
     pub count: u64,
     /// When the last hour with it begins.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub last: WallClock,
 }
 
 /// A start or a stop of the honeypot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Run {
     /// Its event.
     pub seq: u64,
     /// When.
     #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
     pub time: WallClock,
     /// What it started with; null where it stopped.
     pub started: Option<Started>,
@@ -538,7 +569,7 @@ pub struct Run {
 }
 
 /// What the honeypot started with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Started {
     /// Its version.
     pub version: String,
@@ -551,7 +582,7 @@ pub struct Started {
 }
 
 /// How the index stands, and what was heard last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Status {
     /// The last event that is in the index.
     pub cursor: u64,
@@ -559,6 +590,7 @@ pub struct Status {
     pub journal: u64,
     /// When the latest event of the index happened; null where there is none.
     #[serde(serialize_with = "as_time_or_null")]
+    #[schemars(with = "Option<String>")]
     pub last_event: Option<WallClock>,
     /// The connection that was opened last.
     pub last_visitor: Option<ConnectionRow>,
@@ -575,7 +607,7 @@ pub struct Status {
 }
 
 /// Something that was found by its name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Hit {
     /// A connection, by the beginning of its name.
@@ -603,7 +635,7 @@ pub enum Hit {
 }
 
 /// Some rows, and where to go on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Page<T> {
     /// In the order that was asked for.
     pub rows: Vec<T>,
