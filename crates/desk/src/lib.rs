@@ -18,6 +18,7 @@ pub mod incident;
 pub mod index;
 pub mod lookup;
 pub mod pcapng;
+pub mod pulse;
 pub mod sample;
 pub mod sink;
 pub mod story;

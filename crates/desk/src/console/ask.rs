@@ -4,6 +4,7 @@
 //! sent to somebody else.
 
 use crate::incident::IncidentId;
+use crate::index::Span;
 use roridula_evidence::wall_clock;
 use roridula_proto::time::WallClock;
 use std::collections::BTreeMap;
@@ -208,6 +209,11 @@ impl Filter {
             filter.source = Some(address.to_canonical());
         }
         Ok(filter)
+    }
+
+    /// The time that is asked for.
+    pub(crate) fn span(&self) -> Span {
+        Span { since: self.since.unwrap_or(Span::ALL.since), until: self.until.unwrap_or(Span::ALL.until) }
     }
 
     /// Whether `at` lies in the time that is asked for.

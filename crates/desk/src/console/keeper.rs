@@ -6,6 +6,7 @@ use crate::incident::Incidents;
 use crate::index::Index;
 use crate::sample::{Catalog, Reports};
 use roridula_evidence::Reader;
+use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -67,9 +68,20 @@ fn step(
     let last = reader.last_seq()?;
     if seen.last != Some(last) && Instant::now() >= seen.next_catalog {
         let begun = Instant::now();
-        shelves.put_catalog(Catalog::load(reader, &Reports::open(dir)?, Some(incidents))?);
+        let catalog = Catalog::load(reader, &Reports::open(dir)?, Some(incidents))?;
+        shelves.put_catalog(catalog, bytes_below(&dir.join("samples"), 2));
         seen.last = Some(last);
         seen.next_catalog = Instant::now() + begun.elapsed() * CATALOG_REST;
     }
     Ok(())
+}
+
+/// Bytes of the files that lie so many folders below.
+fn bytes_below(folder: &Path, depth: u32) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = entries.map(|entry| match depth {
+        0 => entry.metadata().map_or(0, |meta| meta.len()),
+        _ => bytes_below(&entry.path(), depth - 1),
+    });
+    bytes.sum()
 }

@@ -28,6 +28,8 @@ pub(crate) struct Shelf {
     pub(crate) index: Index,
     /// All samples, as of a moment ago.
     pub(crate) catalog: Arc<Catalog>,
+    /// Bytes that the samples take on disk, as of then.
+    pub(crate) sample_bytes: u64,
 }
 
 impl Shelf {
@@ -38,7 +40,8 @@ impl Shelf {
             reports: Reports::open(dir).map_err(Problem::failed)?,
             incidents: Incidents::open_or_temporary(dir).map_err(Problem::failed)?,
             index: open_index(dir)?,
-            catalog: Arc::new(Catalog::default()),
+            catalog: Arc::default(),
+            sample_bytes: 0,
         })
     }
 }
@@ -59,7 +62,7 @@ fn open_index(dir: &Path) -> Result<Index, Problem> {
 pub(crate) struct Shelves {
     dir: PathBuf,
     idle: Mutex<Vec<Shelf>>,
-    catalog: RwLock<Arc<Catalog>>,
+    catalog: RwLock<(Arc<Catalog>, u64)>,
     readers: Semaphore,
 }
 
@@ -75,9 +78,9 @@ impl Shelves {
         })
     }
 
-    /// Replaces the catalog that views see from now on.
-    pub(crate) fn put_catalog(&self, catalog: Catalog) {
-        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
+    /// Replaces the catalog that views see from now on; the samples take `bytes` on disk.
+    pub(crate) fn put_catalog(&self, catalog: Catalog, bytes: u64) {
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(catalog), bytes);
     }
 
     /// Lets `read` read from a shelf, in a thread where it may block.
@@ -103,7 +106,8 @@ impl Shelves {
     fn take(&self) -> Result<Shelf, Problem> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut shelf = idle.map_or_else(|| Shelf::open(&self.dir), Ok)?;
-        shelf.catalog = Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner));
+        (shelf.catalog, shelf.sample_bytes) =
+            self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(shelf)
     }
 }

@@ -28,6 +28,11 @@ pub(crate) fn number(n: u64) -> String {
     crate::sample::thousands(n)
 }
 
+/// A number of bytes in the largest unit that fits.
+pub(crate) fn size(bytes: u64) -> String {
+    crate::story::size(bytes)
+}
+
 /// A point in time: UTC, and by the script in the reader's zone as well.
 pub(crate) fn time(at: WallClock) -> Markup {
     let text = rfc3339(at);

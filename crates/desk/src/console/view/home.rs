@@ -1,17 +1,23 @@
 //! Ten seconds: is it well, and was something new caught?
 
 use super::View;
-use crate::console::ask::{Ask, Problem};
+use super::health;
+use crate::console::ask::{Ask, Problem, RANGES};
+use crate::console::chart::{self, Bar};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::text;
 use crate::incident::{Filter, Incident};
+use crate::index::{Counts, Network, Span};
+use crate::pulse::Pulse;
 use maud::{Markup, html};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Incidents that are shown at first; the feed adds to them.
 const LATEST: usize = 12;
+/// Microseconds of a day.
+const DAY: u64 = 24 * 3600 * 1_000_000;
 
 /// `/`
 pub(crate) struct Home;
@@ -19,14 +25,27 @@ pub(crate) struct Home;
 /// What it shows.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Model {
+    /// How the honeypot is.
+    pulse: Pulse,
     /// Cores that came for the first time in the last 24 hours.
     new_cores: u64,
     /// Captures in the last 24 hours.
     captures: u64,
-    /// The sample that is newest among the novel ones.
+    /// How far connections came, for the last hour, day, week and month, or the one range that was asked for.
+    funnels: Vec<Funnel>,
+    /// The most novel sample.
     novel: Option<Novel>,
     /// The latest incidents.
     incidents: Vec<Latest>,
+}
+
+/// How far the connections of a stretch of time came.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Funnel {
+    /// Its name: `1h`, `24h`, `7d`, `30d`, `all`, or `chosen`.
+    range: &'static str,
+    /// What was counted.
+    counts: Counts,
 }
 
 /// A sample worth a look.
@@ -40,6 +59,8 @@ struct Novel {
     sentence: String,
     /// First capture, UTC.
     first_seen: String,
+    /// How often it was captured.
+    captures: u64,
 }
 
 /// An incident in the feed.
@@ -57,6 +78,8 @@ pub(crate) struct Latest {
     tool: Option<String>,
     /// Connections.
     connections: u64,
+    /// Bytes of the largest sample that it brought; null where it brought none.
+    bytes: Option<u64>,
     /// The story in one sentence.
     summary: String,
 }
@@ -68,32 +91,65 @@ impl View for Home {
     const ABOUT: &'static str = "Is the honeypot well, and was something new caught?";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
-        let day = ask.now.0.saturating_sub(24 * 3600 * 1_000_000);
-        let seen = |time: &str| text::parse_time(time).is_some_and(|at| at.0 >= day);
+        let day = Span::last(DAY, ask.now);
+        let seen = |time: &str| text::parse_time(time).is_some_and(|at| at >= day.since);
         let catalog = &shelf.catalog;
         let new_cores = catalog.groups.iter().filter(|group| seen(&group.first_seen)).count() as u64;
-        let captures =
-            catalog.entries.iter().filter(|entry| seen(&entry.last_seen)).map(|entry| entry.captures).sum();
         let novel = catalog.entries.iter().find(|entry| !entry.core.is_empty()).map(|entry| Novel {
             sha256: entry.sha256.to_string(),
             novelty: entry.novelty,
             sentence: entry.sentence.clone(),
             first_seen: entry.first_seen.clone(),
+            captures: entry.captures,
         });
-        let filter = Filter { limit: Some(LATEST), ..Filter::default() };
+        let filter = Filter {
+            limit: Some(LATEST),
+            source: ask.filter.source,
+            tool: ask.filter.tool.clone(),
+            ..Filter::default()
+        };
         let incidents = shelf.incidents.list(&filter).map_err(Problem::failed)?;
-        Ok(Model { new_cores, captures, novel, incidents: incidents.iter().map(latest).collect() })
+        Ok(Model {
+            pulse: Pulse::take(&shelf.dir, &shelf.reader, &mut shelf.index).map_err(Problem::failed)?,
+            new_cores,
+            captures: shelf.index.funnel(day, None).map_err(Problem::failed)?.total.captures,
+            funnels: funnels(shelf, ask)?,
+            novel,
+            incidents: incidents.iter().map(latest).collect(),
+        })
     }
 
-    fn page(model: &Model, _ask: &Ask) -> Page {
-        Page::new("Home", body(model))
+    fn page(model: &Model, ask: &Ask) -> Page {
+        Page::new("Home", body(model, ask))
     }
 }
 
-fn body(model: &Model) -> Markup {
+/// Of the range that was asked for, else of all that have a length.
+fn funnels(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Funnel>, Problem> {
+    let source = ask.filter.source.map(Network::from);
+    let mut funnel = |range, span| {
+        let counts = shelf.index.funnel(span, source).map_err(Problem::failed)?.total;
+        Ok(Funnel { range, counts })
+    };
+    if ask.filter.since.is_some() || ask.filter.until.is_some() || !ask.filter.range.is_empty() {
+        let range = if ask.filter.range.is_empty() { "chosen" } else { ask.filter.range };
+        return Ok(vec![funnel(range, ask.filter.span())?]);
+    }
+    let ranges = RANGES.iter().filter(|range| range.secs > 0);
+    ranges.map(|range| funnel(range.name, Span::last(range.secs * 1_000_000, ask.now))).collect()
+}
+
+fn body(model: &Model, ask: &Ask) -> Markup {
+    let new = if model.new_cores == 1 { "new core today" } else { "new cores today" };
     html! {
-        section.headline aria-label="New" {
-            p.new { strong { (text::number(model.new_cores)) } " new cores today, of " (text::number(model.captures)) " captures" }
+        div.columns {
+            section.headline aria-label="New" {
+                p.new {
+                    a href="/groups" { strong { (text::number(model.new_cores)) } " " (new) }
+                    ", of " (text::number(model.captures)) " captures"
+                }
+            }
+            (health::pulse(&model.pulse, ask))
         }
         @if let Some(novel) = &model.novel {
             section.card {
@@ -101,10 +157,12 @@ fn body(model: &Model) -> Markup {
                 p.sentence { (text::shown_to(&novel.sentence, 600)) }
                 p {
                     a href={ "/samples/" (novel.sha256) } { (text::hash(&novel.sha256)) }
-                    " · novelty " (novel.novelty) " · first seen " (text::time_text(&novel.first_seen))
+                    " · novelty " (novel.novelty) " of 100 · " (text::number(novel.captures)) " captures · first seen "
+                    (text::time_text(&novel.first_seen))
                 }
             }
         }
+        div.columns { @for funnel in &model.funnels { (drawn(funnel)) } }
         section.live {
             h2 { "Incidents, as they happen" }
             ol #live data-live="/live" aria-live="polite" {
@@ -118,6 +176,35 @@ fn body(model: &Model) -> Markup {
     }
 }
 
+fn drawn(funnel: &Funnel) -> Markup {
+    let counts = &funnel.counts;
+    let range = if funnel.range == "chosen" { "" } else { funnel.range };
+    let bar = |label: &str, value: u64, stage: &str| Bar {
+        label: label.to_owned(),
+        value,
+        href: match stage {
+            "" => format!("/samples?range={range}"),
+            stage => format!("/incidents?range={range}&stage={stage}"),
+        },
+    };
+    let bars = [
+        bar("connected", counts.connections, "connect"),
+        bar("negotiated", counts.negotiates, "connect"),
+        bar("MS17-010 checked", counts.probes, "probe"),
+        bar("exploited", counts.exploits, "exploit"),
+        bar("implant pinged", counts.pings, "ping"),
+        bar("upload begun", counts.uploads, "upload"),
+        bar("upload complete", counts.completes, "capture"),
+        bar("new sample", counts.new_samples, ""),
+    ];
+    let caption = match funnel.range {
+        "all" => "How far connections came, ever".to_owned(),
+        "chosen" => "How far connections came".to_owned(),
+        range => format!("How far connections came, last {range}"),
+    };
+    chart::bars(&caption, &bars)
+}
+
 fn latest(incident: &Incident) -> Latest {
     Latest {
         id: incident.id.to_string(),
@@ -126,6 +213,7 @@ fn latest(incident: &Incident) -> Latest {
         outcome: incident.outcome.to_string(),
         tool: incident.tool.label.clone(),
         connections: incident.connections,
+        bytes: incident.samples.iter().map(|sample| sample.size).max(),
         summary: incident.summary.clone(),
     }
 }
@@ -144,6 +232,7 @@ fn row(incident: &Latest) -> Markup {
             }
             " " (text::time_text(&incident.last))
             @if let Some(tool) = &incident.tool { " · " (text::shown(tool)) }
+            @if let Some(bytes) = incident.bytes { " · " (text::number(bytes)) " bytes" }
             " " span.summary { (text::shown_to(&incident.summary, 300)) }
         }
     }

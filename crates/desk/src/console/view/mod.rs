@@ -3,6 +3,7 @@
 //! A view is a model and how it looks. Its model is loaded from a shelf and is a plain value; the page, the API's JSON and the
 //! CSV are made of it and of nothing else.
 
+mod health;
 mod home;
 mod samples;
 
@@ -73,6 +74,7 @@ pub(crate) trait Visit {
 pub(crate) fn each(visit: &mut impl Visit) {
     visit.view::<home::Home>();
     visit.view::<samples::Samples>();
+    visit.view::<health::Health>();
 }
 
 struct Routes(Router<Desk>);

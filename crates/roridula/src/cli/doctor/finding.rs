@@ -17,6 +17,16 @@ pub(super) enum Verdict {
     Problem,
 }
 
+impl Verdict {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Problem => "problem",
+        }
+    }
+}
+
 /// One line of the doctor's list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
@@ -44,6 +54,16 @@ impl Finding {
     /// Why nothing is caught, and the way out.
     pub(super) fn problem(check: &'static str, what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { verdict: Verdict::Problem, ..Self::ok(check, what) }.with_fix(fix)
+    }
+
+    /// As the console tells it.
+    pub(super) fn told(&self) -> roridula_desk::pulse::Finding {
+        roridula_desk::pulse::Finding {
+            check: self.check.to_owned(),
+            verdict: self.verdict.as_str().to_owned(),
+            what: self.what.clone(),
+            fix: self.fix.clone(),
+        }
     }
 
     /// The same with something to do about it.

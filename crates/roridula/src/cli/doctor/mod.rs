@@ -26,6 +26,7 @@ use crate::settings::Settings;
 use clap::Args;
 use finding::{Finding, Verdict};
 use journal::{Journal, Shut, Started};
+use roridula_desk::pulse::keep_verdict;
 use roridula_evidence::Install;
 use roridula_proto::connection::Policy;
 use stages::Visiting;
@@ -85,7 +86,12 @@ pub(crate) fn run(args: &DoctorArgs, data: &Path) -> Result<(), Failure> {
             let target = Target::elsewhere(target)?;
             stages::visit(&Visiting { target, proof: Some(proof), plays: None, journal: None })
         }
-        (target, _) => examine(args, data, target.as_deref().map(Target::here).transpose()?),
+        (target, _) => {
+            let findings = examine(args, data, target.as_deref().map(Target::here).transpose()?);
+            // The console shows it; where it cannot be kept, the terminal has it all the same.
+            let _ = keep_verdict(data, findings.iter().map(finding::Finding::told).collect());
+            findings
+        }
     };
     if args.json {
         finding::print_json(&findings)?;

@@ -1,0 +1,115 @@
+//! Is it alive? What a console, a terminal and a report say first.
+
+use crate::index::{Index, IndexError, Started};
+use roridula_evidence::{Reader, rfc3339, wall_clock};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// What the doctor's file may hold; a larger one is none of ours.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// How the honeypot is.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Pulse {
+    /// Whether it has its data directory open now.
+    pub running: bool,
+    /// What it was started with last; null where it never was.
+    pub started: Option<Started>,
+    /// When, UTC.
+    pub started_at: Option<String>,
+    /// The latest visitor's address.
+    pub last_visitor: Option<String>,
+    /// When the latest visitor came, UTC.
+    pub last_visit: Option<String>,
+    /// When the latest event happened, UTC.
+    pub last_event: Option<String>,
+    /// Events of the journal that are not in the index yet.
+    pub lag: u64,
+    /// Bytes of disk that are free.
+    pub disk_free: Option<u64>,
+    /// Bytes of the disk.
+    pub disk_all: Option<u64>,
+    /// What the doctor said last; null where nobody asked.
+    pub doctor: Option<Verdict>,
+}
+
+/// What the doctor said.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Verdict {
+    /// When, UTC.
+    pub time: String,
+    /// What it looked at.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that the doctor looked at.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// The check's name.
+    pub check: String,
+    /// `ok`, `note` or `problem`.
+    pub verdict: String,
+    /// What was seen.
+    pub what: String,
+    /// What to do about it.
+    pub fix: Option<String>,
+}
+
+impl Verdict {
+    /// How many problems were found.
+    pub fn problems(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.verdict == "problem").count()
+    }
+}
+
+impl Pulse {
+    /// Of the honeypot whose evidence `reader` reads in `dir`.
+    pub fn take(dir: &Path, reader: &Reader, index: &mut Index) -> Result<Self, IndexError> {
+        let status = index.status()?;
+        let start = index.runs()?.into_iter().find(|run| run.started.is_some());
+        let disk = reader.disk_bytes();
+        let visit = status.last_visitor;
+        Ok(Self {
+            running: reader.is_running(),
+            started_at: start.as_ref().map(|run| rfc3339(run.time)),
+            started: start.and_then(|run| run.started),
+            last_visit: visit.as_ref().map(|visit| rfc3339(visit.opened)),
+            last_visitor: visit.map(|visit| visit.source.to_string()),
+            last_event: status.last_event.map(rfc3339),
+            lag: status.journal.saturating_sub(status.cursor),
+            disk_free: disk.map(|(free, _)| free),
+            disk_all: disk.map(|(_, all)| all),
+            doctor: read_verdict(dir),
+        })
+    }
+
+    /// The one line that matters most.
+    pub fn line(&self) -> String {
+        let problems = self.doctor.as_ref().map_or(0, Verdict::problems);
+        match (self.running, problems) {
+            (false, _) => "not running: start it with `roridula run`".to_owned(),
+            (true, 0) => "running".to_owned(),
+            (true, 1) => "running, and the doctor found one problem".to_owned(),
+            (true, count) => format!("running, and the doctor found {count} problems"),
+        }
+    }
+}
+
+/// Keeps what the doctor found just now in the data directory `dir`.
+pub fn keep_verdict(dir: &Path, findings: Vec<Finding>) -> io::Result<()> {
+    let verdict = Verdict { time: rfc3339(wall_clock()), findings };
+    let text = serde_json::to_vec_pretty(&verdict)?;
+    let desk = dir.join("desk");
+    let (new, path) = (desk.join("doctor.json.new"), desk.join("doctor.json"));
+    fs::write(&new, text).and_then(|()| fs::rename(&new, path))
+}
+
+fn read_verdict(dir: &Path) -> Option<Verdict> {
+    let path = dir.join("desk").join("doctor.json");
+    let small = fs::metadata(&path).is_ok_and(|meta| meta.len() <= FILE_BYTES_MAX);
+    let text = small.then(|| fs::read(&path).ok()).flatten()?;
+    serde_json::from_slice(&text).ok()
+}
