@@ -11,13 +11,18 @@ mod api;
 mod ask;
 mod asset;
 mod chart;
+pub mod guard;
 mod keeper;
 mod live;
 mod page;
+pub mod server;
+mod settings;
 mod shelf;
 mod table;
 mod text;
 mod view;
+
+pub use settings::{ConsoleSettings, LOGINS_FACTOR, Listen, PORT, Tls};
 
 use axum::Router;
 use shelf::Shelves;
@@ -28,7 +33,7 @@ use thiserror::Error;
 /// The console cannot be started.
 #[derive(Debug, Error)]
 pub enum ConsoleError {
-    /// What it reads cannot be opened.
+    /// What it reads or needs cannot be had: what, and what to do.
     #[error("{0}")]
     Closed(String),
 }
