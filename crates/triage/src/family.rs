@@ -27,7 +27,7 @@ pub struct Verdict {
     pub family: String,
     /// How sure that is.
     pub confidence: Confidence,
-    /// Why, the strongest first.
+    /// Why: the strongest first, of equals the innermost.
     pub grounds: Vec<Ground>,
 }
 
@@ -79,11 +79,23 @@ pub(crate) fn verdict(layers: &[Layer]) -> Option<Verdict> {
     // Confidence is ordered from certain to low; names decide what nothing else does.
     let best = best.min_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then_with(|| a.2.cmp(&b.2)));
     let (confidence, _, family, mut said) = best?;
-    // Stable: the order of the layers stays within a weight.
-    said.sort_by_key(|said| Reverse(said.weight));
+    // The strongest first; of equals the innermost, which stays the same when what is around it changes.
+    let depths = depths(layers);
+    let depth = |said: &Said| usize::try_from(said.by.0).ok().and_then(|at| depths.get(at)).copied();
+    said.sort_by_key(|said| Reverse((said.weight, depth(said))));
     said.truncate(GROUNDS_MAX);
     let grounds = said.into_iter().map(|said| Ground { layer: said.by.0, what: said.what }).collect();
     Some(Verdict { family, confidence, grounds })
+}
+
+/// How deep each layer lies; layers stand behind what they lie in.
+fn depths(layers: &[Layer]) -> Vec<u32> {
+    let mut depths: Vec<u32> = Vec::with_capacity(layers.len());
+    for layer in layers {
+        let around = layer.parent.and_then(|parent| depths.get(usize::try_from(parent).ok()?));
+        depths.push(around.map_or(0, |depth| depth.saturating_add(1)));
+    }
+    depths
 }
 
 fn confidence(said: &[Said]) -> Confidence {
@@ -222,14 +234,15 @@ mod tests {
     fn a_published_hash_is_certain_and_stands_first() {
         let mut worm = hit("WannaCry", "WannaCry_Worm_EXE", "high");
         worm.hashes.sha256 = "24d004a104d4d54034dbcffc2a4b19a11f39008a575aa614ea04703480b1022c".to_owned();
+        worm.parent = Some(0);
         let said = told(&[hit("WannaCry", "WannaCry_Launcher_DLL", "high"), worm]);
         assert_eq!(said.1, Confidence::Certain);
         assert_eq!(
             said.2,
             [
                 "sha256 of the published worm EXE (mssecsvc.exe), layer 1",
-                "rule WannaCry_Launcher_DLL, layer 0",
-                "rule WannaCry_Worm_EXE, layer 1"
+                "rule WannaCry_Worm_EXE, layer 1",
+                "rule WannaCry_Launcher_DLL, layer 0"
             ]
         );
     }

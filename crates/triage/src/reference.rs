@@ -17,9 +17,9 @@ pub struct Published {
     pub name: String,
     /// SHA-256, in hexadecimal.
     pub sha256: String,
-    /// MD5, in hexadecimal.
+    /// MD5, in hexadecimal; empty where it was not found published.
     pub md5: String,
-    /// Its size in bytes.
+    /// Its size in bytes; 0 where it was not found published.
     pub size: u64,
     /// Where it was published.
     pub source: String,
@@ -211,7 +211,7 @@ mod tests {
         let _: Files = toml::from_str(include_str!("../reference/published.toml")).unwrap();
         let _: Configuration = toml::from_str(include_str!("../reference/configuration.toml")).unwrap();
         let _: Structure = toml::from_str(include_str!("../reference/structure.toml")).unwrap();
-        assert_eq!((files().len(), kill_switches().len(), wallets().len()), (11, 3, 4));
+        assert_eq!((files().len(), kill_switches().len(), wallets().len()), (15, 3, 4));
         assert_eq!((mutexes().len(), services().len()), (3, 2));
     }
 
@@ -220,10 +220,14 @@ mod tests {
         for (at, file) in files().iter().enumerate() {
             let hexadecimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
             assert!(file.sha256.len() == 64 && hexadecimal(&file.sha256), "{file:?}");
-            assert!(file.md5.len() == 32 && hexadecimal(&file.md5), "{file:?}");
+            assert!(matches!(file.md5.len(), 0 | 32) && hexadecimal(&file.md5), "{file:?}");
             assert!(file.source.starts_with("https://"), "{file:?}");
             assert!(files().iter().skip(at + 1).all(|other| other.sha256 != file.sha256), "{file:?}");
         }
+        let sources = kill_switches().iter().map(|one| &one.source);
+        let known = mutexes().iter().chain(services()).chain(wallets()).map(|one| &one.source);
+        let structure = carriers().iter().map(|one| &one.source).chain(stubs().iter().map(|one| &one.source));
+        assert!(sources.chain(known).chain(structure).all(|source| source.starts_with("http")));
         let worm = published("24D004A104D4D54034DBCFFC2A4B19A11F39008A575AA614EA04703480B1022C").unwrap();
         assert_eq!(
             (worm.family.as_str(), worm.part.as_str(), worm.size),

@@ -76,7 +76,7 @@ fn other_families_are_known_by_published_markers() {
         ("wowsmith123456@posteo.net", "NotPetya_DLL"),
         ("trafficconverter.biz/4vir/antispyware/loadadv.exe", "Conficker_Markers"),
         ("xmrig 6 --donate-level=1", "Miner_XMRig"),
-        ("-o stratum+tcp://203.0.113.5:3333", "Miner_Stratum"),
+        ("-o stratum+tcp://203.0.113.5:3333 hashrate", "Miner_Stratum"),
         ("certutil -f -urlcache -split", "Dropper_Download_Command"),
         ("h6agLCqPqVyXi2VSQ8O6Yb9ijBX54j", "EternalBlue_Filler"),
         ("URLDownloadToFileA\0cmd.exe /c", "Dropper_Download_And_Run"),
@@ -84,6 +84,11 @@ fn other_families_are_known_by_published_markers() {
         assert_eq!(names(&rules, &pe(0x102, &[text])), [rule]);
     }
     assert_eq!(names(&rules, b"a quiet text about certutil and xmrig"), [""; 0]);
+    // A block list has many pools, a monitor the protocol: one trait each.
+    let list = b"0.0.0.0 minexmr.com\n0.0.0.0 supportxmr.com\n0.0.0.0 nanopool.org";
+    assert_eq!(names(&rules, list), [""; 0]);
+    assert_eq!(names(&rules, b"alert on stratum+tcp:// and mining.subscribe"), [""; 0]);
+    assert_eq!(names(&rules, b"mining.subscribe pool.supportxmr.com"), ["Miner_Stratum"]);
 }
 
 #[test]

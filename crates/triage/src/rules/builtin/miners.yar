@@ -26,14 +26,14 @@ rule Miner_Stratum
     meta:
         author = "Roridula"
         license = "MIT OR Apache-2.0"
-        description = "The Stratum protocol, or a public pool, by which miners get their work"
+        description = "A miner's work by Stratum: two of the protocol, a public pool and what mining software says"
         family = "Miner"
         confidence = "medium"
         reference = "https://github.com/xmrig/xmrig-proxy/blob/master/doc/STRATUM.md"
     strings:
-        $scheme = /stratum\+(tcp|ssl|tls):\/\// ascii wide
-        $login = "\"method\":\"login\""
-        $subscribe = "mining.subscribe"
+        $protocol1 = /stratum\+(tcp|ssl|tls):\/\// ascii wide
+        $protocol2 = "\"method\":\"login\""
+        $protocol3 = "mining.subscribe"
         $pool1 = "minexmr.com" ascii wide
         $pool2 = "supportxmr.com" ascii wide
         $pool3 = "crypto-pool.fr" ascii wide
@@ -41,6 +41,17 @@ rule Miner_Stratum
         $pool5 = "moneroocean.stream" ascii wide
         $pool6 = "hashvault.pro" ascii wide
         $pool7 = "minergate.com" ascii wide
+        $miner1 = "cryptonight" nocase ascii wide
+        $miner2 = "randomx" nocase ascii wide
+        $miner3 = "hashrate" nocase ascii wide
+        $miner4 = "--donate-level" ascii wide
+        $miner5 = "nicehash" nocase ascii wide
     condition:
-        $scheme or $subscribe or any of ($pool*) or ($login and filesize < 64MB and uint16(0) == 0x5A4D)
+        filesize < 64MB and
+        // Each alone stands in block lists, monitoring tools and texts about mining.
+        (
+            (any of ($protocol*) and any of ($pool*)) or
+            (any of ($protocol*) and any of ($miner*)) or
+            (any of ($pool*) and any of ($miner*))
+        )
 }
