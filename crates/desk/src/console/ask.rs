@@ -84,6 +84,8 @@ pub(crate) struct Ask {
     pub(crate) form: Form,
     /// A token that a form of the page must send back.
     pub(crate) csrf: String,
+    /// Whether somebody logged in to ask it, and may log out.
+    pub(crate) logged_in: bool,
 }
 
 /// What cannot be understood, or not be answered.
@@ -132,7 +134,16 @@ impl Ask {
             Some(_) => return Err(Problem::Bad("`as` is one of page, json, csv".to_owned())),
         };
         let filter = Filter::of(&query, now)?;
-        Ok(Self { now, path: path.to_owned(), places, query, filter, form, csrf: String::new() })
+        Ok(Self {
+            now,
+            path: path.to_owned(),
+            places,
+            query,
+            filter,
+            form,
+            csrf: String::new(),
+            logged_in: false,
+        })
     }
 
     /// What stands in the path's place of this name.

@@ -68,7 +68,7 @@ impl Page {
                             "Roridula " (version) " · times are UTC"
                             span.zone {}
                             " · " a href="/api/v1/openapi.json" { "API" }
-                            @if !ask.csrf.is_empty() { " · " a href="/logout" { "Log out" } }
+                            @if ask.logged_in { " · " a href="/logout" { "Log out" } }
                         }
                     }
                 }

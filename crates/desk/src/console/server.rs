@@ -74,7 +74,8 @@ pub async fn serve(
     bounds: Bounds,
     stop: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(usize::try_from(bounds.connections_max).unwrap_or(usize::MAX).max(1)));
+    let places =
+        Arc::new(Semaphore::new(usize::try_from(bounds.connections_max).unwrap_or(usize::MAX).max(1)));
     let acceptor = tls.map(TlsAcceptor::from);
     let (end, ending) = watch::channel(false);
     let mut visits = JoinSet::new();
@@ -184,7 +185,11 @@ impl Patient {
 }
 
 impl AsyncRead for Patient {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

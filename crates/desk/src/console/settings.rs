@@ -89,10 +89,16 @@ impl ConsoleSettings {
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
         if let Some(host) = self.hosts.iter().find(|host| !is_host(host)) {
-            found.push(("console.hosts", format!("`{host}` is no name of a host; write it as console.example.org")));
+            found.push((
+                "console.hosts",
+                format!("`{host}` is no name of a host; write it as console.example.org"),
+            ));
         }
         if self.certificate.is_some() != self.key.is_some() {
-            found.push(("console.certificate", "belongs together with console.key: set both or none".to_owned()));
+            found.push((
+                "console.certificate",
+                "belongs together with console.key: set both or none".to_owned(),
+            ));
         }
         if self.tls != Tls::Auto && self.certificate.is_some() {
             found.push(("console.tls", "is `auto` where a certificate is given".to_owned()));

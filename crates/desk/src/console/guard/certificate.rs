@@ -38,7 +38,9 @@ pub fn transport(settings: &ConsoleSettings, dir: &Path) -> Result<Option<Transp
         (Tls::Off, _) => Ok(None),
         (_, Some((certificate, key))) => {
             let read = |path: &Path| read(path).map_err(|what| closed(path, what));
-            transport_of(&read(certificate)?, &read(key)?, false).map_err(|what| closed(certificate, what)).map(Some)
+            transport_of(&read(certificate)?, &read(key)?, false)
+                .map_err(|what| closed(certificate, what))
+                .map(Some)
         }
         (Tls::Auto, None) if private => Ok(None),
         (Tls::Auto | Tls::SelfMade, None) => own(settings, dir).map(Some),
@@ -54,7 +56,8 @@ fn own(settings: &ConsoleSettings, dir: &Path) -> Result<Transport, ConsoleError
     let (certificate, key) = (path(MADE.0), path(MADE.1));
     if certificate.exists() && key.exists() {
         let read = |path: &Path| read(path).map_err(|what| closed(path, what));
-        return transport_of(&read(&certificate)?, &read(&key)?, true).map_err(|what| closed(&certificate, what));
+        return transport_of(&read(&certificate)?, &read(&key)?, true)
+            .map_err(|what| closed(&certificate, what));
     }
     let (made, made_key) = make(settings).map_err(|what| closed(&certificate, what))?;
     // The key first: a certificate without its key would be taken for a broken pair.
@@ -62,7 +65,8 @@ fn own(settings: &ConsoleSettings, dir: &Path) -> Result<Transport, ConsoleError
     match kept.and_then(|()| write_secret(dir, MADE.0, made.as_bytes())) {
         Ok(()) => {}
         // A copy of somebody's evidence is looked at as it is.
-        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {}
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+        }
         Err(error) => return Err(closed(&certificate, error.to_string())),
     }
     transport_of(made.as_bytes(), made_key.as_bytes(), true).map_err(|what| closed(&certificate, what))
@@ -102,9 +106,11 @@ fn transport_of(certificate: &[u8], key: &[u8], self_made: bool) -> Result<Trans
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
     let chain = chain.map_err(|error| format!("no certificate (PEM): {error}"))?;
     let Some(first) = chain.first() else { return Err("holds no certificate (PEM)".to_owned()) };
-    let pairs: Vec<String> = hex(&Sha256::digest(first)).to_uppercase().as_bytes().chunks(2).map(text).collect();
+    let pairs: Vec<String> =
+        hex(&Sha256::digest(first)).to_uppercase().as_bytes().chunks(2).map(text).collect();
     let fingerprint = pairs.join(":");
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("its key cannot be read (PEM): {error}"))?;
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|error| format!("its key cannot be read (PEM): {error}"))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -159,8 +165,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("x.pem");
         fs::write(&file, "nothing").unwrap();
-        let given =
-            ConsoleSettings { certificate: Some(file.clone()), key: Some(file.clone()), ..ConsoleSettings::default() };
+        let given = ConsoleSettings {
+            certificate: Some(file.clone()),
+            key: Some(file.clone()),
+            ..ConsoleSettings::default()
+        };
         let error = transport(&given, dir.path()).unwrap_err().to_string();
         assert!(error.contains("x.pem") && error.contains("no certificate"), "{error}");
     }

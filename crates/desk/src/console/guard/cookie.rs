@@ -32,7 +32,11 @@ impl Kind {
         let name = self.name(peer);
         let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
         let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.filter(|(found, _)| *found == name).take(SAME_MAX).filter_map(|(_, value)| Secret::parse(value)).collect()
+        pairs
+            .filter(|(found, _)| *found == name)
+            .take(SAME_MAX)
+            .filter_map(|(_, value)| Secret::parse(value))
+            .collect()
     }
 
     /// Tells the browser to keep it for so many seconds; 0 takes it away.

@@ -65,7 +65,9 @@ impl Known {
 
     /// Whether this is the password. Takes tens of milliseconds and 19 MiB.
     pub(crate) fn has_password(&self, password: &str) -> bool {
-        let Some(hash) = self.password.as_deref().and_then(|text| PasswordHash::new(text).ok()) else { return false };
+        let Some(hash) = self.password.as_deref().and_then(|text| PasswordHash::new(text).ok()) else {
+            return false;
+        };
         // The hash says by which parameters it was made.
         password.len() <= PASSWORD_BYTES_MAX
             && Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
@@ -122,12 +124,16 @@ fn read(path: &Path) -> Result<Known, ConsoleError> {
     };
     let mode = file.metadata().map_err(|error| fail(error.to_string()))?.mode();
     if mode & 0o077 != 0 {
-        let what = format!("others may read it (mode {:04o}); chmod 600 it, and change what it holds", mode & 0o7777);
+        let what = format!(
+            "others may read it (mode {:04o}); chmod 600 it, and change what it holds",
+            mode & 0o7777
+        );
         return Err(fail(what));
     }
     let mut text = String::new();
     file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|error| fail(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| fail(format!("not what `roridula console password` wrote: {error}")))
+    serde_json::from_str(&text)
+        .map_err(|error| fail(format!("not what `roridula console password` wrote: {error}")))
 }
 
 /// Sets the password of the data directory `dir`; a console that runs takes it at once, and ends all its sessions.
@@ -173,7 +179,9 @@ pub fn add_token(dir: &Path, name: &str) -> Result<String, ConsoleError> {
     let secret = Secret::random();
     change(dir, |known| {
         if known.tokens.iter().any(|token| token.name == name) {
-            return Err(format!("there is a token `{name}` already; remove it first, or give this one another name"));
+            return Err(format!(
+                "there is a token `{name}` already; remove it first, or give this one another name"
+            ));
         }
         if known.tokens.len() >= TOKENS_MAX {
             return Err(format!("there are {TOKENS_MAX} tokens already"));
@@ -207,7 +215,8 @@ fn change(dir: &Path, change: impl FnOnce(&mut Known) -> Result<(), String>) -> 
     let path = path(dir);
     let mut known = read(&path)?;
     change(&mut known).map_err(ConsoleError::Closed)?;
-    let text = serde_json::to_string_pretty(&known).map_err(|error| ConsoleError::Closed(error.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(&known).map_err(|error| ConsoleError::Closed(error.to_string()))?;
     write_secret(dir, FILE, text.as_bytes())
         .map_err(|error| ConsoleError::Closed(format!("{}: {error}", path.display())))
 }
@@ -257,7 +266,10 @@ mod tests {
         for wrong in ["", "correct horse battery stapl", "Correct horse battery staple"] {
             assert!(!known.has_password(wrong), "{wrong}");
         }
-        assert!(set_password(dir.path(), "short").is_err() && set_password(dir.path(), &"x".repeat(1025)).is_err());
+        assert!(
+            set_password(dir.path(), "short").is_err()
+                && set_password(dir.path(), &"x".repeat(1025)).is_err()
+        );
         assert!(remove_password(dir.path()).unwrap() && !remove_password(dir.path()).unwrap());
         assert!(read(&path(dir.path())).unwrap().is_empty());
     }
@@ -275,7 +287,9 @@ mod tests {
         }
         assert!(add_token(dir.path(), "grafana").is_err() && add_token(dir.path(), "a b").is_err());
         assert_eq!(who(dir.path()).unwrap(), (false, vec!["grafana".to_owned()]));
-        assert!(remove_token(dir.path(), "grafana").unwrap() && !remove_token(dir.path(), "grafana").unwrap());
+        assert!(
+            remove_token(dir.path(), "grafana").unwrap() && !remove_token(dir.path(), "grafana").unwrap()
+        );
     }
 
     #[test]

@@ -88,13 +88,17 @@ pub(super) async fn leave(Extension(who): Extension<Who>, Extension(csrf): Exten
     if who != Who::Person {
         return go("/");
     }
-    page_of("Log out", html! {}, html! {
-        h1 { "Roridula" }
-        form method="post" action="/logout" {
-            input type="hidden" name=(CSRF_FIELD) value=(csrf.0);
-            p { button type="submit" { "Log out" } " or " a href="/" { "stay" } }
-        }
-    })
+    page_of(
+        "Log out",
+        html! {},
+        html! {
+            h1 { "Roridula" }
+            form method="post" action="/logout" {
+                input type="hidden" name=(CSRF_FIELD) value=(csrf.0);
+                p { button type="submit" { "Log out" } " or " a href="/" { "stay" } }
+            }
+        },
+    )
 }
 
 /// POST: ends the session.
@@ -129,7 +133,10 @@ impl Guard {
 /// The answer for somebody who must log in first: a program is told so, a browser is sent to the form and back here after.
 pub(super) fn ask(request: &Request, program: bool) -> Response {
     if program {
-        return unauthorised(true, "a token is needed: Authorization: Bearer …; `roridula console token NAME` makes one");
+        return unauthorised(
+            true,
+            "a token is needed: Authorization: Bearer …; `roridula console token NAME` makes one",
+        );
     }
     let here = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let next = if origin::is_safe(request.method()) { origin::path_here(here) } else { "/" };
@@ -147,9 +154,13 @@ pub(super) fn ask(request: &Request, program: bool) -> Response {
     // A link of another site leads here, and the browser holds the session's cookie back. From a page of ours it brings it
     // along, and `/login` leads on.
     let refresh = format!("0;url={to}");
-    page_of("Log in", html! { meta http-equiv="refresh" content=(refresh); }, html! {
-        p { a href=(to) { "On to the console" } }
-    })
+    page_of(
+        "Log in",
+        html! { meta http-equiv="refresh" content=(refresh); },
+        html! {
+            p { a href=(to) { "On to the console" } }
+        },
+    )
 }
 
 fn too_often(csrf: &Csrf, next: &str, wait: Duration) -> Response {
@@ -161,22 +172,26 @@ fn too_often(csrf: &Csrf, next: &str, wait: Duration) -> Response {
 }
 
 fn form(status: StatusCode, csrf: &Csrf, next: &str, wrong: Option<&str>) -> Response {
-    let mut response = page_of("Log in", html! {}, html! {
-        h1 { "Roridula" }
-        @if let Some(wrong) = wrong { p role="alert" { strong { (wrong) } } }
-        form method="post" action="/login" {
-            input type="hidden" name=(CSRF_FIELD) value=(csrf.0);
-            input type="hidden" name="next" value=(next);
-            p {
-                label for="password" { "Password or token" }
-                br;
-                input #password type="password" name="password" maxlength=(PASSWORD_BYTES_MAX) required autofocus
-                    autocomplete="current-password";
+    let mut response = page_of(
+        "Log in",
+        html! {},
+        html! {
+            h1 { "Roridula" }
+            @if let Some(wrong) = wrong { p role="alert" { strong { (wrong) } } }
+            form method="post" action="/login" {
+                input type="hidden" name=(CSRF_FIELD) value=(csrf.0);
+                input type="hidden" name="next" value=(next);
+                p {
+                    label for="password" { "Password or token" }
+                    br;
+                    input #password type="password" name="password" maxlength=(PASSWORD_BYTES_MAX) required autofocus
+                        autocomplete="current-password";
+                }
+                p { button type="submit" { "Log in" } }
             }
-            p { button type="submit" { "Log in" } }
-        }
-        p { "Forgotten? " code { "roridula console password" } " on the sensor sets a new one." }
-    });
+            p { "Forgotten? " code { "roridula console password" } " on the sensor sets a new one." }
+        },
+    );
     *response.status_mut() = status;
     response
 }

@@ -101,22 +101,43 @@ mod tests {
     #[test]
     fn only_names_of_ours_are_answered() {
         let ours = [
-            "localhost", "LOCALHOST:9", "127.0.0.1:8445", "127.1.2.3", "[::1]:8445", "192.0.2.7:8445", "192.0.2.7",
-            "Console.Example.org:443", "[::ffff:192.0.2.7]",
+            "localhost",
+            "LOCALHOST:9",
+            "127.0.0.1:8445",
+            "127.1.2.3",
+            "[::1]:8445",
+            "192.0.2.7:8445",
+            "192.0.2.7",
+            "Console.Example.org:443",
+            "[::ffff:192.0.2.7]",
         ];
         for host in ours {
             assert!(calls(&[host], "/", &["console.example.org"]), "{host}");
         }
         let theirs = [
-            "", "evil.example", "localhost.evil.example", "evil.example:8445", "127.0.0.1.evil.example", "192.0.2.8",
-            "localhost@evil.example", "evil.example@localhost", "localhost/", "localhost:8445:1", "[::1", "local host",
-            "localhost,evil.example", "localhost.",
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "evil.example:8445",
+            "127.0.0.1.evil.example",
+            "192.0.2.8",
+            "localhost@evil.example",
+            "evil.example@localhost",
+            "localhost/",
+            "localhost:8445:1",
+            "[::1",
+            "local host",
+            "localhost,evil.example",
+            "localhost.",
         ];
         for host in theirs {
             assert!(!calls(&[host], "/", &["console.example.org"]), "{host}");
         }
         assert!(!calls(&[], "/", &[]) && !calls(&["localhost", "localhost"], "/", &[]));
-        assert!(!calls(&["localhost"], "http://evil.example/", &[]) && calls(&["localhost"], "http://127.0.0.1/", &[]));
+        assert!(
+            !calls(&["localhost"], "http://evil.example/", &[])
+                && calls(&["localhost"], "http://127.0.0.1/", &[])
+        );
     }
 
     #[test]
@@ -135,7 +156,9 @@ mod tests {
         assert!(!may(Method::POST, &[(site, "cross-site"), (mode, "navigate")]));
         assert!(may(Method::POST, &[(site, "same-origin"), ("origin", "http://localhost:1")]));
         assert!(may(Method::POST, &[("origin", "https://LOCALHOST:1")]));
-        for origin in ["null", "http://localhost", "http://localhost:2", "http://evil.example", "localhost:1", ""] {
+        for origin in
+            ["null", "http://localhost", "http://localhost:2", "http://evil.example", "localhost:1", ""]
+        {
             assert!(!may(Method::POST, &[("origin", origin)]), "{origin}");
             assert!(!may(Method::DELETE, &[("origin", origin)]), "{origin}");
         }
@@ -147,9 +170,20 @@ mod tests {
             assert_eq!(path_here(here), here);
         }
         let elsewhere = [
-            "", "//evil.example", "/\\evil.example", "\\/evil.example", "https://evil.example", "evil.example",
-            "/\t/evil.example", "/a\r\nSet-Cookie: x=y", "javascript:alert(1)", "/login?next=/", "/logout", "/\u{e9}",
-            " /", "/a b",
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "\\/evil.example",
+            "https://evil.example",
+            "evil.example",
+            "/\t/evil.example",
+            "/a\r\nSet-Cookie: x=y",
+            "javascript:alert(1)",
+            "/login?next=/",
+            "/logout",
+            "/\u{e9}",
+            " /",
+            "/a b",
         ];
         for next in elsewhere {
             assert_eq!(path_here(next), "/", "{next:?}");

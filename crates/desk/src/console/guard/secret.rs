@@ -77,7 +77,14 @@ mod tests {
         let text = secret.text();
         assert_eq!(Secret::parse(&text), Some(secret.clone()));
         assert!(!Secret::random().is(&secret) && Secret::parse(&text).unwrap().is(&secret));
-        let wrong = ["", &text[..63], &format!("{text}0"), &text.replace(&text[..1], "é"), &"A".repeat(64), &"g".repeat(64)];
+        let wrong = [
+            "",
+            &text[..63],
+            &format!("{text}0"),
+            &text.replace(&text[..1], "é"),
+            &"A".repeat(64),
+            &"g".repeat(64),
+        ];
         for wrong in wrong {
             assert_eq!(Secret::parse(wrong), None, "{wrong}");
         }

@@ -121,6 +121,8 @@ mod tests {
         let last = sessions.begin(at(6));
         assert_eq!(sessions.open.len(), 3);
         assert!(!sessions.uses(&ids[1], at(7)));
-        assert!(sessions.uses(&ids[0], at(7)) && sessions.uses(&ids[2], at(7)) && sessions.uses(&last, at(7)));
+        assert!(
+            sessions.uses(&ids[0], at(7)) && sessions.uses(&ids[2], at(7)) && sessions.uses(&last, at(7))
+        );
     }
 }

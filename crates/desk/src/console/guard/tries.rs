@@ -77,7 +77,10 @@ mod tests {
         tries.give_back(one);
         assert!(tries.take(one, start).is_ok() && tries.take(one, start).is_err());
         // A /64 is one visitor.
-        assert!(tries.take(address("2001:db8::1"), start).is_ok() && tries.take(address("2001:db8::2"), start).is_ok());
+        assert!(
+            tries.take(address("2001:db8::1"), start).is_ok()
+                && tries.take(address("2001:db8::2"), start).is_ok()
+        );
         assert!(tries.take(address("2001:db8::3"), start).is_err());
         let passed = (0..100_000u32).filter(|n| tries.take(IpAddr::V4((*n).into()), start).is_ok()).count();
         assert_eq!((passed, tries.of.len()), (8, 10), "bounded, whoever comes");

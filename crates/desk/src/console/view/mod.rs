@@ -11,6 +11,7 @@ pub(crate) use home::incident_row;
 
 use super::Desk;
 use super::ask::{self, Ask, Form, Problem};
+use super::guard::{Csrf, Who};
 use super::page::{self, Page};
 use super::shelf::Shelf;
 use super::table::Table;
@@ -26,10 +27,6 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-
-/// What the guard puts into a request: the token that forms of the answer must send back.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Csrf(pub(crate) String);
 
 /// One view.
 pub(crate) trait View: 'static {
@@ -119,11 +116,13 @@ async fn page<V: View>(
     Path(places): Places,
     Query(pairs): Pairs,
     csrf: Option<Extension<Csrf>>,
+    who: Option<Extension<Who>>,
     headers: HeaderMap,
 ) -> Response {
     let asked = Ask::new(ask::now(), uri.path(), places, pairs);
     let csrf = csrf.map_or_else(String::new, |Extension(Csrf(token))| token);
-    let asked = asked.map(|ask| Ask { csrf, ..ask });
+    let logged_in = who.is_some_and(|Extension(who)| who == Who::Person);
+    let asked = asked.map(|ask| Ask { csrf, logged_in, ..ask });
     answer::<V>(&desk, asked, &headers).await
 }
 
