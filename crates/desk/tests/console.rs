@@ -61,3 +61,18 @@ async fn what_is_known_already_is_not_sent_again() {
     let (status, _, body) = get(&router, "/api/v1/samples", &format!("W/{tag}")).await;
     assert_eq!((status, body.as_str()), (StatusCode::NOT_MODIFIED, ""));
 }
+
+#[tokio::test]
+async fn the_api_is_compressed_and_pages_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let router = empty(dir.path());
+    for (address, encoding) in
+        [("/api/v1/openapi.json", Some("br")), ("/assets/console.css", Some("br")), ("/", None)]
+    {
+        let request =
+            Request::get(address).header("Accept-Encoding", "br, gzip").body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let found = response.headers().get("Content-Encoding").map(|value| value.to_str().unwrap());
+        assert_eq!(found, encoding, "{address}");
+    }
+}

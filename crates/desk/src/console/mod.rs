@@ -29,6 +29,8 @@ use shelf::Shelves;
 use std::path::Path;
 use std::sync::Arc;
 use thiserror::Error;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 /// The console cannot be started.
 #[derive(Debug, Error)]
@@ -52,5 +54,8 @@ pub fn router(dir: &Path) -> Result<Router, ConsoleError> {
     let live = Arc::new(live::Feed::default());
     keeper::spawn(dir, Arc::downgrade(&shelves), Arc::clone(&live));
     let desk = Desk { shelves, live };
-    Ok(view::routes().merge(live::routes()).merge(asset::routes()).merge(api::routes()).with_state(desk))
+    let routes = view::routes().merge(live::routes()).merge(asset::routes()).merge(api::routes());
+    // No pages: their length must not tell a listener what is both in them and in a request (BREACH).
+    let compressed = DefaultPredicate::new().and(NotForContentType::const_new("text/html"));
+    Ok(routes.layer(CompressionLayer::new().compress_when(compressed)).with_state(desk))
 }
