@@ -9,8 +9,8 @@ use roridula_desk::lookup::{
     TransportError, Wanted, spawn, wanted,
 };
 use roridula_desk::sample::Reports;
-use roridula_evidence::{Options, SampleId, Store};
-use roridula_proto::event::Event;
+use roridula_evidence::{Capture, Options, SampleId, Store};
+use roridula_proto::event::{Event, Origin, UploadState};
 use roridula_proto::time::WallClock;
 use roridula_triage::{FORMAT, FoundBy, Hashes, Kind, Layer, Report, State};
 use std::collections::{HashMap, VecDeque};
@@ -145,10 +145,35 @@ impl World {
         self.store.flush();
     }
 
+    /// Catches these bytes as a visitor's upload.
+    fn captured(&self, visitor: usize, bytes: &[u8]) -> SampleId {
+        let source = format!("198.51.100.{}:4000", visitor + 1).parse().unwrap();
+        let attribution = self.store.accept(source, "192.0.2.1:445".parse().unwrap());
+        let sha256 = SampleId(<sha2::Sha256 as sha2::Digest>::digest(bytes).into());
+        let mut slot = self.store.slot(&attribution, 1, Origin::DoublePulsar).unwrap();
+        slot.write(0, bytes).unwrap();
+        let (size, ranges) = (bytes.len() as u64, slot.ranges().to_vec());
+        let capture = Capture {
+            attribution,
+            upload: 1,
+            origin: Origin::DoublePulsar,
+            state: UploadState::Complete,
+            total: Some(size),
+            ranges,
+            sha256,
+            size,
+        };
+        if self.store.knows(sha256).unwrap() {
+            self.store.keep_known(capture, slot);
+        } else {
+            self.store.keep_new(capture, slot).unwrap();
+        }
+        sha256
+    }
+
     fn inquirer(&self, transport: impl Transport + Send + 'static) -> Inquirer {
         let environment = |name: &str| self.environment.get(name).cloned();
-        Inquirer::open(self.path(), &self.settings, &environment, Box::new(transport), Box::new(|_, _| 0))
-            .unwrap()
+        Inquirer::open(self.path(), &self.settings, &environment, Box::new(transport)).unwrap()
     }
 
     fn http(&self) -> Http {
@@ -212,20 +237,18 @@ fn samples_of_one_core_cost_one_question() {
 }
 
 #[test]
-fn the_most_wanted_sample_is_first_and_then_the_newest() {
+fn the_most_novel_sample_is_first_whenever_it_came() {
     let world = World::new();
-    for core in [0x11, 0x12, 0x13] {
-        world.triaged(core + 0x20, core + 0x40, core);
+    // Ten captures of two samples, and one of another core in the middle.
+    for (number, name) in [1, 1, 2, 2, 1, 3, 2, 1, 2, 1, 2u8].into_iter().enumerate() {
+        let id = world.captured(number, &[b"a sample of no meaning", &[name][..]].concat());
+        world.triaged_as(id, &report(name, name + 0x40, if name == 3 { 0x13 } else { 0x11 }));
     }
     let fake = Fake::new(vec![answer(200, FOUND), answer(200, FOUND)]);
-    let environment = |name: &str| world.environment.get(name).cloned();
-    let priority =
-        |_: SampleId, report: &Report| i64::from(report.core_layer().unwrap().hashes.sha256 == hash(0x12));
-    let (settings, transport) = (&world.settings, Box::new(fake.clone()));
-    let mut inquirer =
-        Inquirer::open(world.path(), settings, &environment, transport, Box::new(priority)).unwrap();
+    let mut inquirer = world.inquirer(fake.clone());
     inquirer.step(START).unwrap();
-    assert_eq!(fake.urls(), [url(0x12)]);
+    inquirer.step(START).unwrap();
+    assert_eq!(fake.urls(), [url(0x13), url(0x11)]);
 }
 
 #[test]
@@ -409,7 +432,6 @@ fn without_a_key_it_says_what_to_do() {
         &world.settings,
         &|_| None,
         Box::new(Fake::default()),
-        Box::new(|_, _| 0),
     );
     let error = opened.unwrap_err().to_string();
     assert!(

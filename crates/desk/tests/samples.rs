@@ -163,6 +163,20 @@ fn groups_are_by_core_and_count_captures_and_hosts_once() {
 }
 
 #[test]
+fn what_another_build_said_of_a_sample_is_said_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path());
+    let sample = world.capture("192.0.2.1", &upload(&pe(0x3000, 7), b""));
+    let today = world.catalog().entries[0].sentence.clone();
+    let db = rusqlite::Connection::open(dir.path().join("desk/reports.sqlite")).unwrap();
+    let age = "UPDATE report SET outline = json_set(outline, '$.maker', 'another', '$.lead', 'Old words')";
+    assert_eq!(db.execute(age, []).unwrap(), 1);
+    assert_eq!(world.reports.outline(sample).unwrap().unwrap().lead, "Old words");
+    assert_eq!(world.catalog().entries[0].sentence, today);
+    assert_ne!(world.reports.outline(sample).unwrap().unwrap().lead, "Old words", "kept as it is said now");
+}
+
+#[test]
 fn reports_of_another_layout_or_none_are_told_as_such() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::new(dir.path());

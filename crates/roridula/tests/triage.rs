@@ -163,6 +163,26 @@ fn a_sample_that_kills_twice_is_left_alone_and_the_others_are_done() {
     bring(&honeypot, b"a third one");
     assert_eq!(honeypot.event("sample.triaged")["sha256"], sha256(b"a third one"));
     honeypot.stop();
+
+    // Who asks for all of them gets it tried again: it fails as before and is marked again.
+    let (setting, reader) = (world.setting(), Reader::open(&world.data).unwrap());
+    let error = || reader.sample(&sha256(SLOW)).unwrap().unwrap().triage_error;
+    let all = |timeout: &str| {
+        let args = ["triage", "--all", "--set", timeout];
+        roridula(&world.with(&args, &setting))
+    };
+    let marks = || {
+        let data = world.data.to_str().unwrap();
+        text(&["events", "--json", "--id", "sample.triaged", "--data", data]).matches("left alone").count()
+    };
+    let output = all("triage.timeout_secs=1");
+    assert!(!output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("left alone after 2 tries"));
+    assert_eq!((marks(), error().contains("left alone")), (2, true));
+    // Without the rule that it is slow in, it has a report, and the mark is gone.
+    world.rule("slow.yar", MARKED_RULE);
+    assert!(all("triage.timeout_secs=20").status.success());
+    assert_eq!((world.hits(SLOW), error()), (Some(Vec::new()), String::new()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The data are files (`reference/*.toml`), so that a reader may check them without reading code.
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
 /// A published file.
@@ -141,6 +142,21 @@ struct Structure {
     launcher: Vec<Launcher>,
     stub: Vec<StubLayout>,
     archive: Vec<Archive>,
+}
+
+const TEXTS: [&str; 3] = [
+    include_str!("../reference/published.toml"),
+    include_str!("../reference/configuration.toml"),
+    include_str!("../reference/structure.toml"),
+];
+
+/// Names the reference data: changes when any of it does. 16 hexadecimal digits.
+pub fn digest() -> &'static str {
+    static DIGEST: LazyLock<String> = LazyLock::new(|| {
+        let digest = Sha256::digest(TEXTS.concat());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    });
+    &DIGEST
 }
 
 // The texts are ours and a test reads them all: a text that could not be read would be an empty one.

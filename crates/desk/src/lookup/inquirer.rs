@@ -5,11 +5,11 @@ use super::queue::{Subject, Upload};
 use super::service::{self, Access, Answer, Summary};
 use super::wanted::{Wanted, wanted};
 use super::{LookupError, LookupSettings, Response, Service, Transport, UPLOAD_BYTES_MAX};
-use crate::sample::Reports;
+use crate::sample::{Catalog, Reports};
 use roridula_evidence::{EventFilter, Reader, SampleId};
 use roridula_proto::event::Event;
 use roridula_proto::time::WallClock;
-use roridula_triage::Report;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Events of the journal that are looked at in one step.
@@ -23,9 +23,6 @@ const BACK_OFF: i64 = MINUTE / 2;
 const DOUBLINGS: u32 = 3;
 /// How often a file is handed over, the first time and one more.
 const UPLOAD_TRIES: u32 = 2;
-
-/// Which sample is asked for first: the greater number.
-pub type Priority = Box<dyn Fn(SampleId, &Report) -> i64 + Send>;
 
 /// What came of one request, or of none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +66,6 @@ pub struct Inquirer {
     reader: Reader,
     transport: Box<dyn Transport + Send>,
     accesses: Vec<Access>,
-    priority: Priority,
     found: i64,
     unknown: i64,
     /// Whose turn it is.
@@ -90,7 +86,6 @@ impl Inquirer {
         settings: &LookupSettings,
         environment: &dyn Fn(&str) -> Option<String>,
         transport: Box<dyn Transport + Send>,
-        priority: Priority,
     ) -> Result<Self, LookupError> {
         let accesses = Service::ALL.into_iter().filter_map(|service| service.access(settings, environment));
         let days = |days: u64| i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(DAY);
@@ -100,7 +95,6 @@ impl Inquirer {
             reports: Reports::open(dir)?,
             reader: Reader::open(dir)?,
             transport,
-            priority,
             found: days(settings.found_days),
             unknown: days(settings.unknown_days),
             turn: 0,
@@ -197,19 +191,32 @@ impl Inquirer {
         let from = self.book.cursor()?;
         // No filter: with one, a page would be as long as it takes to find so many, and hold the journal open meanwhile.
         let page = self.reader.events(from, &EventFilter::default(), PAGE)?;
+        let mut subjects = Vec::new();
         for event in &page.events {
             let Event::SampleTriaged { sha256, .. } = &event.event else { continue };
             let Ok(id) = sha256.parse::<SampleId>() else { continue };
             let Some(report) = self.reports.get(id)? else { continue };
             let subject = Subject { sample: id.to_string(), wanted: wanted(&report) };
             if !subject.wanted.is_empty() {
-                self.book.note(&subject, (self.priority)(id, &report), micros(now))?;
+                subjects.push((id, subject));
+            }
+        }
+        if !subjects.is_empty() {
+            let novelty = self.novelty()?;
+            for (id, subject) in &subjects {
+                self.book.note(subject, novelty.get(id).copied().unwrap_or(0), micros(now))?;
             }
         }
         if page.next != from {
             self.book.set_cursor(page.next)?;
         }
         Ok(page.events.len() == PAGE)
+    }
+
+    /// How new each sample is: what is asked for first. Without the tools, which say little beside the core.
+    fn novelty(&self) -> Result<HashMap<SampleId, i64>, LookupError> {
+        let catalog = Catalog::load(&self.reader, &self.reports, None)?;
+        Ok(catalog.entries.iter().map(|entry| (entry.sha256, entry.novelty.into())).collect())
     }
 
     /// Why a service is not to be asked now.

@@ -16,7 +16,7 @@ mod transport;
 mod wanted;
 
 pub use book::{Found, Lookups, ServiceStatus};
-pub use inquirer::{Inquirer, Outcome, Priority, Step};
+pub use inquirer::{Inquirer, Outcome, Step};
 pub use secret::Secret;
 pub use service::{Access, Answer, Service, Summary, UPLOAD_BYTES_MAX};
 pub use settings::{LookupSettings, MalwareBazaarSettings, VirusTotalSettings};
@@ -24,7 +24,7 @@ pub use thread::{LookupHandle, spawn};
 pub use transport::{ANSWER_BYTES_MAX, Http, Request, Response, Transport, TransportError};
 pub use wanted::{Part, Wanted, wanted};
 
-use crate::sample::ReportError;
+use crate::sample::{CatalogError, ReportError};
 use roridula_evidence::StoreError;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -65,4 +65,7 @@ pub enum LookupError {
     /// A report cannot be read.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// How new the samples are cannot be told.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
 }

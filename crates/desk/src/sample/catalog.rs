@@ -1,7 +1,7 @@
 //! All samples, put together with who brought them: grouped by core, ranked by novelty, each with its sentence.
 
 use super::novelty::{self, CORES_MAX, Counts, Subject};
-use super::outline::Outline;
+use super::outline::{Outline, maker};
 use super::sentence::{Sightings, sentence};
 use super::{ReportError, Reports};
 use crate::incident::{IncidentError, Incidents};
@@ -144,7 +144,7 @@ impl Catalog {
         incidents: Option<&Incidents>,
     ) -> Result<Self, CatalogError> {
         let samples = reader.samples()?;
-        let outlines = reports.outlines()?;
+        let outlines = outlines(reports)?;
         let tools = tools(reader, incidents)?;
         let nothing = Outline::default();
         let outline = |sample: &SampleView| outlines.get(&sample.sha256).unwrap_or(&nothing);
@@ -209,6 +209,18 @@ fn entry(sample: &SampleView, outline: &Outline, tool: &str, novelty: u8, sighti
         layers: sample.layers.clone(),
         triage_error: sample.triage_error.clone(),
     }
+}
+
+/// All outlines; those that another build made, with other words or other published facts, are made again and kept.
+fn outlines(reports: &Reports) -> Result<HashMap<SampleId, Outline>, CatalogError> {
+    let mut outlines = reports.outlines()?;
+    for (sample, outline) in outlines.iter_mut().filter(|(_, outline)| outline.maker != maker()) {
+        let Some(report) = reports.get(*sample)? else { continue };
+        *outline = Outline::of(&report);
+        // Who may only read makes them again the next time.
+        let _ = reports.put(*sample, &report);
+    }
+    Ok(outlines)
 }
 
 /// Which tool brought each sample first.

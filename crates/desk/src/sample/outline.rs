@@ -2,15 +2,21 @@
 
 use super::sentence;
 use roridula_triage::facts::PeFacts;
-use roridula_triage::{FoundBy, Kind, Layer, Report};
+use roridula_triage::{FoundBy, Kind, Layer, Report, reference};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
+use std::sync::LazyLock;
+
+/// To be raised with every change of what `sentence` says of a report.
+const WORDING: u32 = 1;
 
 /// A report's outline. Hashes are hexadecimal; what is not there is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Outline {
+    /// [`maker`] of the build that made it: what another one made is made again from the report.
+    pub maker: String,
     /// Which family.
     pub family: String,
     /// How sure that is.
@@ -64,6 +70,7 @@ impl Outline {
         let machine =
             pe.map(|pe| &pe.machine).or(stub.map(|stub| &stub.machine)).or(code.map(|code| &code.machine));
         Self {
+            maker: maker().to_owned(),
             family: verdict.map_or(String::new(), |verdict| verdict.family.clone()),
             confidence: verdict.map_or(String::new(), |verdict| verdict.confidence.to_string()),
             machine: machine.cloned().unwrap_or_default(),
@@ -77,6 +84,13 @@ impl Outline {
             is_damaged: report.layers.iter().any(|layer| layer.state != roridula_triage::State::Intact),
         }
     }
+}
+
+/// Names the words and the published facts that outlines are made with.
+pub(super) fn maker() -> &'static str {
+    static MAKER: LazyLock<String> =
+        LazyLock::new(|| format!("{}-{WORDING}-{}", env!("CARGO_PKG_VERSION"), reference::digest()));
+    &MAKER
 }
 
 /// The file around the core, where the core's place in it is known.

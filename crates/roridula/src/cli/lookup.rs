@@ -53,8 +53,7 @@ fn now() -> WallClock {
 
 fn open(settings: &LookupSettings, data: &Path) -> Result<Inquirer, LookupError> {
     let http = Http::new(Duration::from_secs(settings.timeout_secs), &environment)?;
-    // Nobody ranks samples yet: the newest first.
-    Inquirer::open(data, settings, &environment, Box::new(http), Box::new(|_, _| 0))
+    Inquirer::open(data, settings, &environment, Box::new(http))
 }
 
 /// Starts asking in the background; `None` where nobody is to be asked.

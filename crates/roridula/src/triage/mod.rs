@@ -14,7 +14,7 @@ pub(crate) use frame::{
 };
 pub(crate) use process::Reins;
 pub(crate) use seat::{Seat, Trouble};
-pub(crate) use told::{in_order, triaged};
+pub(crate) use told::{in_order, left_alone, triaged};
 
 use crate::settings::{Duplicates, TriageSettings};
 use keep::Keeper;
@@ -30,7 +30,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 /// Tries for one sample; a file that kills its worker so often is marked and left alone.
-const TRIES: u32 = 2;
+pub(crate) const TRIES: u32 = 2;
 /// Samples that a worker takes at once.
 const BATCH: usize = 16;
 /// Samples asked for at once: more than the most workers that may be set hold together.
@@ -183,7 +183,7 @@ impl Triage {
                 return;
             }
             match trouble {
-                Trouble::Sample(what) => return self.store.publish(told::left_alone(id, what)),
+                Trouble::Sample(what) => return self.store.publish(left_alone(id, what)),
                 Trouble::Start(how) => {
                     self.deaths = self.deaths.saturating_add(1);
                     tracing::warn!("triage waits: {how}");
@@ -191,8 +191,7 @@ impl Triage {
                 Trouble::Died(how) => {
                     self.deaths = self.deaths.saturating_add(1);
                     if self.is_given_up(id, &how) {
-                        let why = format!("left alone after {TRIES} tries: {how}");
-                        return self.store.publish(told::left_alone(id, why));
+                        return self.store.publish(left_alone(id, given_up(&how)));
                     }
                 }
             }
@@ -258,6 +257,11 @@ impl Triage {
         }
         self.reports.as_ref().map_or(Ok(()), |reports| reports.put(id, report))
     }
+}
+
+/// Why a sample that killed its workers has no report; how the last one died.
+pub(crate) fn given_up(how: &str) -> String {
+    format!("left alone after {TRIES} tries: {how}")
 }
 
 /// What the worker is told of a sample.

@@ -2,6 +2,7 @@
 
 use super::builtin::BUILTIN;
 use super::{RuleError, RuleFile};
+use crate::reference;
 use boreal::compiler::{AddRuleError, CompilerParams};
 use boreal::{Compiler, Scanner};
 use sha2::{Digest, Sha256};
@@ -55,12 +56,14 @@ fn told(file: &str, text: &str, error: &AddRuleError) -> RuleError {
     RuleError { file: file.to_owned(), line, what: diagnostic.message.replace('\n', " ") }
 }
 
-/// 16 hexadecimal digits of the SHA-256 over all names and texts, with their lengths.
+/// 16 hexadecimal digits of the SHA-256 over all names and texts, with their lengths. The reference data are one of
+/// them: a verdict is made of both.
 pub(super) fn digest(files: &[RuleFile]) -> String {
     let own = BUILTIN.iter().map(|(name, text)| (*name, *text));
     let theirs = files.iter().map(|file| (file.name.as_str(), file.text.as_str()));
     let mut hash = Sha256::new();
-    for part in own.chain(theirs).flat_map(|(name, text)| [name, text]) {
+    let reference = ("reference", reference::digest());
+    for part in own.chain([reference]).chain(theirs).flat_map(|(name, text)| [name, text]) {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
         hash.update(part.as_bytes());
     }

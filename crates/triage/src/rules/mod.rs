@@ -86,7 +86,7 @@ impl Rules {
         (Self { digest, files, scanner: Some(scanner) }, errors)
     }
 
-    /// Names the set: changes when any rule does. 16 hexadecimal digits.
+    /// Names the set: changes when any rule or the reference data do. 16 hexadecimal digits.
     pub fn digest(&self) -> &str {
         &self.digest
     }

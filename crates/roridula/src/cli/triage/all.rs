@@ -2,10 +2,11 @@
 
 use crate::cli::{Failure, out, reader};
 use crate::settings::Settings;
-use crate::triage::{Reins, Seat, Trouble, bytes, question, triaged};
+use crate::triage::{Reins, Seat, TRIES, Trouble, bytes, given_up, left_alone, question, triaged};
 use roridula_desk::sample::{ReportError, Reports};
 use roridula_evidence::{Kept, Options, Reader, SampleView, Store, StoreError};
-use roridula_triage::FORMAT;
+use roridula_proto::event::Event;
+use roridula_triage::{FORMAT, Report};
 use roridula_triage::rules::RuleFile;
 use std::io::Write;
 use std::path::Path;
@@ -132,24 +133,43 @@ impl Again<'_> {
         let id = sample.sha256;
         // A report that cannot be read is made again.
         let current =
-            |report: roridula_triage::Report| report.format == FORMAT && report.rules == self.digest;
+            |report: Report| report.format == FORMAT && report.rules == self.digest;
         if !self.force && self.reports.get(id).ok().flatten().is_some_and(current) {
             return Ok(Became::Current);
         }
         if matches!(self.reader.kept(id)?, Kept::Forgotten | Kept::Missing) {
             return Ok(Became::Forgotten);
         }
-        let looked = self.seat.fits(sample.size).and_then(|()| bytes(&self.reader, sample));
-        match looked.and_then(|bytes| self.seat.ask(question(sample), &bytes)) {
+        let mut looked = self.look(sample);
+        for _ in 1..TRIES {
+            if matches!(looked, Err(Trouble::Died(_))) {
+                looked = self.look(sample);
+            }
+        }
+        let why = match looked {
             Ok(report) => {
                 self.reports.put(id, &report).map_err(told)?;
-                if let Some(store) = self.store {
-                    store.publish(triaged(id, &report));
-                }
-                Ok(Became::Done)
+                self.tell(triaged(id, &report));
+                return Ok(Became::Done);
             }
-            Err(Trouble::Start(why)) => Err(Failure::new(why)),
-            Err(trouble) => Ok(Became::Failed(trouble.to_string())),
+            Err(Trouble::Start(why)) => return Err(Failure::new(why)),
+            Err(Trouble::Sample(why)) => why,
+            Err(Trouble::Died(how)) => given_up(&how),
+        };
+        self.tell(left_alone(id, why.clone()));
+        Ok(Became::Failed(why))
+    }
+
+    fn look(&mut self, sample: &SampleView) -> Result<Report, Trouble> {
+        self.seat.fits(sample.size)?;
+        let bytes = bytes(&self.reader, sample)?;
+        self.seat.ask(question(sample), &bytes)
+    }
+
+    /// Puts it into the journal, where that is ours.
+    fn tell(&self, event: Event) {
+        if let Some(store) = self.store {
+            store.publish(event);
         }
     }
 }
