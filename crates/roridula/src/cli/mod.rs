@@ -14,6 +14,7 @@ mod replay;
 mod rules;
 mod run;
 mod samples;
+mod top;
 mod triage;
 mod unknown;
 
@@ -64,6 +65,8 @@ enum Command {
     /// The files that were caught
     #[command(subcommand)]
     Samples(samples::SamplesCommand),
+    /// The honeypot at a glance, in a terminal
+    Top(top::TopArgs),
     /// What happened, in the order of the journal
     Events(events::EventsArgs),
     /// Who came, and each visit's story
@@ -163,6 +166,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args, &data),
         Command::Config => config::print(),
         Command::Samples(command) => samples::run(&command, &data),
+        Command::Top(args) => top::run(&args, &data),
         Command::Events(args) => events::run(&args, &data),
         Command::Connections(command) => connections::run(&command, &data),
         Command::Incidents(command) => incidents::run(&command, &data),

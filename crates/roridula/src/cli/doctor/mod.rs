@@ -17,7 +17,7 @@ mod listening;
 mod reach;
 mod rights;
 mod stages;
-mod system;
+pub(super) mod system;
 mod target;
 mod visit;
 

@@ -22,9 +22,9 @@ pub(super) struct Socket {
 
 /// A process as its user calls it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Process {
+pub(in crate::cli) struct Process {
     /// Its id.
-    pub(super) pid: u32,
+    pub(in crate::cli) pid: u32,
     /// Its command, printable.
     pub(super) name: String,
 }
@@ -121,7 +121,7 @@ pub(super) fn holder(socket: &Socket) -> Option<Process> {
 
 /// The process that has the data directory's lock, which only a running honeypot has. Looked up, never tried:
 /// to try is to hold it for a moment, in which a honeypot could not start.
-pub(super) fn lock_holder(data: &Path) -> Option<Process> {
+pub(in crate::cli) fn lock_holder(data: &Path) -> Option<Process> {
     let meta = fs::metadata(data.join("lock")).ok()?;
     let device = format!("{:02x}:{:02x}", major(meta.dev()), minor(meta.dev()));
     let locks = fs::read_to_string("/proc/locks").ok()?;
