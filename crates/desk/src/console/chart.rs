@@ -4,7 +4,7 @@ use super::text;
 use maud::{Markup, html};
 
 /// Units of a chart's width; its height follows.
-const WIDTH: u64 = 720;
+const WIDTH: u64 = 560;
 
 /// A bar: what it is, how long, and where it leads.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub(crate) fn bars(caption: &str, bars: &[Bar]) -> Markup {
         svg.chart viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(caption) {
             @for (at, bar) in bars.iter().enumerate() {
                 @let top = at as u64 * 26 + 2;
-                @let length = scaled(bar.value, most, WIDTH - 280);
+                @let length = scaled(bar.value, most, WIDTH - 240);
                 text.label x="150" y=(top + 16) text-anchor="end" { (text::shown_to(&bar.label, 24)) }
                 rect.bar x="160" y=(top) width=(length) height="22" rx="2" {
                     title { (text::shown(&bar.label)) ": " (text::number(bar.value)) }

@@ -6,6 +6,9 @@ use maud::{Markup, html};
 use roridula_proto::time::WallClock;
 use std::fmt::Write;
 
+/// Bytes of a text that gets a wide column.
+const LONG: usize = 60;
+
 /// A cell.
 #[derive(Clone, Debug)]
 pub(crate) enum Cell {
@@ -105,7 +108,7 @@ fn next_page(ask: &Ask, next: &str) -> String {
 
 fn cell_html(cell: &Cell) -> Markup {
     match cell {
-        Cell::Text(text) => html! { td { (text::shown(text)) } },
+        Cell::Text(text) => html! { td.long[text.len() > LONG] { (text::shown(text)) } },
         Cell::Number(n) => html! { td.number { (text::number(*n)) } },
         Cell::Time(at) => html! { td.time { (text::time(*at)) } },
         Cell::Hash(name) => html! { td { (text::hash(name)) } },

@@ -28,6 +28,11 @@ pub(crate) fn number(n: u64) -> String {
     crate::sample::thousands(n)
 }
 
+/// A number of things: `1 capture`, `2,000 captures`.
+pub(crate) fn count(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", number(n), if n == 1 { "" } else { "s" })
+}
+
 /// A number of bytes in the largest unit that fits.
 pub(crate) fn size(bytes: u64) -> String {
     crate::story::size(bytes)

@@ -78,8 +78,6 @@ pub(crate) struct Latest {
     tool: Option<String>,
     /// Connections.
     connections: u64,
-    /// Bytes of the largest sample that it brought; null where it brought none.
-    bytes: Option<u64>,
     /// The story in one sentence.
     summary: String,
 }
@@ -143,24 +141,16 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     let new = if model.new_cores == 1 { "new core today" } else { "new cores today" };
     html! {
         div.columns {
-            section.headline aria-label="New" {
-                p.new {
-                    a href="/groups" { strong { (text::number(model.new_cores)) } " " (new) }
-                    ", of " (text::number(model.captures)) " captures"
+            div.lead {
+                section.headline aria-label="New" {
+                    p.new {
+                        a href="/groups" { strong { (text::number(model.new_cores)) } " " (new) }
+                        ", of " (text::count(model.captures, "capture"))
+                    }
                 }
+                @if let Some(novel) = &model.novel { (card(novel)) }
             }
             (health::pulse(&model.pulse, ask))
-        }
-        @if let Some(novel) = &model.novel {
-            section.card {
-                h2 { "The most novel sample" }
-                p.sentence { (text::shown_to(&novel.sentence, 600)) }
-                p {
-                    a href={ "/samples/" (novel.sha256) } { (text::hash(&novel.sha256)) }
-                    " · novelty " (novel.novelty) " of 100 · " (text::number(novel.captures)) " captures · first seen "
-                    (text::time_text(&novel.first_seen))
-                }
-            }
         }
         div.columns { @for funnel in &model.funnels { (drawn(funnel)) } }
         section.live {
@@ -172,6 +162,20 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 p.empty { "Nobody came yet. " code { "roridula doctor" } " says whether anybody can reach this machine." }
             }
             p { a href="/incidents" { "All incidents" } }
+        }
+    }
+}
+
+fn card(novel: &Novel) -> Markup {
+    html! {
+        section.card {
+            h2 { "The most novel sample" }
+            p.sentence { (text::shown_to(&novel.sentence, 600)) }
+            p {
+                a href={ "/samples/" (novel.sha256) } { (text::hash(&novel.sha256)) }
+                " · novelty " (novel.novelty) " of 100 · " (text::count(novel.captures, "capture")) " · first seen "
+                (text::time_text(&novel.first_seen))
+            }
         }
     }
 }
@@ -213,7 +217,6 @@ fn latest(incident: &Incident) -> Latest {
         outcome: incident.outcome.to_string(),
         tool: incident.tool.label.clone(),
         connections: incident.connections,
-        bytes: incident.samples.iter().map(|sample| sample.size).max(),
         summary: incident.summary.clone(),
     }
 }
@@ -231,8 +234,6 @@ fn row(incident: &Latest) -> Markup {
                 " " span.source { (incident.source) }
             }
             " " (text::time_text(&incident.last))
-            @if let Some(tool) = &incident.tool { " · " (text::shown(tool)) }
-            @if let Some(bytes) = incident.bytes { " · " (text::number(bytes)) " bytes" }
             " " span.summary { (text::shown_to(&incident.summary, 300)) }
         }
     }
