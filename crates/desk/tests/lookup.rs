@@ -427,12 +427,7 @@ fn after_an_upload_its_hash_is_asked_for_again_soon() {
 fn without_a_key_it_says_what_to_do() {
     let mut world = World::new();
     world.environment.clear();
-    let opened = Inquirer::open(
-        world.path(),
-        &world.settings,
-        &|_| None,
-        Box::new(Fake::default()),
-    );
+    let opened = Inquirer::open(world.path(), &world.settings, &|_| None, Box::new(Fake::default()));
     let error = opened.unwrap_err().to_string();
     assert!(
         error.contains("lookup.virustotal.enabled") && error.contains("RORIDULA_VIRUSTOTAL_KEY"),

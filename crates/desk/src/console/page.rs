@@ -1,6 +1,7 @@
 //! The frame that all pages have.
 
 use super::ask::{Ask, RANGES};
+use super::asset;
 use super::text;
 use maud::{DOCTYPE, Markup, html};
 
@@ -51,9 +52,9 @@ impl Page {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     title { (self.title) " · Roridula" }
-                    link rel="icon" href={ "/assets/icon.svg?" (version) } type="image/svg+xml";
-                    link rel="stylesheet" href={ "/assets/console.css?" (version) };
-                    script src={ "/assets/console.js?" (version) } defer {}
+                    link rel="icon" href=(asset::address(asset::ICON_AT)) type="image/svg+xml";
+                    link rel="stylesheet" href=(asset::address(asset::STYLE_AT));
+                    script src=(asset::address(asset::SCRIPT_AT)) defer {}
                 }
                 body {
                     a.skip href="#main" { "Skip to the content" }
