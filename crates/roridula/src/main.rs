@@ -5,11 +5,13 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod cli;
+mod console;
 mod decoy;
 mod live;
 mod rules;
 mod sandbox;
 mod settings;
+mod terminal;
 mod triage;
 mod worker;
 

@@ -19,6 +19,7 @@ const OURS: &[&str] = &[
     "secret",
     "lock",
     "desk",
+    "console",
 ];
 
 /// Who the honeypot will be.
@@ -120,13 +121,7 @@ fn barrier(data: &Path, uid: u32, gid: u32) -> Option<PathBuf> {
 /// thread is started and after the ports are bound.
 pub(crate) fn settle(data: &Path, plan: &Plan) -> Result<(), Failure> {
     let at = |error: std::io::Error| Failure::new(format!("data directory {}: {error}", data.display()));
-    if !data.exists() {
-        // What leads there must stay passable for the user; only the directory itself is nobody else's.
-        if let Some(above) = data.parent().filter(|above| !above.as_os_str().is_empty()) {
-            fs::create_dir_all(above).map_err(at)?;
-        }
-        DirBuilder::new().mode(0o750).create(data).map_err(at)?;
-    }
+    make_data(data)?;
     match plan {
         // A right to bind low ports (a service's, or the file's) has done its work.
         Plan::Myself => drop_capabilities(true)?,
@@ -142,6 +137,33 @@ pub(crate) fn settle(data: &Path, plan: &Plan) -> Result<(), Failure> {
         }
     }
     nix::sys::prctl::set_no_new_privs().map_err(|error| Failure::new(format!("no_new_privs: {error}")))
+}
+
+/// Makes the data directory, if it is not there.
+pub(crate) fn make_data(data: &Path) -> Result<(), Failure> {
+    let at = |error: std::io::Error| Failure::new(format!("data directory {}: {error}", data.display()));
+    if data.exists() {
+        return Ok(());
+    }
+    // What leads there must stay passable for the user; only the directory itself is nobody else's.
+    if let Some(above) = data.parent().filter(|above| !above.as_os_str().is_empty()) {
+        fs::create_dir_all(above).map_err(at)?;
+    }
+    DirBuilder::new().mode(0o750).create(data).map_err(at)
+}
+
+/// Root that looks at a data directory becomes its owner: what is derived there must stay the owner's, and nobody needs root
+/// to show a page. To be called before any thread is started.
+pub(crate) fn become_owner(data: &Path) -> Result<(), Failure> {
+    let failed = |error: nix::Error| Failure::new(format!("cannot become the owner of {}: {error}", data.display()));
+    let meta = fs::metadata(data).map_err(|error| Failure::new(format!("{}: {error}", data.display())))?;
+    if Uid::effective().is_root() && meta.uid() != 0 {
+        let (uid, gid) = (Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()));
+        setgroups(&[gid]).and_then(|()| setgid(gid)).and_then(|()| setuid(uid)).map_err(failed)?;
+    } else {
+        drop_capabilities(true)?;
+    }
+    nix::sys::prctl::set_no_new_privs().map_err(failed)
 }
 
 /// Files that the honeypot opens besides its visitors' sockets: journal, spool, sinks, triage.
@@ -222,6 +244,54 @@ pub(crate) fn confine_worker(memory_bytes: u64) -> Result<(), nix::errno::Errno>
     setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?;
     setrlimit(Resource::RLIMIT_NPROC, 0, 0)?;
     setrlimit(Resource::RLIMIT_NOFILE, 0, 0)
+}
+
+/// Makes this process, started by the honeypot, the first to wait and the first to go, and none that outlives it.
+pub(crate) fn stand_back() -> Result<(), nix::errno::Errno> {
+    nix::sys::prctl::set_no_new_privs()?;
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+    let _ = rustix::process::nice(WORKER_NICE);
+    // When memory is short, pages for people go before evidence.
+    let _ = fs::write("/proc/self/oom_score_adj", "500");
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)
+}
+
+/// Shuts the console in: from now on it reads the data directory and `also`, writes what is derived, binds no further port
+/// and connects to none. As far as this kernel's Landlock goes.
+pub(crate) fn confine_console(data: &Path, also: Option<&Path>) {
+    use landlock::{
+        ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+        RulesetAttr, RulesetCreatedAttr,
+    };
+    let (read, list) = (AccessFs::ReadFile, AccessFs::ReadDir);
+    let mut allowed: Vec<(PathBuf, BitFlags<AccessFs>)> = vec![
+        (data.to_owned(), read | list),
+        (data.join("desk"), AccessFs::from_all(ABI::V4) & !BitFlags::from(AccessFs::Execute)),
+        // SQLite's readers mark there how far they read.
+        (data.join("journal.sqlite-shm"), read | AccessFs::WriteFile | AccessFs::Truncate),
+        // Whether the honeypot runs and where, for the page about that.
+        (PathBuf::from("/proc"), read | list),
+    ];
+    // A database that is updated is a new file in the same folder.
+    let folder = |path: &Path| if path.is_dir() { Some(path.to_owned()) } else { path.parent().map(Path::to_owned) };
+    allowed.extend(also.and_then(folder).map(|folder| (folder, read | list)));
+    let restrict = || {
+        let mut rules = Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(ABI::V4))?
+            .handle_access(AccessNet::from_all(ABI::V4))?
+            .create()?;
+        for (path, access) in &allowed {
+            // What is not there cannot be read later either.
+            if let Ok(path) = PathFd::new(path) {
+                rules = rules.add_rule(PathBeneath::new(path, *access))?;
+            }
+        }
+        rules.restrict_self()
+    };
+    let restricted: Result<_, landlock::RulesetError> = restrict();
+    // An old kernel: who the process is still decides what it may touch.
+    let _ = restricted;
 }
 
 /// Allows so many seconds of CPU time from now on; the process is killed when they are used up.

@@ -1,9 +1,13 @@
 //! `roridula check`
 
 use super::{Failure, SettingsArgs, out};
+use crate::console::bind_help;
 use crate::sandbox;
 use crate::settings::Settings;
+use roridula_desk::console::ConsoleSettings;
+use roridula_desk::console::guard::Guard;
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::Path;
 
 /// Loads the settings and says what `run` would do with them.
@@ -22,6 +26,9 @@ pub(crate) fn check(args: &SettingsArgs, data: &Path) -> Result<(), Failure> {
                 wrong.push(super::run::bind_help(&error));
             }
         }
+    }
+    if let Err(error) = console(&mut out, &settings.console, data)? {
+        wrong.push(error);
     }
     if let Err(error) = super::lookup::keys(&settings.lookup) {
         wrong.push(error);
@@ -42,6 +49,22 @@ pub(crate) fn check(args: &SettingsArgs, data: &Path) -> Result<(), Failure> {
     writeln!(out, "data       {}{}", data.display(), if data.exists() { "" } else { " (will be made)" })?;
     out.flush()?;
     if wrong.is_empty() { Ok(()) } else { Err(Failure(wrong.join("\n"))) }
+}
+
+/// Where the console would be. A port that is taken is no fault: the console is tried again, the rest does not wait.
+fn console(out: &mut impl Write, settings: &ConsoleSettings, data: &Path) -> std::io::Result<Result<(), String>> {
+    let Some(address) = settings.listen.address() else {
+        return writeln!(out, "console    off").map(Ok);
+    };
+    if let Err(error) = Guard::open(settings, data) {
+        writeln!(out, "console    {address}: not possible")?;
+        return Ok(Err(error.to_string()));
+    }
+    match TcpListener::bind(address) {
+        Ok(_) => writeln!(out, "console    {address}")?,
+        Err(error) => writeln!(out, "console    not now: {}", bind_help(address, &error))?,
+    }
+    Ok(Ok(()))
 }
 
 fn plan(out: &mut impl Write, settings: &Settings) -> std::io::Result<()> {

@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod connections;
+mod console;
 mod doctor;
 mod events;
 mod incidents;
@@ -62,6 +63,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Print the default configuration, every setting explained
     Config,
+    /// The web console alone, on any data directory; and its password and tokens
+    Console(console::ConsoleArgs),
     /// The files that were caught
     #[command(subcommand)]
     Samples(samples::SamplesCommand),
@@ -165,6 +168,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(args) => check::check(&args, &data),
         Command::Doctor(args) => doctor::run(&args, &data),
         Command::Config => config::print(),
+        Command::Console(args) if console::is_child(&args) => return console::child(&data),
+        Command::Console(args) => console::run(&args, &data),
         Command::Samples(command) => samples::run(&command, &data),
         Command::Top(args) => top::run(&args, &data),
         Command::Events(args) => events::run(&args, &data),

@@ -1,12 +1,14 @@
 //! `roridula run`
 
 use super::{Failure, SettingsArgs, check, out};
+use crate::console::{self, ConsoleHandle, Told};
 use crate::rules;
 use crate::sandbox::{self, Plan};
 use crate::settings::Settings;
 use crate::triage::{self, TriageHandle};
 use crate::{decoy, live};
 use clap::Args;
+use roridula_desk::console::Listen;
 use roridula_desk::incident::Incidents;
 use roridula_desk::lookup::LookupHandle;
 use roridula_desk::sink::{Cursor, JsonLines, Lines, Pump, PumpHandle, Rotation, Sink, SinkError};
@@ -29,6 +31,9 @@ const INSISTING_AFTER: Duration = Duration::from_secs(1);
 /// How long a stop waits for a sink that takes nothing.
 const SINK_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long the first lines wait for the console to say where it is.
+const CONSOLE_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Listen for visitors and catch what they bring
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -43,6 +48,9 @@ Meanwhile, from another terminal: roridula events --follow, roridula samples lis
 pub(crate) struct RunArgs {
     #[command(flatten)]
     settings: SettingsArgs,
+    /// The web console's address, or `off`
+    #[arg(long, value_name = "ADDR:PORT|off")]
+    console: Option<Listen>,
     /// Print events as JSON lines instead of the live view
     #[arg(long)]
     json: bool,
@@ -54,6 +62,9 @@ pub(crate) struct RunArgs {
 /// Runs until it is told to stop.
 pub(crate) fn run(args: &RunArgs, data: &Path) -> Result<(), Failure> {
     let mut settings = args.settings.load()?;
+    if let Some(listen) = args.console {
+        settings.console.listen = listen;
+    }
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
@@ -137,7 +148,7 @@ async fn serve(
             tracing::warn!("staying root: {why}");
         }
     } else {
-        banner(settings, data, plan, &sensor)?;
+        banner(settings, data, plan, &sensor, tellers.console.as_ref())?;
     }
     if let Some(events) = events {
         tokio::spawn(live::show(events, sensor.subscribe_progress(), args.verbose));
@@ -157,6 +168,7 @@ async fn serve(
     };
     say("stopping: closing connections and writing everything out (Ctrl-C again gives up waiting)");
     tellers.stop_triage();
+    tellers.console.iter().for_each(ConsoleHandle::end);
     let served = tokio::select! {
         served = sensor.shutdown() => served,
         () = signals.second() => {
@@ -197,7 +209,13 @@ fn recovered(store: &Store) {
 }
 
 /// Says where it listens, what it plays, where things go, what to do next.
-fn banner(settings: &Settings, data: &Path, plan: &Plan, sensor: &Sensor) -> Result<(), Failure> {
+fn banner(
+    settings: &Settings,
+    data: &Path,
+    plan: &Plan,
+    sensor: &Sensor,
+    console: Option<&ConsoleHandle>,
+) -> Result<(), Failure> {
     let mut out = out::stdout();
     let listen: Vec<_> = sensor.local_addrs().iter().map(SocketAddr::to_string).collect();
     let implant = &settings.implant;
@@ -211,6 +229,12 @@ fn banner(settings: &Settings, data: &Path, plan: &Plan, sensor: &Sensor) -> Res
         check::word(&implant.arch)
     )?;
     writeln!(out, "  keeps    everything in {}", data.display())?;
+    match console.map(|console| console.first(CONSOLE_PATIENCE)) {
+        None => writeln!(out, "  console  off")?,
+        Some(None) => writeln!(out, "  console  not up yet; it says so when it is")?,
+        Some(Some(Told::Serving(serving))) => writeln!(out, "  console  {serving}")?,
+        Some(Some(Told::Failed(what))) => writeln!(out, "  console  not there: {what}")?,
+    }
     match plan {
         Plan::StayRoot(why) => writeln!(out, "  WARNING  still root: {why}")?,
         Plan::Become { name, .. } => writeln!(out, "  runs as  {name}")?,
@@ -237,6 +261,7 @@ struct Tellers {
     incidents: Option<PumpHandle>,
     triage: Option<TriageHandle>,
     lookups: Option<LookupHandle>,
+    console: Option<ConsoleHandle>,
     reopen: Arc<AtomicBool>,
 }
 
@@ -294,7 +319,8 @@ impl Tellers {
             false => None,
         };
         let lookups = super::lookup::start(&settings.lookup, data)?;
-        let tellers = Self { stdout, file, incidents, triage, lookups, reopen };
+        let console = console::start(&settings.console, data, !args.json);
+        let tellers = Self { stdout, file, incidents, triage, lookups, console, reopen };
         // Not the incidents: they look for themselves twice a second, and cost less so.
         let sinks = [&tellers.stdout, &tellers.file].into_iter().flatten();
         tokio::spawn(wake(
@@ -319,6 +345,9 @@ impl Tellers {
     /// Delivers what is left.
     fn stop(mut self) {
         self.stop_triage();
+        if let Some(console) = self.console.take() {
+            console.stop(SINK_PATIENCE);
+        }
         if let Some(lookups) = self.lookups.take() {
             // A question that is out is left behind: it is asked again.
             lookups.stop(SINK_PATIENCE);

@@ -175,6 +175,9 @@ fn known() -> Vec<(String, String)> {
     full.json_log.path = Some(PathBuf::from("/var/log/roridula/events.jsonl"));
     full.lookup.virustotal.key_file = Some(PathBuf::from("/etc/roridula/virustotal.key"));
     full.lookup.malwarebazaar.key_file = Some(PathBuf::from("/etc/roridula/malwarebazaar.key"));
+    full.console.certificate = Some(PathBuf::from("/etc/roridula/console.pem"));
+    full.console.key = Some(PathBuf::from("/etc/roridula/console.key"));
+    full.console.geo = Some(PathBuf::from("/usr/share/GeoIP"));
     let mut all = Vec::new();
     if let Ok(table) = toml::Table::try_from(full) {
         walk(&table, "", &mut all);

@@ -7,6 +7,7 @@ mod load;
 
 pub(crate) use load::{SettingsError, Sources};
 
+use roridula_desk::console::ConsoleSettings;
 use roridula_desk::incident::IncidentSettings;
 use roridula_desk::lookup::LookupSettings;
 use roridula_proto::connection::{Arch, Ms17010, Policy};
@@ -51,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) incidents: IncidentSettings,
     /// Asking others about hashes.
     pub(crate) lookup: LookupSettings,
+    /// The web console.
+    pub(crate) console: ConsoleSettings,
 }
 
 impl Default for Settings {
@@ -71,6 +74,7 @@ impl Default for Settings {
             samples: SamplesSettings::default(),
             incidents: IncidentSettings::default(),
             lookup: LookupSettings::default(),
+            console: ConsoleSettings::default(),
         }
     }
 }
@@ -262,10 +266,11 @@ impl Settings {
         if self.implant.key_seed == Some(0) {
             say("implant.key_seed", "0 gives no key; any other 32-bit number does".to_owned());
         }
-        for (key, what) in self.lookup.problems() {
+        for (key, what) in self.lookup.problems().into_iter().chain(self.console.problems()) {
             say(key, what);
         }
-        for (key, value, min, max) in self.ranges().into_iter().chain(self.lookup_ranges()) {
+        let ranges = self.ranges().into_iter().chain(self.lookup_ranges()).chain(self.console.ranges());
+        for (key, value, min, max) in ranges {
             if value < min || value > max {
                 say(key, format!("{value} is out of range: {min} to {max}"));
             }
@@ -358,6 +363,9 @@ mod tests {
         settings.json_log.path = Some(PathBuf::from("x"));
         settings.lookup.virustotal.key_file = Some(PathBuf::from("x"));
         settings.lookup.malwarebazaar.key_file = Some(PathBuf::from("x"));
+        settings.console.certificate = Some(PathBuf::from("x"));
+        settings.console.key = Some(PathBuf::from("x"));
+        settings.console.geo = Some(PathBuf::from("x"));
         settings
     }
 
