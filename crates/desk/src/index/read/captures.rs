@@ -205,7 +205,7 @@ impl Index {
     }
 
     /// The numbers of those samples that are in the index.
-    fn sample_numbers(&self, samples: &[SampleId]) -> Result<Vec<i64>, IndexError> {
+    pub(super) fn sample_numbers(&self, samples: &[SampleId]) -> Result<Vec<i64>, IndexError> {
         let mut numbers = Vec::with_capacity(samples.len());
         for id in samples {
             let found: Vec<i64> =

@@ -1,7 +1,7 @@
 //! Visitors.
 
 use super::super::filter::{Cursor, Filter, SourceOrder, Span};
-use super::super::fold::HOUR;
+use super::super::fold::{DAY, HOUR};
 use super::super::view::{COUNTED, Counts, Page, SourceRow, Step};
 use super::super::{Index, IndexError};
 use super::traffic::counts;
@@ -14,7 +14,8 @@ use std::net::IpAddr;
 const COLUMNS: &str = "s.n, s.ip, s.first, s.last, s.connections, s.captures, s.reached, s.days";
 
 impl Index {
-    /// Visitors who came in the filter's span, from its network, and ever took its step. `new`: only those who came first
+    /// Visitors who came in the filter's span, from its network, ever took its step, used its tool on a day of the span,
+    /// ever had its fingerprint, and ever brought one of its samples. `new`: only those who came first
     /// in the span, or only those who had been here before.
     pub fn sources(
         &mut self,
@@ -57,6 +58,7 @@ impl Index {
         if let Some(step) = filter.step {
             wanted.and(format!("s.reached & {}", step.bit()), []);
         }
+        self.who(&mut wanted, filter)?;
         let begins = to_sql(filter.span.since.0 / HOUR * HOUR);
         if let Some(new) = new {
             wanted.and(format!("s.first {} ?", if new { ">=" } else { "<" }), [Value::from(begins)]);
@@ -72,6 +74,28 @@ impl Index {
             }
         };
         Ok(cut(pages, limit))
+    }
+
+    /// Only who used the filter's tool, had its fingerprint, or brought its samples.
+    fn who(&self, wanted: &mut Wanted, filter: &Filter) -> Result<(), IndexError> {
+        if let Some(tool) = &filter.tool {
+            let (first, last) = filter.span.intervals(DAY);
+            let values = [Value::from(tool.clone()), Value::from(first), Value::from(last)];
+            wanted.and("s.n IN (SELECT source FROM tool_day WHERE tool = ? AND at BETWEEN ? AND ?)", values);
+        }
+        if let Some(fingerprint) = &filter.fingerprint {
+            let sql =
+                "s.n IN (SELECT source FROM fingerprint f JOIN fingerprint_source l ON l.fingerprint = f.n
+                WHERE f.name = ?)";
+            wanted.and(sql, [Value::from(fingerprint.clone())]);
+        }
+        if !filter.samples.is_empty() {
+            let numbers = serde_json::to_string(&self.sample_numbers(&filter.samples)?).unwrap_or_default();
+            let sql =
+                "s.n IN (SELECT source FROM sample_source WHERE sample IN (SELECT value FROM json_each(?)))";
+            wanted.and(sql, [Value::from(numbers)]);
+        }
+        Ok(())
     }
 
     /// In the order of a column of the table, which has an index.

@@ -32,7 +32,7 @@ impl Index {
         })
     }
 
-    /// Fingerprints that were seen in the filter's span, with its tool: the most frequent of all time first.
+    /// Fingerprints that were seen in the filter's span, with its tool, ever from its network: the most frequent of all time first.
     pub fn fingerprints(
         &mut self,
         filter: &Filter,
@@ -46,10 +46,14 @@ impl Index {
         let tool = filter.tool.as_ref().map(|tool| serde_json::Value::from(tool.as_str()).to_string());
         let sql = format!(
             "{FINGERPRINT} WHERE (connections, n) < (?1, ?2) AND last >= ?3 AND first <= ?4
-                AND (?5 IS NULL OR instr(tools, ?5)) ORDER BY connections DESC, n DESC LIMIT ?6"
+                AND (?5 IS NULL OR instr(tools, ?5))
+                AND (?7 IS NULL OR EXISTS (SELECT 1 FROM fingerprint_source l WHERE l.fingerprint = fingerprint.n
+                    AND l.source IN (SELECT s.n FROM source s WHERE s.ip BETWEEN ?7 AND ?8)))
+            ORDER BY connections DESC, n DESC LIMIT ?6"
         );
+        let (least, most) = filter.source.map(|network| network.range()).unzip();
         self.look(|index| {
-            let values = params![cursor.0, cursor.1, since, until, tool, more];
+            let values = params![cursor.0, cursor.1, since, until, tool, more, least, most];
             let rows = index.fingerprint_rows(&sql, values)?;
             let key =
                 |(n, row): (i64, FingerprintRow)| (Cursor(crate::derived::to_sql(row.connections), n), row);
@@ -103,8 +107,8 @@ impl Index {
         rows.into_iter().map(whole).collect()
     }
 
-    /// Connections in which no recogniser found anything and that ended in a span, put together by shape, the most frequent
-    /// of all time first. `strangers`: without those that a known tool was named for. `shape`: only this one.
+    /// Connections in which no recogniser found anything and that ended in a span, put together by shape, those
+    /// that came last first. `strangers`: without those that a known tool was named for. `shape`: only this one.
     pub fn unknown(
         &mut self,
         span: Span,
@@ -116,10 +120,10 @@ impl Index {
         let cursor = Cursor::read(cursor)?;
         let (limit, more) = bounded(limit);
         let (since, until) = span.moments();
-        let sql = "SELECT max(n) AS key, shape, sum(connections) AS total, min(first), max(last),
+        let sql = "SELECT max(n) AS key, shape, sum(connections), min(first), max(last) AS latest,
                 group_concat(tools, ' '), group_concat(examples, ' ' ORDER BY known)
             FROM shape WHERE last >= ?3 AND first <= ?4 AND (NOT ?5 OR NOT known) AND (?6 IS NULL OR shape = ?6)
-            GROUP BY shape HAVING (total, key) < (?1, ?2) ORDER BY total DESC, key DESC LIMIT ?7";
+            GROUP BY shape HAVING (latest, key) < (?1, ?2) ORDER BY latest DESC, key DESC LIMIT ?7";
         self.look(|index| {
             let values = params![cursor.0, cursor.1, since, until, strangers, shape, more];
             let mut rows = index.file.rows(sql, values, |row| Ok((row.get(0)?, shape_row(row)?)))?;
@@ -129,7 +133,7 @@ impl Index {
                     WHERE shape.shape = ? AND (NOT ? OR NOT known)";
                 row.sources = index.number(sql, params![row.shape, strangers])?;
             }
-            let key = |(n, row): (i64, ShapeRow)| (Cursor(crate::derived::to_sql(row.connections), n), row);
+            let key = |(n, row): (i64, ShapeRow)| (Cursor(crate::derived::to_sql(row.last.0), n), row);
             Ok(cut(rows.into_iter().map(key).collect(), limit))
         })
     }
