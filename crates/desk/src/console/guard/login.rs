@@ -5,6 +5,7 @@ use super::credentials::{Known, PASSWORD_BYTES_MAX};
 use super::secret::Secret;
 use super::session::Sessions;
 use super::{CSRF_FIELD, Csrf, Guard, Who, origin, unauthorised};
+use crate::console::asset;
 use crate::console::server::Peer;
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Query, Request, State};
@@ -205,7 +206,7 @@ fn page_of(title: &str, head: Markup, body: Markup) -> Response {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
                 title { (title) " · Roridula" }
-                link rel="stylesheet" href="/assets/console.css";
+                link rel="stylesheet" href=(asset::address(asset::STYLE_AT));
                 (head)
             }
             body { main.login { (body) } }
