@@ -5,7 +5,7 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use roridula_desk::console;
+use roridula_desk::console::{self, ConsoleSettings};
 use roridula_evidence::{Options, Store};
 use std::path::Path;
 use tower::ServiceExt;
@@ -13,7 +13,7 @@ use tower::ServiceExt;
 /// A data directory in which nothing happened yet.
 fn empty(dir: &Path) -> Router {
     drop(Store::open(dir, "here", Options::default()).unwrap());
-    console::router(dir).unwrap()
+    console::router(dir, &ConsoleSettings::default()).unwrap()
 }
 
 async fn get(router: &Router, address: &str, known: &str) -> (StatusCode, String, String) {

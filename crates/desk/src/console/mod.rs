@@ -11,9 +11,11 @@ mod api;
 mod ask;
 mod asset;
 mod chart;
+mod geo;
 pub mod guard;
 mod keeper;
 mod live;
+mod markdown;
 mod page;
 pub mod server;
 mod settings;
@@ -49,8 +51,8 @@ struct Desk {
 
 /// The console's pages and API over the data directory `dir`, without anything that guards them; a thread keeps what they
 /// read up to date until the router and all its clones are gone.
-pub fn router(dir: &Path) -> Result<Router, ConsoleError> {
-    let shelves = Arc::new(Shelves::open(dir)?);
+pub fn router(dir: &Path, settings: &ConsoleSettings) -> Result<Router, ConsoleError> {
+    let shelves = Arc::new(Shelves::open(dir)?.with_geo(settings.geo.clone()));
     let live = Arc::new(live::Feed::default());
     keeper::spawn(dir, Arc::downgrade(&shelves), Arc::clone(&live));
     let desk = Desk { shelves, live };

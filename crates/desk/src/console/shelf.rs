@@ -2,6 +2,7 @@
 
 use super::ConsoleError;
 use super::ask::Problem;
+use super::geo::Geo;
 use crate::incident::Incidents;
 use crate::index::{Index, Mode};
 use crate::sample::{Catalog, Reports};
@@ -30,6 +31,8 @@ pub(crate) struct Shelf {
     pub(crate) catalog: Arc<Catalog>,
     /// Bytes that the samples take on disk, as of then.
     pub(crate) sample_bytes: u64,
+    /// Where addresses are.
+    pub(crate) geo: Arc<Geo>,
 }
 
 impl Shelf {
@@ -42,6 +45,7 @@ impl Shelf {
             index: open_index(dir)?,
             catalog: Arc::default(),
             sample_bytes: 0,
+            geo: Arc::default(),
         })
     }
 }
@@ -63,6 +67,7 @@ pub(crate) struct Shelves {
     dir: PathBuf,
     idle: Mutex<Vec<Shelf>>,
     catalog: RwLock<(Arc<Catalog>, u64)>,
+    geo: Arc<Geo>,
     readers: Semaphore,
 }
 
@@ -74,6 +79,7 @@ impl Shelves {
             dir: dir.to_owned(),
             idle: Mutex::new(vec![first]),
             catalog: RwLock::default(),
+            geo: Arc::default(),
             readers: Semaphore::new(READERS_MAX),
         })
     }
@@ -81,6 +87,11 @@ impl Shelves {
     /// Replaces the catalog that views see from now on; the samples take `bytes` on disk.
     pub(crate) fn put_catalog(&self, catalog: Catalog, bytes: u64) {
         *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(catalog), bytes);
+    }
+
+    /// With the databases of places at `path`: a file, or a directory of them.
+    pub(crate) fn with_geo(self, path: Option<PathBuf>) -> Self {
+        Self { geo: Arc::new(Geo::new(path)), ..self }
     }
 
     /// Lets `read` read from a shelf, in a thread where it may block.
@@ -108,6 +119,7 @@ impl Shelves {
         let mut shelf = idle.map_or_else(|| Shelf::open(&self.dir), Ok)?;
         (shelf.catalog, shelf.sample_bytes) =
             self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone();
+        shelf.geo = Arc::clone(&self.geo);
         Ok(shelf)
     }
 }

@@ -24,6 +24,8 @@ pub(crate) enum Cell {
     Link(String, String),
     /// A hash or name with an address of ours behind it.
     HashLink(String, String),
+    /// A small drawing, and the same as text.
+    Drawing(Markup, String),
     /// Nothing is known.
     None,
 }
@@ -114,6 +116,7 @@ fn cell_html(cell: &Cell) -> Markup {
         Cell::Hash(name) => html! { td { (text::hash(name)) } },
         Cell::Link(text, href) => html! { td { a href=(href) { (text::shown(text)) } } },
         Cell::HashLink(name, href) => html! { td { a href=(href) { (text::hash(name)) } } },
+        Cell::Drawing(drawing, _) => html! { td.drawing { (drawing) } },
         Cell::None => html! { td.none { "–" } },
     }
 }
@@ -121,6 +124,7 @@ fn cell_html(cell: &Cell) -> Markup {
 fn cell_text(cell: &Cell) -> String {
     match cell {
         Cell::Text(text) | Cell::Hash(text) | Cell::Link(text, _) | Cell::HashLink(text, _) => text.clone(),
+        Cell::Drawing(_, text) => text.clone(),
         Cell::Number(n) => n.to_string(),
         Cell::Time(at) => roridula_evidence::rfc3339(*at),
         Cell::None => String::new(),

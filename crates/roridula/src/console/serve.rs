@@ -77,7 +77,7 @@ pub(super) fn serve<E>(
         .build()
         .map_err(told)?;
     let served = runtime.block_on(async {
-        let router = guard.protect(console::router(data).map_err(|error| error.to_string())?);
+        let router = guard.protect(console::router(data, settings).map_err(|error| error.to_string())?);
         listener.set_nonblocking(true).map_err(told)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(told)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(told)?;

@@ -3,9 +3,19 @@
 //! A view is a model and how it looks. Its model is loaded from a shelf and is a plain value; the page, the API's JSON and the
 //! CSV are made of it and of nothing else.
 
+mod asked;
+mod credentials;
+mod group;
+mod groups;
 mod health;
 mod home;
 mod samples;
+mod source;
+mod sources;
+mod tool;
+mod tools;
+mod unknown;
+mod visits;
 
 pub(crate) use home::incident_row;
 
@@ -72,6 +82,14 @@ pub(crate) fn each(visit: &mut impl Visit) {
     visit.view::<home::Home>();
     visit.view::<samples::Samples>();
     visit.view::<health::Health>();
+    visit.view::<groups::Groups>();
+    visit.view::<group::OfCore>();
+    visit.view::<sources::Sources>();
+    visit.view::<source::OfVisitor>();
+    visit.view::<tools::Tools>();
+    visit.view::<tool::OfFingerprint>();
+    visit.view::<credentials::Credentials>();
+    visit.view::<unknown::Unknown>();
 }
 
 struct Routes(Router<Desk>);

@@ -1,5 +1,11 @@
 //! Charts: SVG drawn here, each with its numbers behind it as a table, told apart by shape and text and not by colour alone.
 
+mod hours;
+mod strip;
+
+pub(crate) use hours::{Apart, Column, columns};
+pub(crate) use strip::strip;
+
 use super::text;
 use maud::{Markup, html};
 

@@ -1,0 +1,199 @@
+//! What several views ask alike: the filter in the words of the index, and what of it means nothing to a view.
+
+use crate::console::ask::{Ask, Problem};
+use crate::console::shelf::Shelf;
+use crate::console::table::Cell;
+use crate::console::text;
+use crate::incident::tool_label;
+use crate::index::{Filter, IndexError, Network, Span, Step};
+use crate::sample::Entry;
+use maud::{Markup, html};
+use roridula_evidence::SampleId;
+use roridula_proto::connection::ConnectionId;
+use roridula_proto::time::WallClock;
+
+/// The words of the filter that a view may not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    Source,
+    Family,
+    Stage,
+    Tool,
+}
+
+/// The time that is asked for; it ends now where nothing else is said.
+pub(super) fn span(ask: &Ask) -> Span {
+    if ask.filter.since.is_none() && ask.filter.until.is_none() {
+        return Span::ALL;
+    }
+    let until = ask.filter.until.unwrap_or(WallClock(ask.now.0.saturating_add(1)));
+    Span { since: ask.filter.since.unwrap_or_default(), until }
+}
+
+/// As [`span`]; where nothing is said, the last `micros` microseconds.
+pub(super) fn span_or_last(ask: &Ask, micros: u64) -> Span {
+    match span(ask) {
+        Span::ALL => Span::last(micros, WallClock(ask.now.0.saturating_add(1))),
+        span => span,
+    }
+}
+
+/// The step of the funnel that the filter's stage is: by its own word, or by an outcome's.
+pub(super) fn step(ask: &Ask) -> Option<Step> {
+    let word = ask.filter.stage.as_ref()?.to_ascii_lowercase();
+    let of_outcome = match word.as_str() {
+        "connected" => Some(Step::Connect),
+        "probed" => Some(Step::Probe),
+        "exploited" => Some(Step::Exploit),
+        "uploaded" => Some(Step::Upload),
+        "capture" | "captured" => Some(Step::Complete),
+        _ => None,
+    };
+    Step::from_word(&word).or(of_outcome)
+}
+
+/// The filter in the index's words, without family.
+pub(super) fn filter(ask: &Ask) -> Filter {
+    Filter {
+        span: span(ask),
+        source: ask.filter.source.map(Network::from),
+        step: step(ask),
+        tool: ask.filter.tool.clone(),
+        ..Filter::default()
+    }
+}
+
+/// The samples of the filter's family; `None` where it asks for none.
+pub(super) fn of_family(shelf: &Shelf, ask: &Ask) -> Option<Vec<SampleId>> {
+    let family = ask.filter.family.as_ref()?;
+    let entries = shelf.catalog.entries.iter().filter(|entry| contains(&entry.family, family));
+    Some(entries.map(|entry| entry.sha256).collect())
+}
+
+/// Whether `text` has `part` in it, letters large or small.
+pub(super) fn contains(text: &str, part: &str) -> bool {
+    text.to_ascii_lowercase().contains(&part.to_ascii_lowercase())
+}
+
+/// Whether something that came from `first` to `last` came in the filter's time.
+pub(super) fn is_within(ask: &Ask, first: &str, last: &str) -> bool {
+    let (first, last) =
+        (text::parse_time(first).unwrap_or_default(), text::parse_time(last).unwrap_or_default());
+    let filter = &ask.filter;
+    filter.since.is_none_or(|since| last >= since) && filter.until.is_none_or(|until| first < until)
+}
+
+/// The sample of the catalog with this hash.
+pub(super) fn entry(shelf: &Shelf, id: SampleId) -> Option<&Entry> {
+    shelf.catalog.entries.iter().find(|entry| entry.sha256 == id)
+}
+
+/// An answer of the index: a cursor that it does not know is the asker's mistake.
+pub(super) fn problem(error: IndexError) -> Problem {
+    match error {
+        IndexError::Cursor => Problem::Bad("`cursor` is none that an answer gave".to_owned()),
+        error => Problem::failed(error),
+    }
+}
+
+/// A cursor that is a number of rows to leave out.
+pub(super) fn offset(ask: &Ask) -> Result<usize, Problem> {
+    let number = |text: &str| text.parse().map_err(|_| problem(IndexError::Cursor));
+    ask.cursor().map_or(Ok(0), number)
+}
+
+/// A page of `limit` of all `items`, and where the next begins.
+pub(super) fn page<T>(items: Vec<T>, from: usize, limit: usize) -> (Vec<T>, Option<String>) {
+    let to = from.saturating_add(limit);
+    let next = (items.len() > to).then(|| to.to_string());
+    (items.into_iter().skip(from).take(limit).collect(), next)
+}
+
+/// Where a connection's evidence is shown; empty while it is open, for it has no incident then.
+pub(super) fn evidence(shelf: &mut Shelf, connection: ConnectionId) -> Result<String, Problem> {
+    let incident = shelf.incidents.of_connection(connection).map_err(Problem::failed)?;
+    Ok(incident
+        .map_or_else(String::new, |incident| format!("/incidents/{incident}/connections/{connection}")))
+}
+
+/// How people write a tool's name.
+pub(super) fn tool(id: &str) -> &str {
+    tool_label(id).unwrap_or(id)
+}
+
+/// Tools as people write them.
+pub(super) fn tools(ids: &[String]) -> String {
+    ids.iter().map(|id| tool(id)).collect::<Vec<_>>().join(", ")
+}
+
+/// A cell with a time that was written for the model.
+pub(super) fn at(time: &str) -> Cell {
+    text::parse_time(time).map_or(Cell::None, Cell::Time)
+}
+
+/// A cell with a link, or without one where there is no address.
+pub(super) fn link(text: &str, href: &str) -> Cell {
+    if href.is_empty() { Cell::text(text) } else { Cell::Link(text.to_owned(), href.to_owned()) }
+}
+
+/// Says which words of the filter mean nothing to the view, so that nobody takes all for some.
+pub(super) fn ignored(ask: &Ask, words: &[Word]) -> Markup {
+    let filter = &ask.filter;
+    let is_unknown_stage = filter.stage.is_some() && step(ask).is_none();
+    let told: Vec<&str> = [Word::Source, Word::Family, Word::Stage, Word::Tool]
+        .into_iter()
+        .filter_map(|word| match word {
+            Word::Source => (words.contains(&word) && filter.source.is_some()).then_some("source"),
+            Word::Family => (words.contains(&word) && filter.family.is_some()).then_some("family"),
+            Word::Stage => {
+                (is_unknown_stage || words.contains(&word) && filter.stage.is_some()).then_some("stage")
+            }
+            Word::Tool => (words.contains(&word) && filter.tool.is_some()).then_some("tool"),
+        })
+        .collect();
+    html! {
+        @if !told.is_empty() {
+            p.notice { "Not filtered by " (told.join(" and ")) ": that means nothing here." }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// What somebody asks at `path` with this query, at a fixed time.
+    pub(in crate::console::view) fn ask(path: &str, query: &[(&str, &str)]) -> Ask {
+        let pairs = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Ask::new(WallClock(1_763_866_200_000_000), path, BTreeMap::new(), pairs).unwrap()
+    }
+
+    #[test]
+    fn a_stage_is_a_step_or_an_outcome_and_anything_else_is_told() {
+        assert_eq!(step(&ask("/", &[("stage", "Captured")])), Some(Step::Complete));
+        assert_eq!(step(&ask("/", &[("stage", "ping")])), Some(Step::Ping));
+        let unknown = ask("/", &[("stage", "killed")]);
+        assert_eq!(step(&unknown), None);
+        assert!(ignored(&unknown, &[]).into_string().contains("Not filtered by stage"));
+        let two = ask("/", &[("family", "x"), ("tool", "y")]);
+        assert!(ignored(&two, &[Word::Tool, Word::Family]).into_string().contains("family and tool"));
+        assert_eq!(ignored(&two, &[Word::Source]).into_string(), "");
+    }
+
+    #[test]
+    fn a_time_ends_now_and_no_time_is_all_of_it() {
+        assert_eq!(span(&ask("/", &[])), Span::ALL);
+        let hour = span(&ask("/", &[("range", "1h")]));
+        assert_eq!((hour.len(), hour.until.0), (3_600_000_001, 1_763_866_200_000_001));
+        assert_eq!(span_or_last(&ask("/", &[]), 60).len(), 60);
+    }
+
+    #[test]
+    fn pages_follow_each_other() {
+        assert_eq!(page(vec![1, 2, 3], 0, 2), (vec![1, 2], Some("2".to_owned())));
+        assert_eq!(page(vec![1, 2, 3], 2, 2), (vec![3], None));
+        assert_eq!(page(vec![1], usize::MAX, 9), (vec![], None));
+        assert!(offset(&ask("/", &[("cursor", "x")])).is_err());
+    }
+}

@@ -1,0 +1,215 @@
+//! What visitors said of themselves when they logged on: names, machines, and the hashes that they offered.
+
+use super::View;
+use super::asked::{self, Word};
+use crate::console::ask::{Ask, Problem};
+use crate::console::page::Page;
+use crate::console::shelf::Shelf;
+use crate::console::table::{Cell, Table};
+use crate::index::LogonRow;
+use maud::html;
+use roridula_evidence::rfc3339;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// `/credentials`
+pub(crate) struct Credentials;
+
+/// What it shows.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Model {
+    /// One page of them, the most frequent of all time first.
+    credentials: Vec<Row>,
+    /// Where the next page begins; null after the last.
+    next: Option<String>,
+}
+
+/// All logons that said the same. The texts are a visitor's.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Row {
+    /// How: `anonymous`, `legacy`, `ntlmssp-authenticate` and the like.
+    method: String,
+    /// The account.
+    account: String,
+    /// Its domain.
+    domain: String,
+    /// The visitor's machine name.
+    workstation: String,
+    /// The visitor's system.
+    native_os: String,
+    /// The visitor's LAN manager.
+    native_lan_manager: String,
+    /// The latest answer to our challenge in the form that password auditors read, or empty.
+    response: String,
+    /// How often, of all time.
+    count: u64,
+    /// From how many addresses.
+    hosts: u64,
+    /// First, UTC.
+    first: String,
+    /// Latest, UTC.
+    last: String,
+    /// The latest connection.
+    connection: String,
+    /// Where its evidence is shown; empty while it is open.
+    evidence: String,
+}
+
+impl View for Credentials {
+    type Model = Model;
+    const PATH: &'static str = "/credentials";
+    const API: &'static str = "/credentials";
+    const ABOUT: &'static str = "What visitors said of themselves in logons, counted.";
+    const QUERY: &'static [(&'static str, &'static str)] =
+        &[("accounts", "yes: only logons with an account, no anonymous ones.")];
+
+    fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
+        let accounts = match ask.value("accounts") {
+            None | Some("no") => false,
+            Some("yes") => true,
+            Some(_) => return Err(Problem::Bad("`accounts` is yes or no".to_owned())),
+        };
+        let found = shelf.index.logons(&asked::filter(ask), accounts, ask.cursor(), ask.limit()?);
+        let page = found.map_err(asked::problem)?;
+        Ok(Model { credentials: rows(shelf, &page.rows)?, next: page.next })
+    }
+
+    fn page(model: &Model, ask: &Ask) -> Page {
+        let body = html! {
+            (asked::ignored(ask, &[Word::Family, Word::Stage, Word::Tool]))
+            p.quiet {
+                "A hash is what the visitor answered to our challenge: nothing of it is a password of ours. "
+                @if ask.value("accounts") == Some("yes") { a href=(ask.with("accounts", "")) { "Anonymous logons too" } }
+                @else { a href=(ask.with("accounts", "yes")) { "Only with an account" } }
+            }
+            @for table in Self::tables(model, ask) { (table.html(ask)) }
+        };
+        Page::new("Credentials", body)
+    }
+
+    fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
+        let empty = html! {
+            p { "Nobody has logged on yet, or nobody who fits the filter." }
+            p { "Worms log on without an account, and are listed too: " code { "roridula doctor" } " says whether anybody can reach this machine." }
+        };
+        vec![Table {
+            empty: Some(empty),
+            next: model.next.clone(),
+            ..table("Names, domains, machines and hashes as offered", &model.credentials)
+        }]
+    }
+}
+
+/// Logons of the index, with where their evidence is.
+pub(super) fn rows(shelf: &mut Shelf, logons: &[LogonRow]) -> Result<Vec<Row>, Problem> {
+    logons
+        .iter()
+        .map(|logon| {
+            Ok(Row {
+                method: logon.method.clone(),
+                account: logon.account.clone(),
+                domain: logon.domain.clone(),
+                workstation: logon.workstation.clone(),
+                native_os: logon.native_os.clone(),
+                native_lan_manager: logon.native_lan_manager.clone(),
+                response: logon.response.clone(),
+                count: logon.count,
+                hosts: logon.sources,
+                first: rfc3339(logon.first),
+                last: rfc3339(logon.last),
+                connection: logon.connection.to_string(),
+                evidence: asked::evidence(shelf, logon.connection)?,
+            })
+        })
+        .collect()
+}
+
+/// As a table.
+pub(super) fn table(caption: &str, rows: &[Row]) -> Table {
+    let cells = |row: &Row| {
+        vec![
+            Cell::text(&row.account),
+            Cell::text(&row.domain),
+            Cell::text(&row.workstation),
+            Cell::text(&row.native_os),
+            Cell::text(&row.native_lan_manager),
+            Cell::text(&row.method),
+            if row.response.is_empty() { Cell::None } else { Cell::text(&row.response) },
+            Cell::Number(row.count),
+            Cell::Number(row.hosts),
+            asked::at(&row.first),
+            asked::at(&row.last),
+            asked::link(&row.connection, &row.evidence),
+        ]
+    };
+    Table {
+        name: "credentials",
+        caption: caption.to_owned(),
+        columns: vec![
+            "Account",
+            "Domain",
+            "Machine",
+            "System",
+            "LAN manager",
+            "Method",
+            "Hash as offered",
+            "Logons",
+            "Hosts",
+            "First",
+            "Last",
+            "Latest connection",
+        ],
+        rows: rows.iter().map(cells).collect(),
+        empty: None,
+        next: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::asked::tests::ask;
+    use super::*;
+
+    fn row(account: &str) -> Row {
+        Row {
+            method: "legacy".to_owned(),
+            account: account.to_owned(),
+            domain: "-2+3".to_owned(),
+            workstation: "\u{202e}txt.exe".to_owned(),
+            native_os: "\u{1b}[31m".to_owned(),
+            native_lan_manager: String::new(),
+            response: "a::b:11:22:33".to_owned(),
+            count: 3,
+            hosts: 2,
+            first: "2025-11-20T10:00:00Z".to_owned(),
+            last: "2025-11-20T11:00:00Z".to_owned(),
+            connection: "06d6x".to_owned(),
+            evidence: String::new(),
+        }
+    }
+
+    #[test]
+    fn hostile_names_are_cut_escaped_and_no_formula() {
+        let long = format!("<script>{}", "A".repeat(65_536));
+        let model = Model { credentials: vec![row(&long), row("=1+1")], next: Some("7-1".to_owned()) };
+        let ask = ask("/credentials", &[]);
+        let page = Credentials::page(&model, &ask).html(&ask);
+        assert!(page.len() < 20_000 && page.contains("&lt;script&gt;AAA") && !page.contains("<script>"));
+        assert!(
+            page.contains("\\u{202e}txt.exe") && page.contains("\\u{1b}[31m") && page.contains("cursor=7-1")
+        );
+        let csv = Credentials::tables(&model, &ask).remove(0).csv();
+        assert!(
+            csv.contains("\"'=1+1\",\"'-2+3\",\"\\u{202e}txt.exe\"") && csv.len() > 65_536,
+            "all of it is there"
+        );
+    }
+
+    #[test]
+    fn an_empty_list_says_what_to_do_and_what_is_not_filtered() {
+        let model = Model { credentials: Vec::new(), next: None };
+        let ask = ask("/credentials", &[("tool", "nmap")]);
+        let page = Credentials::page(&model, &ask).html(&ask);
+        assert!(page.contains("roridula doctor") && page.contains("Not filtered by tool"), "{page}");
+    }
+}

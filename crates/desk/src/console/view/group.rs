@@ -1,0 +1,311 @@
+//! One core: what it is, in which wrappings it came, and who brought them.
+
+use super::View;
+use super::asked;
+use super::groups::{self, DAY, Days};
+use crate::console::ask::{Ask, Problem};
+use crate::console::chart::{self, Column};
+use crate::console::page::Page;
+use crate::console::shelf::Shelf;
+use crate::console::table::{Cell, Table};
+use crate::console::text;
+use crate::index::Spread;
+use crate::sample::{Entry, Group};
+use maud::{Markup, html};
+use roridula_evidence::{SampleId, rfc3339};
+use roridula_proto::time::WallClock;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Characters that a core's name needs at least.
+const PREFIX_MIN: usize = 4;
+/// Senders that are shown; all of them are behind a link.
+const SENDERS: usize = 50;
+/// Days that are drawn one by one.
+const DAYS_MAX: u64 = 400;
+
+/// `/groups/{core}`
+pub(crate) struct OfCore;
+
+/// What it shows.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Model {
+    /// The core.
+    group: groups::Row,
+    /// Captures of each day that is asked for.
+    days: Vec<Day>,
+    /// Its first sample: SHA-256, hexadecimal.
+    first: String,
+    /// Its samples, the most novel first; one page of them.
+    members: Vec<Member>,
+    /// Who brought them last.
+    senders: Vec<SentBy>,
+    /// Where the members' next page begins; null after the last.
+    next: Option<String>,
+}
+
+/// A day.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Day {
+    /// When it begins, UTC.
+    begins: String,
+    /// Captures.
+    captures: u64,
+    /// Addresses that brought them.
+    hosts: u64,
+}
+
+/// A sample with this core.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Member {
+    /// SHA-256, hexadecimal.
+    sha256: String,
+    /// Bytes.
+    size: u64,
+    /// What there is of the upload.
+    state: String,
+    /// The tool that brought it first; empty where none is known.
+    tool: String,
+    /// How often it was captured.
+    captures: u64,
+    /// From how many addresses.
+    hosts: u64,
+    /// First capture, UTC.
+    first_seen: String,
+    /// Latest capture, UTC.
+    last_seen: String,
+    /// What it is, in one sentence.
+    sentence: String,
+}
+
+/// Who brought one of the samples.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SentBy {
+    /// The address.
+    source: String,
+    /// Captures from there.
+    captures: u64,
+    /// The first, UTC.
+    first: String,
+    /// The latest, UTC.
+    last: String,
+}
+
+impl View for OfCore {
+    type Model = Model;
+    const PATH: &'static str = "/groups/{core}";
+    const API: &'static str = "/groups/{core}";
+    const ABOUT: &'static str =
+        "One core, by the beginning of its SHA-256: its samples, and who brought them.";
+
+    fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
+        let from = asked::offset(ask)?;
+        let group = find(&shelf.catalog.groups, ask.place("core"))?.clone();
+        let days = Days::of(ask, std::slice::from_ref(&group));
+        let entries: Vec<Entry> =
+            shelf.catalog.entries.iter().filter(|entry| entry.core == group.core).cloned().collect();
+        let ids: Vec<SampleId> = entries.iter().map(|entry| entry.sha256).collect();
+        let spread = shelf.index.spread(&ids, days.span).map_err(asked::problem)?;
+        let senders = shelf.index.senders(&ids, None, SENDERS).map_err(asked::problem)?;
+        let row = groups::rows(shelf, std::slice::from_ref(&group), &days)?.pop();
+        let row = row.ok_or_else(|| Problem::failed("the core's row is gone"))?;
+        let (members, next) = asked::page(entries, from, ask.limit()?);
+        Ok(Model {
+            group: row,
+            days: by_day(&days, &spread),
+            first: group.first.to_string(),
+            members: members.iter().map(member).collect(),
+            senders: senders
+                .rows
+                .iter()
+                .map(|sender| SentBy {
+                    source: sender.source.to_string(),
+                    captures: sender.captures,
+                    first: rfc3339(sender.first),
+                    last: rfc3339(sender.last),
+                })
+                .collect(),
+            next,
+        })
+    }
+
+    fn page(model: &Model, ask: &Ask) -> Page {
+        let short = model.group.core.get(..12).unwrap_or(&model.group.core);
+        Page::new(format!("Core {short}"), body(model, ask))
+    }
+
+    fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
+        vec![members(model), senders(model)]
+    }
+}
+
+/// The one group whose core begins like this.
+fn find<'a>(groups: &'a [Group], prefix: &str) -> Result<&'a Group, Problem> {
+    let prefix = prefix.to_ascii_lowercase();
+    let mut found =
+        groups.iter().filter(|group| prefix.len() >= PREFIX_MIN && group.core.starts_with(&prefix));
+    match (found.next(), found.next()) {
+        (Some(group), None) => Ok(group),
+        (Some(_), Some(_)) => Err(Problem::Missing("more than one core begins like this".to_owned())),
+        _ => Err(Problem::Missing("no core of a sample begins like this".to_owned())),
+    }
+}
+
+fn by_day(days: &Days, spread: &Spread) -> Vec<Day> {
+    let first = days.span.since.0 / DAY;
+    let last = (days.span.until.0 / DAY).min(first.saturating_add(DAYS_MAX));
+    let day = |at: u64| {
+        let begins = WallClock(at * DAY);
+        let found = spread.days.iter().find(|day| day.begins == begins);
+        Day {
+            begins: rfc3339(begins),
+            captures: found.map_or(0, |day| day.captures),
+            hosts: found.map_or(0, |day| day.sources),
+        }
+    };
+    (first..last).map(day).collect()
+}
+
+fn member(entry: &Entry) -> Member {
+    Member {
+        sha256: entry.sha256.to_string(),
+        size: entry.size,
+        state: entry.state.clone(),
+        tool: entry.tool.clone(),
+        captures: entry.captures,
+        hosts: entry.sources,
+        first_seen: entry.first_seen.clone(),
+        last_seen: entry.last_seen.clone(),
+        sentence: entry.sentence.clone(),
+    }
+}
+
+fn body(model: &Model, ask: &Ask) -> Markup {
+    let group = &model.group;
+    let columns: Vec<Column> = model
+        .days
+        .iter()
+        .map(|day| Column {
+            begins: text::parse_time(&day.begins).unwrap_or_default(),
+            value: day.captures,
+            apart: Vec::new(),
+        })
+        .collect();
+    html! {
+        section {
+            p.sentence { (text::shown_to(&group.sentence, 600)) }
+            dl {
+                dt { "Core" } dd { code data-copy=(group.core) { (group.core) } }
+                dt { "What it is" } dd { (text::shown(&group.kind)) ", " (text::number(group.size)) " bytes" }
+                @if !group.family.is_empty() {
+                    dt { "Family" } dd { (text::shown(&group.family)) }
+                }
+                dt { "Novelty" } dd { (group.novelty) " of 100" }
+                dt { "Seen" } dd {
+                    (text::number(group.captures)) " captures of " (text::number(group.samples)) " samples from "
+                    (text::number(group.hosts)) " hosts, from " (text::time_text(&group.first_seen)) " to "
+                    (text::time_text(&group.last_seen))
+                }
+                dt { "First sample" } dd { a href={ "/samples/" (model.first) } { (text::hash(&model.first)) } }
+                @if !group.near.is_empty() {
+                    dt { "Near cores" } dd {
+                        @for near in group.near.iter().take(20) {
+                            a href={ "/groups/" (near.core) } { (text::hash(&near.core)) } " (TLSH distance " (near.distance) ") "
+                        }
+                    }
+                }
+            }
+        }
+        (chart::columns("Captures a day", "captures", "", &columns))
+        @for table in OfCore::tables(model, ask) { (table.html(ask)) }
+        p { a href=(format!("/sources?core={}", group.core)) { "All who brought it" } }
+    }
+}
+
+fn members(model: &Model) -> Table {
+    let cells = |member: &Member| {
+        let is_first = member.sha256 == model.first;
+        let diff = format!("/samples/{}/diff/{}", model.first, member.sha256);
+        vec![
+            Cell::HashLink(member.sha256.clone(), format!("/samples/{}", member.sha256)),
+            if is_first { Cell::text("the first") } else { Cell::Link("compare".to_owned(), diff) },
+            Cell::Number(member.size),
+            Cell::text(&member.state),
+            Cell::text(&member.tool),
+            Cell::Number(member.captures),
+            Cell::Number(member.hosts),
+            asked::at(&member.first_seen),
+            asked::at(&member.last_seen),
+            Cell::text(&member.sentence),
+        ]
+    };
+    Table {
+        name: "members",
+        caption: format!("{} samples with this core", text::number(model.group.samples)),
+        columns: vec![
+            "SHA-256",
+            "With the first",
+            "Bytes",
+            "State",
+            "Tool",
+            "Captures",
+            "Hosts",
+            "First seen",
+            "Last seen",
+            "What it is",
+        ],
+        rows: model.members.iter().map(cells).collect(),
+        empty: None,
+        next: model.next.clone(),
+    }
+}
+
+fn senders(model: &Model) -> Table {
+    let cells = |sender: &SentBy| {
+        vec![
+            Cell::Link(sender.source.clone(), format!("/sources/{}", sender.source)),
+            Cell::Number(sender.captures),
+            asked::at(&sender.first),
+            asked::at(&sender.last),
+        ]
+    };
+    Table {
+        name: "senders",
+        caption: format!("Who brought it last, of {} hosts", text::number(model.group.hosts)),
+        columns: vec!["Source", "Captures", "First", "Last"],
+        rows: model.senders.iter().map(cells).collect(),
+        empty: None,
+        next: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(core: &str) -> Group {
+        Group {
+            core: core.to_owned(),
+            family: String::new(),
+            kind: "pe".to_owned(),
+            size: 1,
+            samples: 1,
+            captures: 1,
+            sources: 1,
+            first_seen: "2025-11-20T10:00:00Z".to_owned(),
+            last_seen: "2025-11-22T10:00:00Z".to_owned(),
+            novelty: 7,
+            near: Vec::new(),
+            first: SampleId([1; 32]),
+        }
+    }
+
+    #[test]
+    fn a_core_is_found_by_its_beginning_where_that_is_clear() {
+        let groups = [group("abcdef"), group("abcd99")];
+        assert_eq!(find(&groups, "ABCDE").unwrap().core, "abcdef");
+        for unclear in ["abcd", "abc", "", "ffff", "../.."] {
+            assert!(matches!(find(&groups, unclear), Err(Problem::Missing(_))), "{unclear}");
+        }
+    }
+}

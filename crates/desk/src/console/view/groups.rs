@@ -1,0 +1,390 @@
+//! Cores over time: what is the same program in many wrappings, one row each.
+
+use super::View;
+use super::asked;
+use crate::console::ask::{Ask, Problem};
+use crate::console::chart;
+use crate::console::page::Page;
+use crate::console::shelf::Shelf;
+use crate::console::table::{Cell, Table};
+use crate::console::text;
+use crate::index::{Filter, Network, Span, Spread, Step};
+use crate::sample::{Entry, Group};
+use maud::html;
+use roridula_evidence::{SampleId, rfc3339};
+use roridula_proto::time::WallClock;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+/// Microseconds of a day.
+pub(super) const DAY: u64 = 24 * 3600 * 1_000_000;
+/// Columns of a strip: of more days, several are put together.
+const STRIP_MAX: u64 = 60;
+/// Captures of one visitor that are looked through for its cores.
+const CAPTURES_MAX: usize = 1000;
+/// Near cores that a row names.
+const NEAR_SHOWN: usize = 3;
+
+/// `/groups`
+pub(crate) struct Groups;
+
+/// What it shows.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Model {
+    /// How many cores fit the filter.
+    count: u64,
+    /// The first day of the strips, UTC.
+    since: String,
+    /// Days of each of a strip's columns.
+    days_each: u64,
+    /// One page of the cores.
+    groups: Vec<Row>,
+    /// Where the next page begins; null after the last.
+    next: Option<String>,
+}
+
+/// A core in a list.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct Row {
+    /// SHA-256 of the core, hexadecimal.
+    pub(super) core: String,
+    /// What it is.
+    pub(super) kind: String,
+    /// Its size in bytes.
+    pub(super) size: u64,
+    /// Its family; empty where none is known.
+    pub(super) family: String,
+    /// The highest among its samples, from 0 to 100.
+    pub(super) novelty: u8,
+    /// Different samples.
+    pub(super) samples: u64,
+    /// Captures, of all time.
+    pub(super) captures: u64,
+    /// Addresses that brought it, of all time.
+    pub(super) hosts: u64,
+    /// Captures in the days that are asked for.
+    pub(super) captures_then: u64,
+    /// Addresses that brought it in the days that are asked for.
+    pub(super) hosts_then: u64,
+    /// First capture, UTC.
+    pub(super) first_seen: String,
+    /// Latest capture, UTC.
+    pub(super) last_seen: String,
+    /// Cores that are alike.
+    pub(super) near: Vec<Near>,
+    /// Its first sample, in one sentence.
+    pub(super) sentence: String,
+    /// Captures for each of the strip's columns, in order.
+    pub(super) strip: Vec<u64>,
+}
+
+/// A core that is alike.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct Near {
+    /// SHA-256 of the core, hexadecimal.
+    pub(super) core: String,
+    /// TLSH distance; 0 where the sections are the same.
+    pub(super) distance: u32,
+}
+
+impl View for Groups {
+    type Model = Model;
+    const PATH: &'static str = "/groups";
+    const API: &'static str = "/groups";
+    const ABOUT: &'static str = "Cores over time: what is one program in many wrappings.";
+    const QUERY: &'static [(&'static str, &'static str)] =
+        &[("order", "By novelty (the default), captures, hosts, samples, first or last.")];
+
+    fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
+        let from = asked::offset(ask)?;
+        let limit = ask.limit()?;
+        let mut wanted = wanted(shelf, ask)?;
+        sort(&mut wanted, ask.value("order").unwrap_or("novelty"))?;
+        let count = wanted.len() as u64;
+        let (shown, next) = asked::page(wanted, from, limit);
+        let days = Days::of(ask, &shown);
+        let groups = rows(shelf, &shown, &days)?;
+        Ok(Model { count, since: rfc3339(days.span.since), days_each: days.each, groups, next })
+    }
+
+    fn page(model: &Model, ask: &Ask) -> Page {
+        let body = html! {
+            (asked::ignored(ask, &[]))
+            @for table in Self::tables(model, ask) { (table.html(ask)) }
+        };
+        Page::new("Groups", body)
+    }
+
+    fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
+        vec![table(model)]
+    }
+}
+
+/// The groups that fit the filter.
+fn wanted(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Group>, Problem> {
+    let catalog = shelf.catalog.clone();
+    let of = |fits: &dyn Fn(&Entry) -> bool| -> HashSet<&str> {
+        catalog.entries.iter().filter(|entry| fits(entry)).map(|entry| entry.core.as_str()).collect()
+    };
+    let mut sets: Vec<HashSet<&str>> = Vec::new();
+    if let Some(tool) = &ask.filter.tool {
+        sets.push(of(&|entry| asked::contains(&entry.tool, tool)));
+    }
+    if asked::step(ask) == Some(Step::Complete) {
+        sets.push(of(&|entry| entry.state == "complete"));
+    }
+    if let Some(source) = ask.filter.source {
+        let filter =
+            Filter { span: asked::span(ask), source: Some(Network::from(source)), ..Filter::default() };
+        let captures = shelf.index.captures(&filter, None, CAPTURES_MAX).map_err(asked::problem)?;
+        let brought: HashSet<SampleId> = captures.rows.iter().map(|capture| capture.sha256).collect();
+        sets.push(of(&|entry| brought.contains(&entry.sha256)));
+    }
+    let fits = |group: &&Group| {
+        asked::is_within(ask, &group.first_seen, &group.last_seen)
+            && ask.filter.family.as_ref().is_none_or(|family| asked::contains(&group.family, family))
+            && sets.iter().all(|set| set.contains(group.core.as_str()))
+    };
+    Ok(catalog.groups.iter().filter(fits).cloned().collect())
+}
+
+/// They come in the order of their novelty.
+fn sort(groups: &mut [Group], order: &str) -> Result<(), Problem> {
+    match order {
+        "novelty" => {}
+        "captures" => groups.sort_by_key(|group| Reverse(group.captures)),
+        "hosts" => groups.sort_by_key(|group| Reverse(group.sources)),
+        "samples" => groups.sort_by_key(|group| Reverse(group.samples)),
+        "first" => groups.sort_by(|a, b| b.first_seen.cmp(&a.first_seen)),
+        "last" => groups.sort_by(|a, b| b.last_seen.cmp(&a.last_seen)),
+        _ => {
+            let known = "`order` is one of novelty, captures, hosts, samples, first, last";
+            return Err(Problem::Bad(known.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// The days of a strip.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Days {
+    /// All of them.
+    pub(super) span: Span,
+    /// Days of each column.
+    pub(super) each: u64,
+    count: u64,
+}
+
+impl Days {
+    /// Of the time that is asked for, and no more than that in which one of the groups came.
+    pub(super) fn of(ask: &Ask, groups: &[Group]) -> Self {
+        let time = |text: &str| text::parse_time(text).unwrap_or_default();
+        let first = groups.iter().map(|group| time(&group.first_seen)).min().unwrap_or(ask.now);
+        let last = groups.iter().map(|group| time(&group.last_seen)).max().unwrap_or(ask.now);
+        let asked = asked::span(ask);
+        let since = asked.since.max(first).0 / DAY;
+        let until = asked.until.min(WallClock(last.0.saturating_add(1))).0.div_ceil(DAY).max(since + 1);
+        let each = (until - since).div_ceil(STRIP_MAX);
+        let span = Span { since: WallClock(since * DAY), until: WallClock(until.saturating_mul(DAY)) };
+        Self { span, each, count: (until - since).div_ceil(each) }
+    }
+
+    /// What came, put into columns.
+    pub(super) fn strip(&self, spread: &Spread) -> Vec<u64> {
+        let mut strip = vec![0; usize::try_from(self.count).unwrap_or(0)];
+        for day in &spread.days {
+            let at = day.begins.0.saturating_sub(self.span.since.0) / DAY / self.each;
+            if let Some(column) = usize::try_from(at).ok().and_then(|at| strip.get_mut(at)) {
+                *column += day.captures;
+            }
+        }
+        strip
+    }
+}
+
+/// The rows of groups.
+pub(super) fn rows(shelf: &mut Shelf, groups: &[Group], days: &Days) -> Result<Vec<Row>, Problem> {
+    let catalog = shelf.catalog.clone();
+    let mut members: HashMap<&str, Vec<&Entry>> = HashMap::new();
+    for entry in catalog.entries.iter().filter(|entry| !entry.core.is_empty()) {
+        members.entry(&entry.core).or_default().push(entry);
+    }
+    let members = |group: &Group| members.get(group.core.as_str()).map_or(&[][..], Vec::as_slice);
+    let sets: Vec<Vec<SampleId>> =
+        groups.iter().map(|group| members(group).iter().map(|entry| entry.sha256).collect()).collect();
+    let spreads = shelf.index.spreads(&sets, days.span).map_err(asked::problem)?;
+    let row = |(group, spread): (&Group, &Spread)| {
+        let first = members(group).iter().find(|entry| entry.sha256 == group.first);
+        let sentence = first.map_or_else(String::new, |entry| entry.sentence.clone());
+        row(group, sentence, spread, days.strip(spread))
+    };
+    Ok(groups.iter().zip(&spreads).map(row).collect())
+}
+
+fn row(group: &Group, sentence: String, spread: &Spread, strip: Vec<u64>) -> Row {
+    let near = |(core, distance): &(String, u32)| Near { core: core.clone(), distance: *distance };
+    Row {
+        core: group.core.clone(),
+        kind: group.kind.clone(),
+        size: group.size,
+        family: group.family.clone(),
+        novelty: group.novelty,
+        samples: group.samples,
+        captures: group.captures,
+        hosts: group.sources,
+        captures_then: spread.captures,
+        hosts_then: spread.sources,
+        first_seen: group.first_seen.clone(),
+        last_seen: group.last_seen.clone(),
+        near: group.near.iter().map(near).collect(),
+        sentence,
+        strip,
+    }
+}
+
+fn table(model: &Model) -> Table {
+    let most = model.groups.iter().flat_map(|row| row.strip.iter().copied()).max().unwrap_or(0);
+    let since = model.since.get(..10).unwrap_or_default();
+    let each =
+        if model.days_each == 1 { "a day".to_owned() } else { format!("in {} days each", model.days_each) };
+    let cells = |row: &Row| {
+        let numbers: Vec<String> = row.strip.iter().map(u64::to_string).collect();
+        let told = format!("captures {each} since {since}: {}", numbers.join(" "));
+        vec![
+            Cell::Number(u64::from(row.novelty)),
+            Cell::HashLink(row.core.clone(), format!("/groups/{}", row.core)),
+            Cell::text(&row.family),
+            Cell::text(&row.kind),
+            Cell::Number(row.size),
+            Cell::Drawing(chart::strip(&row.strip, most, &told), numbers.join(" ")),
+            Cell::Number(row.captures_then),
+            Cell::Number(row.hosts_then),
+            Cell::Number(row.captures),
+            Cell::Number(row.hosts),
+            Cell::Number(row.samples),
+            asked::at(&row.first_seen),
+            asked::at(&row.last_seen),
+            near_cell(&row.near),
+        ]
+    };
+    let empty = html! {
+        p { "No core is known yet, or none that fits the filter." }
+        p {
+            "A core is the innermost stable layer of a sample: " code { "roridula triage --all" } " looks into what was caught, "
+            a href="/samples" { "Samples" } " says whether anything was, and " code { "roridula doctor" } " what is in the way."
+        }
+    };
+    Table {
+        name: "groups",
+        caption: format!("{} cores; the strips are captures {each} since {since}", text::number(model.count)),
+        columns: vec![
+            "Novelty",
+            "Core",
+            "Family",
+            "What it is",
+            "Bytes",
+            "Over time",
+            "Captures then",
+            "Hosts then",
+            "Captures",
+            "Hosts",
+            "Samples",
+            "First seen",
+            "Last seen",
+            "Near cores",
+        ],
+        rows: model.groups.iter().map(cells).collect(),
+        empty: Some(empty),
+        next: model.next.clone(),
+    }
+}
+
+/// The nearest cores, each with its distance.
+fn near_cell(near: &[Near]) -> Cell {
+    if near.is_empty() {
+        return Cell::None;
+    }
+    let more = near.len().saturating_sub(NEAR_SHOWN);
+    let drawing = html! {
+        @for one in near.iter().take(NEAR_SHOWN) {
+            a href={ "/groups/" (one.core) } { (text::hash(&one.core)) } " at " (one.distance) " "
+        }
+        @if more > 0 { "and " (text::number(more as u64)) " more" }
+    };
+    let told: Vec<String> = near.iter().map(|one| format!("{} {}", one.core, one.distance)).collect();
+    Cell::Drawing(drawing, told.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::asked::tests::ask;
+    use super::*;
+    use crate::index::SampleDay;
+
+    fn group(core: &str, captures: u64, first: &str, last: &str) -> Group {
+        Group {
+            core: core.to_owned(),
+            family: "<script>=1\u{202e}".to_owned(),
+            kind: "pe".to_owned(),
+            size: 1,
+            samples: 1,
+            captures,
+            sources: 1,
+            first_seen: first.to_owned(),
+            last_seen: last.to_owned(),
+            novelty: 7,
+            near: vec![("ab".repeat(32), 3)],
+            first: SampleId([1; 32]),
+        }
+    }
+
+    fn spread(days: &[(u64, u64)]) -> Spread {
+        let day =
+            |&(at, captures): &(u64, u64)| SampleDay { begins: WallClock(at * DAY), captures, sources: 1 };
+        Spread { captures: 0, sources: 1, days: days.iter().map(day).collect() }
+    }
+
+    #[test]
+    fn a_strip_covers_the_time_in_which_something_came() {
+        let group = group("aa", 1, "2025-11-20T10:00:00Z", "2025-11-22T10:00:00Z");
+        let days = Days::of(&ask("/groups", &[]), std::slice::from_ref(&group));
+        assert_eq!((days.each, days.count), (1, 3));
+        let first = days.span.since.0 / DAY;
+        assert_eq!(days.strip(&spread(&[(first, 2), (first + 2, 5), (first + 9, 1)])), [2, 0, 5]);
+        let later = Days::of(&ask("/groups", &[("since", "2025-11-22")]), std::slice::from_ref(&group));
+        assert_eq!((later.count, later.span.since.0 / DAY), (1, first + 2));
+    }
+
+    #[test]
+    fn years_are_put_into_few_columns() {
+        let group = group("aa", 1, "2015-01-01T10:00:00Z", "2025-11-22T10:00:00Z");
+        let days = Days::of(&ask("/groups", &[]), std::slice::from_ref(&group));
+        assert!(days.count <= STRIP_MAX && days.each * days.count * DAY >= days.span.len());
+    }
+
+    #[test]
+    fn the_order_is_what_was_asked_for() {
+        let mut groups = vec![
+            group("a", 1, "2025-01-02T00:00:00Z", "2025-01-02T00:00:00Z"),
+            group("b", 9, "2025-01-01T00:00:00Z", "2025-01-03T00:00:00Z"),
+        ];
+        for (order, first) in [("novelty", "a"), ("captures", "b"), ("first", "b"), ("last", "b")] {
+            sort(&mut groups, order).unwrap();
+            assert_eq!(groups[0].core, first, "{order}");
+        }
+        assert!(sort(&mut groups, "shoe size").is_err());
+    }
+
+    #[test]
+    fn hostile_names_reach_neither_page_nor_spreadsheet() {
+        let row = row(&group("aa", 1, "", ""), String::new(), &Spread::default(), vec![0, 3]);
+        let model = Model { count: 1, since: String::new(), days_each: 1, groups: vec![row], next: None };
+        let ask = ask("/groups", &[]);
+        let page = Groups::page(&model, &ask).html(&ask);
+        assert!(page.contains("&lt;script&gt;=1\\u{202e}") && !page.contains("<script>"), "{page}");
+        let csv = table(&model).csv();
+        assert!(csv.contains("\"0 3\"") && !csv.contains('\u{202e}'), "{csv}");
+    }
+}

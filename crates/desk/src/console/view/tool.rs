@@ -1,0 +1,169 @@
+//! One implementation: all that its fingerprint is made of, and who came with it.
+
+use super::View;
+use super::asked;
+use super::tools::{self, Print};
+use super::visits::{self, Visit};
+use crate::console::ask::{Ask, Problem};
+use crate::console::page::Page;
+use crate::console::shelf::Shelf;
+use crate::console::table::{Cell, Table};
+use crate::console::text;
+use crate::index::{Filter, SourceOrder};
+use maud::{Markup, html};
+use roridula_evidence::rfc3339;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Visitors that are shown.
+const SOURCES: usize = 50;
+/// Features that are shown one by one.
+const FEATURES_MAX: usize = 200;
+/// Characters of one feature that are shown.
+const FEATURE_CHARS: usize = 400;
+
+/// `/tools/{fingerprint}`
+pub(crate) struct OfFingerprint;
+
+/// What it shows.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Model {
+    /// The implementation.
+    print: Print,
+    /// Visitors with it who came last.
+    sources: Vec<Who>,
+    /// Its connections in the time that is asked for, the latest first; one page of them.
+    connections: Vec<Visit>,
+    /// Where their next page begins; null after the last.
+    next: Option<String>,
+}
+
+/// A visitor with it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Who {
+    /// Its address.
+    source: String,
+    /// Its first visit ever, UTC.
+    first: String,
+    /// When it was last heard of, UTC.
+    last: String,
+    /// All its connections.
+    connections: u64,
+    /// The furthest step that it ever took.
+    furthest: String,
+}
+
+impl View for OfFingerprint {
+    type Model = Model;
+    const PATH: &'static str = "/tools/{fingerprint}";
+    const API: &'static str = "/tools/{fingerprint}";
+    const ABOUT: &'static str = "One implementation: its features, its connections and its visitors.";
+
+    fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
+        let name = ask.place("fingerprint").to_ascii_lowercase();
+        let row = shelf.index.fingerprint(&name).map_err(asked::problem)?;
+        let row = row.ok_or_else(|| Problem::Missing("no connection had this fingerprint".to_owned()))?;
+        let filter = Filter { fingerprint: Some(name.clone()), ..asked::filter(ask) };
+        let page = shelf.index.connections(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
+        let of_all = Filter { fingerprint: Some(name), ..Filter::default() };
+        let sources = shelf.index.sources(&of_all, None, SourceOrder::Last, None, SOURCES);
+        let who = |row: &crate::index::SourceRow| Who {
+            source: row.source.to_string(),
+            first: rfc3339(row.first),
+            last: rfc3339(row.last),
+            connections: row.connections,
+            furthest: row.furthest.as_str().to_owned(),
+        };
+        let sources = sources.map_err(asked::problem)?.rows.iter().map(who).collect();
+        let connections = visits::visits(shelf, &page.rows)?;
+        Ok(Model { print: tools::print(&row), sources, connections, next: page.next })
+    }
+
+    fn page(model: &Model, ask: &Ask) -> Page {
+        Page::new(format!("Implementation {}", model.print.fingerprint), body(model, ask))
+    }
+
+    fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
+        let caption = format!("Its connections, of {}", text::number(model.print.connections));
+        let connections = Table { next: model.next.clone(), ..visits::table(caption, &model.connections) };
+        vec![connections, sources(model)]
+    }
+}
+
+fn body(model: &Model, ask: &Ask) -> Markup {
+    let print = &model.print;
+    let features: Vec<&str> = print.features.split("; ").collect();
+    let more = features.len().saturating_sub(FEATURES_MAX);
+    html! {
+        (asked::ignored(ask, &[asked::Word::Family]))
+        section {
+            dl {
+                dt { "Tools" }
+                dd {
+                    @if print.tools.is_empty() { "none that is known" }
+                    @for tool in &print.tools { a href={ "/tools?tool=" (tool) } { (asked::tool(tool)) } " " }
+                }
+                dt { "Recognised" }
+                dd { @if print.recognised.is_empty() { "nothing" } @else { (text::shown(&print.recognised.join(", "))) } }
+                dt { "Order of messages" } dd { code { (text::shown_to(&print.shape, FEATURE_CHARS)) } }
+                dt { "Seen" } dd {
+                    (text::number(print.connections)) " connections from " (text::number(print.hosts)) " hosts, from "
+                    (text::time_text(&print.first)) " to " (text::time_text(&print.last))
+                }
+            }
+        }
+        section {
+            h2 { "Features" }
+            p.quiet { "Marked ones prove the tool." }
+            dl {
+                @for feature in features.iter().take(FEATURES_MAX) {
+                    @let (key, value) = feature.split_once('=').unwrap_or((feature, ""));
+                    dt { code { (text::shown_to(key, FEATURE_CHARS)) } }
+                    dd {
+                        @if print.grounds.iter().any(|ground| ground == feature) { strong title="proves the tool" { "● " } }
+                        code { (text::shown_to(value, FEATURE_CHARS)) }
+                    }
+                }
+            }
+            @if more > 0 { p { "and " (text::number(more as u64)) " more, which are in the JSON" } }
+        }
+        @for table in OfFingerprint::tables(model, ask) { (table.html(ask)) }
+    }
+}
+
+fn sources(model: &Model) -> Table {
+    let cells = |who: &Who| {
+        vec![
+            Cell::Link(who.source.clone(), format!("/sources/{}", who.source)),
+            asked::at(&who.first),
+            asked::at(&who.last),
+            Cell::Number(who.connections),
+            Cell::text(&who.furthest),
+        ]
+    };
+    Table {
+        name: "sources",
+        caption: format!("Who came with it last, of {} hosts", text::number(model.print.hosts)),
+        columns: vec!["Source", "First visit", "Last heard of", "Connections", "Furthest"],
+        rows: model.sources.iter().map(cells).collect(),
+        empty: None,
+        next: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::asked::tests::ask;
+    use super::*;
+
+    #[test]
+    fn features_stand_one_by_one_and_what_proves_the_tool_is_marked() {
+        let mut print = tools::tests::hostile();
+        print.features.push_str("; native_os=Windows 5.1");
+        let model = Model { print, sources: Vec::new(), connections: Vec::new(), next: None };
+        let ask = ask("/tools/0123456789abcdef", &[]);
+        let page = OfFingerprint::page(&model, &ask).html(&ask);
+        assert_eq!(page.matches("proves the tool\">").count(), 1, "{page}");
+        assert!(page.contains("&lt;script&gt;") && !page.contains("<script>") && page.len() < 20_000);
+    }
+}
