@@ -1,11 +1,13 @@
 //! Columns over time on a logarithmic axis, with what stands apart drawn in another colour and in another shape.
 
-use super::{WIDTH, figure, scaled};
+use super::{figure, scaled};
 use crate::console::text;
 use maud::{Markup, html};
 use roridula_evidence::rfc3339;
 use roridula_proto::time::WallClock;
 
+/// Units of its width: it stands alone in its row.
+const WIDTH: u64 = 1120;
 /// Units of the plot's height, of the room for the axis's numbers on its left, and for the days below it.
 const HEIGHT: u64 = 170;
 const LEFT: u64 = 56;
