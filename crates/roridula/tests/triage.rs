@@ -296,7 +296,7 @@ fn files_at_hand_standard_input_and_samples_are_explained() {
     let shown = text(&world.with(&["triage", path, &name[..8]], &setting));
     assert!(!shown.contains('\u{1b}'), "{shown}");
     assert_eq!(shown.matches(&name).count(), 4, "twice as sample and as core: {shown}");
-    assert_eq!(shown.matches("marked in layer 0 (by A. User, CC0-1.0, ").count(), 2, "{shown}");
+    assert_eq!(shown.matches("  marked (A. User, CC0-1.0, ").count(), 2, "{shown}");
     let answers = json(&world.with(&["triage", path, &name[..8], "--json"], &setting));
     assert_eq!(answers[0]["report"], answers[1]["report"]);
     assert_eq!(answers[1]["report"]["layers"][0]["hits"][0]["rule"], "marked");

@@ -1,6 +1,7 @@
 //! `roridula samples`: one file a command.
 
 mod diff;
+pub(super) mod explained;
 mod export;
 mod groups;
 mod list;

@@ -1,5 +1,6 @@
 //! The layers of a report, as a tree.
 
+use super::explained::{Detail, more};
 use super::{escaped, short};
 use crate::triage::in_order;
 use roridula_desk::sample::thousands;
@@ -12,27 +13,29 @@ const LAYERS_MAX: usize = 12;
 const NAME_MAX: usize = 36;
 
 /// Writes the layers, each below what it lies in.
-pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> Result<()> {
+pub(crate) fn write(out: &mut impl Write, report: &Report, detail: Detail) -> Result<()> {
     let mut order = in_order(report);
-    if !all {
+    if let Detail::Short { .. } = detail {
         // An archive tells of its members in one line.
         order.retain(|(number, _)| {
             report.layer(*number).is_none_or(|layer| layer.found_by != FoundBy::Directory)
         });
     }
-    let max = if all { usize::MAX } else { LAYERS_MAX };
+    let max = detail.at_most(LAYERS_MAX);
     for &(number, depth) in order.iter().take(max) {
         let Some(layer) = report.layer(number) else { continue };
         let depth = depth as usize;
         let mark = if report.core == Some(number) { "  ← core" } else { "" };
         writeln!(out, "{}{mark}", line(depth, layer).trim_end())?;
-        if let Some(zip) = layer.facts.zip.as_ref().filter(|zip| !all && !zip.members.is_empty()) {
+        if let (Some(zip), Detail::Short { rest }) = (&layer.facts.zip, detail)
+            && !zip.members.is_empty()
+        {
             let whole = zip.members.iter().filter(|member| member.state == "intact").count();
             let opened = if zip.password.is_empty() { "" } else { ", opened by the published password" };
             let of = zip.members.len();
             writeln!(
                 out,
-                "  {}{of} members, {whole} of them intact{opened} (--all)",
+                "  {}{of} members, {whole} of them intact{opened} ({rest})",
                 "  ".repeat(depth + 1)
             )?;
         }
@@ -40,10 +43,7 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> Result<
             writeln!(out, "  {}! {}", "  ".repeat(depth), escaped(remark))?;
         }
     }
-    if order.len() > max {
-        writeln!(out, "  … and {} more (--all)", order.len() - max)?;
-    }
-    Ok(())
+    more(out, order.len(), max, detail)
 }
 
 fn line(depth: usize, layer: &Layer) -> String {

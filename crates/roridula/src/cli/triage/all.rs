@@ -6,8 +6,8 @@ use crate::triage::{Reins, Seat, TRIES, Trouble, bytes, given_up, left_alone, qu
 use roridula_desk::sample::{ReportError, Reports};
 use roridula_evidence::{Kept, Options, Reader, SampleView, Store, StoreError};
 use roridula_proto::event::Event;
-use roridula_triage::{FORMAT, Report};
 use roridula_triage::rules::RuleFile;
+use roridula_triage::{FORMAT, Report};
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -132,8 +132,7 @@ impl Again<'_> {
     fn sample(&mut self, sample: &SampleView) -> Result<Became, Failure> {
         let id = sample.sha256;
         // A report that cannot be read is made again.
-        let current =
-            |report: Report| report.format == FORMAT && report.rules == self.digest;
+        let current = |report: Report| report.format == FORMAT && report.rules == self.digest;
         if !self.force && self.reports.get(id).ok().flatten().is_some_and(current) {
             return Ok(Became::Current);
         }

@@ -1,7 +1,7 @@
 //! `roridula triage`
 
 mod all;
-mod tree;
+mod told;
 
 use super::{Failure, out, reader};
 use crate::rules;
@@ -118,7 +118,7 @@ fn each(
             if number > 0 {
                 writeln!(out)?;
             }
-            tree::write(&mut out, what, report)?;
+            told::write(&mut out, what, report)?;
             out.flush()?;
         }
         results.push(result);

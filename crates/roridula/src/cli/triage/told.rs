@@ -1,0 +1,20 @@
+//! A report on a file at hand, for people.
+
+use crate::cli::samples::explained::{Detail, explained, wrapped};
+use roridula_desk::sample::Outline;
+use roridula_proto::event::Text;
+use roridula_triage::Report;
+use std::io::{Result, Write};
+
+/// Writes all of it; `what` is what was asked for.
+pub(super) fn write(out: &mut impl Write, what: &str, report: &Report) -> Result<()> {
+    writeln!(out, "{}\n", Text(what.to_owned()))?;
+    let outline = Outline::of(report);
+    let differs = if outline.differs.is_empty() { String::new() } else { format!("; {}", outline.differs) };
+    // Both are escaped where they are put together.
+    writeln!(out, "{}.\n", wrapped(&format!("{}{differs}", outline.lead)))?;
+    if let Some(sample) = report.layers.first() {
+        writeln!(out, "sha256      {}", sample.hashes.sha256)?;
+    }
+    explained(out, report, Detail::Short { rest: "--json" })
+}
