@@ -8,15 +8,18 @@
 //! Every page works without JavaScript; `assets/console.js` adds the live feed, copying, local times and keys.
 
 mod api;
+mod archive;
 mod ask;
 mod asset;
 mod chart;
+mod download;
 mod geo;
 pub mod guard;
 mod keeper;
 mod live;
 mod markdown;
 mod page;
+mod recorded;
 pub mod server;
 mod settings;
 mod shelf;
@@ -56,7 +59,9 @@ pub fn router(dir: &Path, settings: &ConsoleSettings) -> Result<Router, ConsoleE
     let live = Arc::new(live::Feed::default());
     keeper::spawn(dir, Arc::downgrade(&shelves), Arc::clone(&live));
     let desk = Desk { shelves, live };
-    let routes = view::routes().merge(live::routes()).merge(asset::routes()).merge(api::routes());
+    let files = download::routes(&desk);
+    let parts = [live::routes(), asset::routes(), api::routes(), files];
+    let routes = parts.into_iter().fold(view::routes(), Router::merge);
     // No pages: their length must not tell a listener what is both in them and in a request (BREACH).
     let compressed = DefaultPredicate::new().and(NotForContentType::const_new("text/html"));
     Ok(routes.layer(CompressionLayer::new().compress_when(compressed)).with_state(desk))

@@ -43,6 +43,16 @@ document.addEventListener('click', (event) => {
   if (node && !event.target.closest('a')) copy(node);
 });
 
+// A field and its bytes light up together.
+const light = (node) => {
+  document.querySelectorAll('.lit').forEach((lit) => lit.classList.remove('lit'));
+  const name = node?.dataset.field;
+  if (name) document.querySelectorAll(`[data-field="${CSS.escape(name)}"]`).forEach((part) => part.classList.add('lit'));
+};
+for (const kind of ['mouseover', 'focusin']) {
+  document.addEventListener(kind, (event) => light(event.target.closest?.('[data-field]')));
+}
+
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches('input, select, textarea')) return;
   if (event.key === '/') {

@@ -4,11 +4,17 @@
 //! CSV are made of it and of nothing else.
 
 mod asked;
+pub(crate) mod connection;
 mod credentials;
+mod diff;
+mod export;
 mod group;
 mod groups;
 mod health;
 mod home;
+pub(crate) mod incident;
+mod incidents;
+pub(crate) mod sample;
 mod samples;
 mod source;
 mod sources;
@@ -80,6 +86,9 @@ pub(crate) trait Visit {
 /// All views, in the order of the API's description.
 pub(crate) fn each(visit: &mut impl Visit) {
     visit.view::<home::Home>();
+    visit.view::<incidents::Incidents>();
+    visit.view::<incident::Incident>();
+    visit.view::<connection::Connection>();
     visit.view::<samples::Samples>();
     visit.view::<health::Health>();
     visit.view::<groups::Groups>();
@@ -90,6 +99,9 @@ pub(crate) fn each(visit: &mut impl Visit) {
     visit.view::<tool::OfFingerprint>();
     visit.view::<credentials::Credentials>();
     visit.view::<unknown::Unknown>();
+    visit.view::<sample::Sample>();
+    visit.view::<diff::Diff>();
+    visit.view::<export::Export>();
 }
 
 struct Routes(Router<Desk>);

@@ -1,0 +1,180 @@
+//! The kill chain as a drawing: a lane for each connection, a numbered mark for each stage, time from left to right.
+
+use super::{Lane, Mark, evidence_address, number};
+use crate::console::ask::Ask;
+use crate::console::text;
+use maud::{Markup, html};
+use roridula_proto::time::WallClock;
+
+/// The drawing's width, and where its lanes begin and end, in its own units.
+const WIDTH: u64 = 960;
+const LEFT: u64 = 190;
+const RIGHT: u64 = 945;
+/// Height of a lane.
+const LANE: u64 = 30;
+/// Height of the axis.
+const AXIS: u64 = 26;
+/// Between the middles of two marks, so that none hides another.
+const APART: u64 = 20;
+/// Marks that fit a lane; more are in the list of stages.
+const MARKS_MAX: usize = 32;
+/// Divisions of the axis, about.
+const TICKS: u64 = 6;
+
+/// The part of time that is drawn.
+struct Span {
+    from: u64,
+    length: u64,
+}
+
+impl Span {
+    fn of(lanes: &[Lane]) -> Self {
+        let from = lanes.iter().map(|lane| lane.member.opened.0).min().unwrap_or(0);
+        let until = lanes.iter().map(|lane| lane.member.closed.0).max().unwrap_or(from);
+        Self { from, length: until.saturating_sub(from).max(1) }
+    }
+
+    /// Where a moment stands.
+    fn x(&self, at: u64) -> u64 {
+        let since = at.saturating_sub(self.from).min(self.length);
+        let wide = u128::from(since) * u128::from(RIGHT - LEFT) / u128::from(self.length);
+        LEFT + u64::try_from(wide).unwrap_or(0)
+    }
+
+    /// Moments to be named on the axis: round numbers of microseconds since the beginning.
+    fn ticks(&self) -> impl Iterator<Item = u64> + use<> {
+        let step = round(self.length / TICKS);
+        let length = self.length;
+        (0..=TICKS * 2).map(move |at| at.saturating_mul(step)).take_while(move |at| *at <= length)
+    }
+}
+
+/// The next 1, 2 or 5 times a power of ten; of longer ones, of minutes and hours.
+fn round(micros: u64) -> u64 {
+    let units = [1, 60_000_000, 3_600_000_000];
+    let unit = units.into_iter().rev().find(|unit| micros > unit * 9 / 10 || *unit == 1).unwrap_or(1);
+    let mut step = unit;
+    let mut factors = [2, 5, 10].into_iter();
+    let mut base = unit;
+    while step < micros {
+        match factors.next() {
+            Some(factor) => step = base.saturating_mul(factor),
+            None => {
+                base = base.saturating_mul(10);
+                factors = [2, 5, 10].into_iter();
+                step = base;
+            }
+        }
+    }
+    step.max(1)
+}
+
+/// A length of time as the axis names it.
+fn length(micros: u64) -> String {
+    match micros {
+        0 => "0".to_owned(),
+        1..1000 => format!("{micros} µs"),
+        1000..1_000_000 => format!("{} ms", micros / 1000),
+        1_000_000..120_000_000 => format!("{} s", micros / 1_000_000),
+        120_000_000..7_200_000_000 => format!("{} min", micros / 60_000_000),
+        _ => format!("{} h", micros / 3_600_000_000),
+    }
+}
+
+/// The middles of marks that want to stand at `wanted` (in order): none nearer than [`APART`] to another.
+fn places(wanted: &[u64]) -> Vec<u64> {
+    let mut places = Vec::with_capacity(wanted.len());
+    let mut least = LEFT;
+    for &at in wanted {
+        let place = at.max(least);
+        least = place + APART;
+        places.push(place);
+    }
+    let mut most = RIGHT;
+    for place in places.iter_mut().rev() {
+        *place = (*place).min(most);
+        most = most.saturating_sub(APART);
+    }
+    places
+}
+
+/// The whole figure.
+pub(super) fn figure(incident: &str, lanes: &[Lane], ask: &Ask, next: Option<&str>) -> Markup {
+    let span = Span::of(lanes);
+    let height = AXIS + LANE * lanes.len() as u64 + 6;
+    html! {
+        figure.lanes {
+            figcaption { "Connections and stages, from " (text::time(WallClock(span.from))) }
+            div.scroll tabindex="0" role="region" aria-label="Kill chain on a time axis" {
+                svg.chart.wide viewBox=(format!("0 0 {WIDTH} {height}")) role="group" aria-label="A lane for each connection; numbers are stages of the kill chain" {
+                    @for tick in span.ticks() {
+                        @let x = span.x(span.from + tick);
+                        line.axis x1=(x) x2=(x) y1=(AXIS - 6) y2=(height) {}
+                        text.quiet x=(x) y="14" text-anchor="middle" { (length(tick)) }
+                    }
+                    @for (at, lane) in lanes.iter().enumerate() {
+                        (drawn(incident, lane, &span, AXIS + LANE * at as u64))
+                    }
+                }
+            }
+            @if let Some(next) = next {
+                p.more { a rel="next" href=(format!("{}?cursor={next}", ask.path)) { "Later connections" } }
+            }
+            p.quiet { "The numbers are the stages below. Each opens the message that shows it." }
+        }
+    }
+}
+
+fn drawn(incident: &str, lane: &Lane, span: &Span, top: u64) -> Markup {
+    let member = &lane.member;
+    let name = member.connection.to_string();
+    let tail = name.get(name.len().saturating_sub(6)..).unwrap_or(&name);
+    let (from, until) = (span.x(member.opened.0), span.x(member.closed.0));
+    let middle = top + LANE / 2;
+    let marks: Vec<&Mark> = lane.marks.iter().take(MARKS_MAX).collect();
+    let moment = |mark: &&Mark| text::parse_time(&mark.at).map_or(span.from, |at| at.0);
+    let wanted: Vec<u64> = marks.iter().map(|mark| span.x(moment(mark))).collect();
+    html! {
+        a href=(evidence_address(incident, member.connection, None)) {
+            text.label x="4" y=(middle + 4) { (member.role) " …" (tail) }
+        }
+        rect.bar x=(from) y=(middle - 5) width=(until.saturating_sub(from).max(2)) height="10" rx="2" {
+            title { (member.role) ": " (text::number(member.bytes_in)) " bytes in " (length(member.closed.0.saturating_sub(member.opened.0))) ", " (text::shown(&member.reason)) }
+        }
+        @for (mark, x) in marks.iter().zip(places(&wanted)) {
+            a href=(evidence_address(incident, member.connection, mark.stream_at))
+                aria-label={ (mark.stage) ": " (text::shown(&mark.what)) } {
+                title { (mark.stage) ": " (text::shown(&mark.what)) }
+                circle class={ "stage s" (number(mark.stage)) } cx=(x) cy=(middle) r="9" {}
+                text.number x=(x) y=(middle + 4) text-anchor="middle" { (number(mark.stage)) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_axis_is_named_in_round_lengths() {
+        for (micros, step) in
+            [(0, 1), (3, 5), (170_000, 200_000), (21_000_000, 50_000_000), (130_000_000, 300_000_000)]
+        {
+            assert_eq!(round(micros), step, "{micros}");
+        }
+        assert_eq!((length(200_000).as_str(), length(300_000_000).as_str()), ("200 ms", "5 min"));
+        let span = Span { from: 7, length: u64::MAX - 7 };
+        assert!(span.ticks().count() < 20);
+        assert_eq!((span.x(0), span.x(7), span.x(u64::MAX)), (LEFT, LEFT, RIGHT));
+    }
+
+    #[test]
+    fn no_mark_hides_another() {
+        for wanted in [vec![LEFT; 5], vec![RIGHT; 30], vec![200, 200, 500, 501, 940, 945]] {
+            let places = places(&wanted);
+            assert!(places.windows(2).all(|pair| pair[1] - pair[0] >= APART), "{places:?}");
+            assert!(places.iter().all(|&at| at <= RIGHT), "{places:?}");
+        }
+    }
+}
