@@ -80,3 +80,24 @@ fn operation(described: &Described) -> Value {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// The published description is that of the code; `UPDATE_EXPECT=1` writes it anew, and the diff is the review.
+    #[test]
+    fn the_published_description_is_the_codes() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+        let text = format!("{:#}\n", description());
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let published = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            published == text,
+            "docs/openapi.json is not the API's: UPDATE_EXPECT=1 cargo test -p roridula-desk --lib api"
+        );
+    }
+}
