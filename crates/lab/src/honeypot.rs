@@ -49,6 +49,7 @@ fn build() -> anyhow::Result<PathBuf> {
 #[derive(Clone, Debug)]
 pub struct Start {
     listen: Vec<String>,
+    console: String,
     settings: Vec<String>,
     data: Option<PathBuf>,
     file_bytes_max: Option<u64>,
@@ -56,7 +57,14 @@ pub struct Start {
 
 impl Default for Start {
     fn default() -> Self {
-        Self { listen: vec!["127.0.0.1:0".into()], settings: Vec::new(), data: None, file_bytes_max: None }
+        Self {
+            listen: vec!["127.0.0.1:0".into()],
+            // Many at once would want the same port.
+            console: "off".into(),
+            settings: Vec::new(),
+            data: None,
+            file_bytes_max: None,
+        }
     }
 }
 
@@ -72,6 +80,13 @@ impl Start {
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
         self.listen = vec![address.into()];
+        self
+    }
+
+    /// With a console on this address; there is none by default.
+    #[must_use]
+    pub fn console(mut self, address: &str) -> Self {
+        self.console = address.into();
         self
     }
 
@@ -103,7 +118,7 @@ impl Start {
             None => Command::new(binary()),
             Some(bytes) => limited(bytes),
         };
-        command.arg("run").arg("--json").arg("--data").arg(&data);
+        command.args(["run", "--json", "--console", &self.console, "--data"]).arg(&data);
         for address in &self.listen {
             command.args(["--listen", address]);
         }

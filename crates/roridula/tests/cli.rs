@@ -324,7 +324,7 @@ fn the_live_view_tells_each_stage_in_its_order() {
     let dir = tempfile::tempdir().unwrap();
     let printed = dir.path().join("printed");
     let mut child = Command::new(env!("CARGO_BIN_EXE_roridula"))
-        .args(["run", "--listen", "127.0.0.1:0", "--data"])
+        .args(["run", "--listen", "127.0.0.1:0", "--console", "off", "--data"])
         .arg(dir.path().join("data"))
         .stdout(std::fs::File::create(&printed).unwrap())
         .spawn()

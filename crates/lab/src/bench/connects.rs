@@ -87,7 +87,8 @@ fn connections(
 pub fn start_ms(data: &Path, negotiate: &[u8]) -> anyhow::Result<f64> {
     let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let mut command = Command::new(binary());
-    command.args(["run", "--json", "--listen", &free.to_string(), "--data"]).arg(data);
+    let console = ["--console", "127.0.0.1:0"];
+    command.args(["run", "--json", "--listen", &free.to_string()]).args(console).arg("--data").arg(data);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let begun = Instant::now();
     let mut child = command.spawn()?;

@@ -60,7 +60,8 @@ impl Server {
                 let kept = tempfile::Builder::new().prefix("roridula-bench-").tempdir()?;
                 data = Some(kept.path().join("data"));
                 // As `make run` starts it: with the live view, whose lines go to a pipe.
-                command.arg(binary()).args(["run", "--listen", "127.0.0.1:0", "--data"]);
+                let own_ports = ["--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"];
+                command.arg(binary()).arg("run").args(own_ports).arg("--data");
                 command.arg(kept.path().join("data"));
                 for setting in SETTINGS {
                     command.args(["--set", setting]);

@@ -63,7 +63,8 @@ impl Honeypot {
     /// The same by a command that ends in the program.
     pub(crate) fn launch(mut program: Command, data: &Path, args: &[&str]) -> Self {
         let mut child = program
-            .args(["run", "--listen", "127.0.0.1:0", "--json", "--data"])
+            // A console only where a test wants one: it would be the same port for all.
+            .args(["run", "--listen", "127.0.0.1:0", "--console", "off", "--json", "--data"])
             .arg(data)
             .args(args)
             .stdout(Stdio::piped())
