@@ -1,7 +1,7 @@
 # Everything that a user or a contributor types. `make` lists it.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help build run test lint bench fuzz seeds bless
+.PHONY: help build run demo test lint bench fuzz seeds bless
 
 CARGO ?= cargo
 # make run LISTEN="127.0.0.1:4445 127.0.0.1:4139" DATA=/some/where ARGS="--json"; without DATA the program chooses
@@ -20,6 +20,10 @@ build: ## Build the honeypot (release)
 
 run: build ## Build and start the honeypot [LISTEN="127.0.0.1:4445"] [DATA=DIR] [ARGS=...]
 	exec ./target/release/roridula run $(if $(DATA),--data "$(DATA)") $(foreach address,$(LISTEN),--listen $(address)) $(ARGS)
+
+demo: ## A honeypot on loopback with a made-up week behind it and a visit every few seconds [DATA=DIR]
+	$(CARGO) build --release -p roridula -p roridula-lab
+	DATA="$(DATA)" LISTEN="$(LISTEN)" ./scripts/demo.sh $(ARGS)
 
 test: ## Install what the tests need, then run all of them
 	./scripts/setup-tests.sh

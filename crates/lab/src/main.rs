@@ -36,6 +36,8 @@ enum Command {
     Samples(roridula_lab::samples::world::Args),
     /// Write a data directory full of a believable past.
     History(roridula_lab::history::Args),
+    /// Visit a running honeypot every few seconds, each time in another way.
+    Trickle(roridula_lab::history::trickle::Args),
     /// Catch many look-alikes of few cores, and compare what is told of them with what they are.
     Explain(roridula_lab::explain::Args),
 }
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Sample(args) => roridula_lab::samples::cli::run(&args),
         Command::Samples(args) => roridula_lab::samples::world::run(&args),
         Command::History(args) => roridula_lab::history::run(&args),
+        Command::Trickle(args) => roridula_lab::history::trickle::run(&args),
         Command::Explain(args) => roridula_lab::explain::run(&args),
     };
     match result {

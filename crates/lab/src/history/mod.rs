@@ -15,6 +15,7 @@ mod recordings;
 mod spray;
 #[cfg(test)]
 mod tests;
+pub mod trickle;
 
 pub use past::Tally;
 

@@ -1,7 +1,5 @@
 //! Logons with guessed accounts, as credential sprayers make them; some of the names are meant to hurt who shows them.
 
-use super::line::Line;
-use super::past::Past;
 use crate::samples::raw;
 use roridula_proto::client::chance::Chance;
 use roridula_proto::client::request;
@@ -44,8 +42,9 @@ const WORKSTATIONS: &[&str] = &["", "WIN-9KQ2TBD1", "DESKTOP-1A2B3C", "kali", "W
 const SYSTEMS: &[[&str; 2]] =
     &[["Unix", "Samba"], ["Windows 2000 2195", "Windows 2000 5.0"], ["Nmap", "Native Lanman"]];
 
-/// One logon on a connection of its own. `seed` is the visitor's: its machine and its taste stay the same.
-pub(super) fn logon(line: &mut Line, past: &mut Past, seed: u64, chance: &mut Chance) {
+/// One logon on a connection of its own: `say` sends and gives the answer. `seed` is the visitor's: its machine and its
+/// taste stay the same.
+pub(super) fn logon(say: &mut dyn FnMut(&[u8]) -> Vec<u8>, seed: u64, chance: &mut Chance) {
     let mut own = Chance::new(seed >> 16);
     let native = SYSTEMS[own.below(SYSTEMS.len())];
     let workstation = WORKSTATIONS[own.below(WORKSTATIONS.len())];
@@ -55,15 +54,15 @@ pub(super) fn logon(line: &mut Line, past: &mut Past, seed: u64, chance: &mut Ch
     let manner = Sender::Smbclient.implant_manner();
     let mut frame = Vec::new();
     request::negotiate(&mut frame, manner.header(0, 0, 0), manner.dialects);
-    line.bytes(past, &frame);
+    say(&frame);
     let token = request::ntlmssp_negotiate();
     request::extended_setup(&mut frame, manner.header(1, 0, 0), &manner.setup, native, &token);
-    let reply = line.bytes(past, &frame);
+    let reply = say(&frame);
     // The header's UID: NBSS, then 28 bytes of the header.
     let uid = reply.get(32..34).and_then(|uid| uid.try_into().ok()).map_or(0, u16::from_le_bytes);
     let token = authenticate(domain, account, workstation, chance.next_u64());
     request::extended_setup(&mut frame, manner.header(1, 0, uid), &manner.setup, native, &token);
-    line.bytes(past, &frame);
+    say(&frame);
 }
 
 /// NTLMSSP's third message ([MS-NLMP] 2.2.1.3), its responses filler.
