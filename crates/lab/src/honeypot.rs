@@ -49,21 +49,20 @@ fn build() -> anyhow::Result<PathBuf> {
 #[derive(Clone, Debug)]
 pub struct Start {
     listen: Vec<String>,
-    console: String,
     settings: Vec<String>,
     data: Option<PathBuf>,
     file_bytes_max: Option<u64>,
+    console: bool,
 }
 
 impl Default for Start {
     fn default() -> Self {
         Self {
             listen: vec!["127.0.0.1:0".into()],
-            // Many at once would want the same port.
-            console: "off".into(),
             settings: Vec::new(),
             data: None,
             file_bytes_max: None,
+            console: false,
         }
     }
 }
@@ -83,17 +82,17 @@ impl Start {
         self
     }
 
-    /// With a console on this address; there is none by default.
-    #[must_use]
-    pub fn console(mut self, address: &str) -> Self {
-        self.console = address.into();
-        self
-    }
-
     /// On data that an earlier one left.
     #[must_use]
     pub fn data(mut self, data: &Path) -> Self {
         self.data = Some(data.into());
+        self
+    }
+
+    /// With the console, on a free port of 127.0.0.1; without this there is none.
+    #[must_use]
+    pub fn console(mut self) -> Self {
+        self.console = true;
         self
     }
 
@@ -118,7 +117,8 @@ impl Start {
             None => Command::new(binary()),
             Some(bytes) => limited(bytes),
         };
-        command.args(["run", "--json", "--console", &self.console, "--data"]).arg(&data);
+        command.arg("run").arg("--json").arg("--data").arg(&data);
+        command.args(["--console", if self.console { "127.0.0.1:0" } else { "off" }]);
         for address in &self.listen {
             command.args(["--listen", address]);
         }
@@ -205,6 +205,20 @@ impl Honeypot {
     /// What it wrote to stderr so far.
     pub fn diagnostics(&self) -> String {
         self.diagnostics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until its console serves; where: `http://127.0.0.1:40001`.
+    pub fn console(&self) -> anyhow::Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let said = self.diagnostics();
+            let address = said.split_once("console: http://").map(|(_, rest)| rest);
+            if let Some(address) = address.and_then(|rest| rest.split_once('/')) {
+                return Ok(format!("http://{}", address.0));
+            }
+            ensure!(Instant::now() < deadline, "the console does not come up\n{said}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits until an event is told on stdout that fits; earlier ones count too.

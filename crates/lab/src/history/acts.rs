@@ -137,7 +137,7 @@ impl Stage<'_> {
             Act::Kill => self.visit(&mut visitor, Sender::Countercept, Goal::Kill),
             Act::Logon => {
                 let mut line = self.open(&visitor);
-                spray::logon(&mut |bytes| line.bytes(self.past, bytes), seed, &mut visitor.chance);
+                spray::guess(&mut |bytes| line.bytes(self.past, bytes), seed, &mut visitor.chance);
                 line.end(self.past, Ending::Closed);
             }
             Act::Exploit { sender, cut } => {

@@ -12,7 +12,7 @@ mod line;
 mod past;
 mod payloads;
 mod recordings;
-mod spray;
+pub mod spray;
 #[cfg(test)]
 mod tests;
 pub mod trickle;

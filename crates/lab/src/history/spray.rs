@@ -29,7 +29,7 @@ const ACCOUNTS: &[&str] = &[
     "Administrateur",
 ];
 /// What a screen, a table or a terminal must not obey.
-const HOSTILE: &[&str] = &[
+pub const HOSTILE: &[&str] = &[
     "<script>alert(document.domain)</script>",
     "\"><img src=x onerror=alert(1)>",
     "=HYPERLINK(\"http://example.invalid\",\"admin\")",
@@ -42,31 +42,48 @@ const WORKSTATIONS: &[&str] = &["", "WIN-9KQ2TBD1", "DESKTOP-1A2B3C", "kali", "W
 const SYSTEMS: &[[&str; 2]] =
     &[["Unix", "Samba"], ["Windows 2000 2195", "Windows 2000 5.0"], ["Nmap", "Native Lanman"]];
 
-/// One logon on a connection of its own: `say` sends and gives the answer. `seed` is the visitor's: its machine and its
-/// taste stay the same.
-pub(super) fn logon(say: &mut dyn FnMut(&[u8]) -> Vec<u8>, seed: u64, chance: &mut Chance) {
+/// What somebody says of themselves when they log on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim<'a> {
+    /// The account.
+    pub account: &'a str,
+    /// Its domain.
+    pub domain: &'a str,
+    /// The machine's name.
+    pub workstation: &'a str,
+    /// NativeOS and NativeLanMan.
+    pub native: [&'a str; 2],
+}
+
+/// A guessed logon on a connection of its own. `seed` is the visitor's: its machine and its taste stay the same.
+pub(super) fn guess(say: &mut dyn FnMut(&[u8]) -> Vec<u8>, seed: u64, chance: &mut Chance) {
     let mut own = Chance::new(seed >> 16);
     let native = SYSTEMS[own.below(SYSTEMS.len())];
     let workstation = WORKSTATIONS[own.below(WORKSTATIONS.len())];
-    let hostile = own.below(8) == 0;
-    let list = if hostile { HOSTILE } else { ACCOUNTS };
+    let list = if own.below(8) == 0 { HOSTILE } else { ACCOUNTS };
     let (account, domain) = (list[chance.below(list.len())], DOMAINS[chance.below(DOMAINS.len())]);
+    logon(say, Claim { account, domain, workstation, native }, chance.next_u64());
+}
+
+/// NEGOTIATE and the two messages of a logon: `say` sends each and gives the answer; `seed` makes the responses.
+pub fn logon(say: &mut dyn FnMut(&[u8]) -> Vec<u8>, claim: Claim<'_>, seed: u64) {
     let manner = Sender::Smbclient.implant_manner();
     let mut frame = Vec::new();
     request::negotiate(&mut frame, manner.header(0, 0, 0), manner.dialects);
     say(&frame);
     let token = request::ntlmssp_negotiate();
-    request::extended_setup(&mut frame, manner.header(1, 0, 0), &manner.setup, native, &token);
+    request::extended_setup(&mut frame, manner.header(1, 0, 0), &manner.setup, claim.native, &token);
     let reply = say(&frame);
     // The header's UID: NBSS, then 28 bytes of the header.
     let uid = reply.get(32..34).and_then(|uid| uid.try_into().ok()).map_or(0, u16::from_le_bytes);
-    let token = authenticate(domain, account, workstation, chance.next_u64());
-    request::extended_setup(&mut frame, manner.header(1, 0, uid), &manner.setup, native, &token);
+    let token = authenticate(claim, seed);
+    request::extended_setup(&mut frame, manner.header(1, 0, uid), &manner.setup, claim.native, &token);
     say(&frame);
 }
 
 /// NTLMSSP's third message ([MS-NLMP] 2.2.1.3), its responses filler.
-fn authenticate(domain: &str, account: &str, workstation: &str, seed: u64) -> Vec<u8> {
+fn authenticate(claim: Claim<'_>, seed: u64) -> Vec<u8> {
+    let Claim { account, domain, workstation, .. } = claim;
     const HEAD: usize = 64;
     // Unicode, NTLM, always sign, target: [MS-NLMP] 2.2.2.5.
     const FLAGS: u32 = 0x0000_8205;

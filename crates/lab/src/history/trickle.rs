@@ -124,7 +124,7 @@ impl Visits {
     fn logon(&mut self, source: IpAddr, seed: u64) -> anyhow::Result<()> {
         let mut stream = connect(self.target, Some(source))?;
         let mut said = Ok(());
-        spray::logon(
+        spray::guess(
             &mut |bytes| {
                 say(&mut stream, bytes).unwrap_or_else(|error| {
                     said = Err(error);

@@ -1,0 +1,59 @@
+//! Every view, as a user with a large screen, in the dark, with a phone, and without JavaScript sees it; a picture of each is kept.
+
+use crate::rig::Rig;
+use roridula_lab::browser::Look;
+use serde_json::Value;
+
+#[test]
+fn every_view_is_whole_in_light_and_dark_and_on_a_phone() {
+    let rig = Rig::start();
+    let page = &rig.page;
+    rig.open("/");
+    rig.wait_for("/home", |home| home["novel"].is_object().then_some(()));
+    let mut views: Vec<(String, String)> =
+        links(&rig, "header.top nav a").into_iter().map(|path| (name(&path), path)).collect();
+    for (name, list, row) in [
+        ("incident", "/incidents?stage=capture", "#incidents td a[href^='/incidents/']"),
+        ("sample", "/samples", "#samples td a[href^='/samples/']"),
+        ("group", "/groups", "main td a[href^='/groups/']"),
+    ] {
+        rig.open(list);
+        let link = links(&rig, row).into_iter().next().unwrap_or_else(|| panic!("{list} leads to none"));
+        views.push((name.to_owned(), link));
+    }
+    for (name, path) in &views {
+        for (look, kind) in [(Look::SCREEN, "light"), (Look::SCREEN.dark(), "dark"), (Look::PHONE, "phone")] {
+            page.look(look).unwrap();
+            rig.open(path);
+            assert_eq!(page.count("main h1").unwrap(), 1, "{path}");
+            let wide = page.eval("document.documentElement.scrollWidth - innerWidth").unwrap();
+            assert!(wide.as_i64().unwrap() <= 0, "{path} ({kind}) is {wide} pixels too wide");
+            page.screenshot(&Rig::pictures().join(format!("{name}-{kind}.png"))).unwrap();
+        }
+        let unnamed = "[...document.querySelectorAll('a, button, input:not([type=hidden]), select')].filter(node => \
+            !(node.innerText || node.getAttribute('aria-label') || node.labels?.length || node.closest('svg') || node.title))\
+            .map(node => node.outerHTML)";
+        assert_eq!(page.eval(unnamed).unwrap(), Value::Array(Vec::new()), "{path}");
+    }
+    rig.assert_clean();
+    page.look(Look::SCREEN).unwrap();
+    page.without_script(true).unwrap();
+    for (_, path) in &views {
+        rig.open(path);
+        assert!(page.html().unwrap().contains("<h1"), "{path} without script");
+    }
+    rig.assert_clean();
+    drop(rig.browser);
+}
+
+/// The addresses that links lead to, as they stand in the page.
+fn links(rig: &Rig, css: &str) -> Vec<String> {
+    let hrefs = format!("[...document.querySelectorAll(\"{css}\")].map(link => link.getAttribute('href'))");
+    let hrefs = rig.page.eval(&hrefs).unwrap();
+    hrefs.as_array().unwrap().iter().filter_map(|href| href.as_str().map(str::to_owned)).collect()
+}
+
+fn name(path: &str) -> String {
+    let word = path.trim_matches('/').split(['/', '?']).next().unwrap_or_default();
+    if word.is_empty() { "home".to_owned() } else { word.to_owned() }
+}
