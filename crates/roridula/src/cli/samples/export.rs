@@ -22,6 +22,9 @@ pub(crate) struct ExportArgs {
     /// The zip's password
     #[arg(long, default_value = "infected")]
     password: String,
+    /// The paths as a JSON array
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(room: &Room, args: &ExportArgs) -> Result<(), Failure> {
@@ -34,19 +37,19 @@ pub(super) fn run(room: &Room, args: &ExportArgs) -> Result<(), Failure> {
         .map(|entry| (entry.sha256.0, (entry.novelty, entry.sentence.as_str())))
         .collect();
     let bar = out::progress(samples.len() as u64, "packing samples");
-    let mut out = out::stdout();
+    let mut paths = Vec::new();
     if args.output.is_dir() {
         for sample in &samples {
             let path = args.output.join(format!("{}.zip", sample.sha256));
             pack(room, &told, std::slice::from_ref(sample), &path, &args.password, &bar)?;
-            writeln!(out, "{}", path.display())?;
+            paths.push(path);
         }
     } else {
         pack(room, &told, &samples, &args.output, &args.password, &bar)?;
-        writeln!(out, "{}", args.output.display())?;
+        paths.push(args.output.clone());
     }
     bar.finish_and_clear();
-    Ok(out.flush()?)
+    super::told_paths(&paths, args.json)
 }
 
 /// Novelty and sentence of each sample.

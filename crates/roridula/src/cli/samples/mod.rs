@@ -17,6 +17,7 @@ use roridula_desk::sample::{Catalog, CatalogError, Reports};
 use roridula_evidence::{CaptureView, Kept, Reader, SampleId, SampleView};
 use roridula_triage::Report;
 use serde::Serialize;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Samples that a layer's hash may stand for before they are only counted.
@@ -170,6 +171,16 @@ pub(crate) fn run(command: &SamplesCommand, data: &Path) -> Result<(), Failure> 
         SamplesCommand::Export(args) => export::run(&room, args),
         SamplesCommand::Restore(args) => restore::run(&room, args),
     }
+}
+
+/// Prints paths of files, a line each or as JSON.
+fn told_paths(paths: &[PathBuf], json: bool) -> Result<(), Failure> {
+    if json {
+        return Ok(out::json(&paths)?);
+    }
+    let mut out = out::stdout();
+    paths.iter().try_for_each(|path| writeln!(out, "{}", path.display()))?;
+    Ok(out.flush()?)
 }
 
 /// Attacker's text, fit for a terminal.

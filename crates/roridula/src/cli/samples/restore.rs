@@ -14,6 +14,9 @@ pub(crate) struct RestoreArgs {
     /// All that are kept as differences
     #[arg(long, conflicts_with = "sha256")]
     all: bool,
+    /// The paths of those that are whole now, as a JSON array
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(room: &Room, args: &RestoreArgs) -> Result<(), Failure> {
@@ -23,21 +26,23 @@ pub(super) fn run(room: &Room, args: &RestoreArgs) -> Result<(), Failure> {
             args.sha256.iter().map(|prefix| Ok(room.find(prefix)?.sha256)).collect::<Result<_, Failure>>()?
         }
     };
-    let mut out = out::stdout();
     let bar = out::progress(samples.len() as u64, "making samples whole");
-    let mut restored = 0u64;
+    let (mut restored, mut paths) = (0u64, Vec::new());
     for sample in samples {
-        restored += u64::from(room.reader.restore(sample)?);
-        if !args.all
-            && let Kept::Whole { path } = room.reader.kept(sample)?
+        let changed = room.reader.restore(sample)?;
+        restored += u64::from(changed);
+        if let Kept::Whole { path } = room.reader.kept(sample)?
+            && (changed || !args.all)
         {
-            writeln!(out, "{}", path.display())?;
+            paths.push(path);
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if args.all {
+    if args.all && !args.json {
+        let mut out = out::stdout();
         writeln!(out, "{restored} samples are whole files again")?;
+        return Ok(out.flush()?);
     }
-    Ok(out.flush()?)
+    super::told_paths(&paths, args.json)
 }
