@@ -6,7 +6,7 @@
 mod stub;
 mod words;
 
-use crate::report::{Layer, Report};
+use crate::report::{Kind, Layer, Report};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -87,6 +87,10 @@ pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
                 ranges.retain(|range| !inside(range));
                 for range in &mut ranges {
                     range.meaning = meaning(la, lb, range, (own_a, own_b));
+                    // What it carries has moved; each part is told on its own.
+                    if la.kind == Kind::Payload && ra.children(na).count() > 1 {
+                        range.meaning = "more than one of its layers".to_owned();
+                    }
                 }
                 ranges
             });
@@ -253,7 +257,7 @@ fn zeroed(range: &RangeDiff, bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::facts::{Facts, Indicator, IndicatorKind, PeFacts, SectionFacts};
-    use crate::report::{FORMAT, FoundBy, Kind, State};
+    use crate::report::{FORMAT, FoundBy, State};
 
     /// A payload of 64 bytes in front, a PE of 400 bytes, padding.
     fn sample(change: impl Fn(&mut Vec<u8>)) -> (Vec<u8>, Report) {

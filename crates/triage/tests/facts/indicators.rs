@@ -82,10 +82,10 @@ fn a_check_without_its_branch_and_an_url_of_zeros_are_told() {
         for branch in [&[0x75, 5][..], &[0x74, 5], &[0x0f, 0x85, 5, 0, 0, 0]] {
             assert_eq!(told(&url, branch), note(String::new()), "{branch:x?}");
         }
-        let jump = format!("; its check was patched out (the jump at {at:#x} is always taken)");
+        let jump = format!("; its check was patched out: the jump at {at:#x} is always taken");
         assert_eq!(told(&url, &[0xeb, 5]), note(jump.clone()));
         assert_eq!(told(&url, &[0xe9, 5, 0, 0, 0]), note(jump));
-        let nothing = format!("; its check was patched out (nothing is done at {at:#x})");
+        let nothing = format!("; its check was patched out: nothing is done at {at:#x}");
         assert_eq!(told(&url, &[0x90, 0x90]), note(nothing.clone()));
         let zeroed = "zeroed: the original has its URL here";
         assert_eq!(told("", &[0x75, 5]), (String::new(), zeroed.to_owned()));

@@ -26,7 +26,7 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, detail: Detail) -> Re
         let Some(layer) = report.layer(number) else { continue };
         let depth = depth as usize;
         let mark = if report.core == Some(number) { "  ← core" } else { "" };
-        writeln!(out, "{}{mark}", line(depth, layer).trim_end())?;
+        writeln!(out, "{number:>4}{}{mark}", line(depth, layer).trim_end())?;
         if let (Some(zip), Detail::Short { rest }) = (&layer.facts.zip, detail)
             && !zip.members.is_empty()
         {
@@ -35,12 +35,12 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, detail: Detail) -> Re
             let of = zip.members.len();
             writeln!(
                 out,
-                "  {}{of} members, {whole} of them intact{opened} ({rest})",
+                "      {}{of} members, {whole} of them intact{opened} ({rest})",
                 "  ".repeat(depth + 1)
             )?;
         }
         for remark in &layer.remarks {
-            writeln!(out, "  {}! {}", "  ".repeat(depth), escaped(remark))?;
+            writeln!(out, "      {}! {}", "  ".repeat(depth), escaped(remark))?;
         }
     }
     more(out, order.len(), max, detail)

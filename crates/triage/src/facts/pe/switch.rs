@@ -158,12 +158,12 @@ fn patched(text: &Text<'_>, behind: usize) -> Option<String> {
         match (instruction.mnemonic(), instruction.flow_control()) {
             (Mnemonic::Nop, _) if tested || idle.is_some() => {
                 let at = idle.unwrap_or_else(|| place(&instruction));
-                return Some(format!("{} (nothing is done at {at:#x})", known::PATCHED));
+                return Some(format!("{}: nothing is done at {at:#x}", known::PATCHED));
             }
             (Mnemonic::Nop, _) => idle = Some(place(&instruction)),
             (_, FlowControl::UnconditionalBranch) if tested => {
                 let at = place(&instruction);
-                return Some(format!("{} (the jump at {at:#x} is always taken)", known::PATCHED));
+                return Some(format!("{}: the jump at {at:#x} is always taken", known::PATCHED));
             }
             (_, FlowControl::Next) => {
                 tested |= is_test(&instruction);
