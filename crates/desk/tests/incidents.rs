@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use roridula_desk::incident::{Filter, Incident, IncidentSettings, Incidents, Outcome, Role, Stage};
+use roridula_desk::index::Span;
 use roridula_desk::sink::{Cursor, Pump};
 use roridula_evidence::{Attribution, Batch, Capture, Changes, Closing, Options, Reader, SampleId, Store};
 use roridula_proto::connection::ConnectionId;
@@ -315,9 +316,14 @@ fn performed(fill: impl FnOnce(&mut Play)) -> Vec<Incident> {
 fn content(dir: &Path) -> String {
     let db = rusqlite::Connection::open(dir.join("desk/incidents.sqlite")).unwrap();
     let mut text = String::new();
-    for (table, order) in
-        [("incident", "n"), ("member", "connection"), ("visit", "connection"), ("triage", "sha256")]
-    {
+    for (table, order) in [
+        ("incident", "n"),
+        ("record", "n"),
+        ("incident_sample", "sha256, incident"),
+        ("member", "connection"),
+        ("visit", "connection"),
+        ("triage", "sha256"),
+    ] {
         let mut statement = db.prepare(&format!("SELECT * FROM {table} ORDER BY {order}")).unwrap();
         let columns = statement.column_count();
         let mut rows = statement.query([]).unwrap();
@@ -767,7 +773,7 @@ fn a_damaged_or_foreign_view_is_made_again() {
     std::fs::write(&path, b"no database").unwrap();
     assert_eq!(incidents(dir.path()).len(), expected);
     assert_eq!(content(dir.path()), fresh);
-    for sql in ["PRAGMA user_version = 999", "DROP TABLE member", "UPDATE incident SET state = '{'"] {
+    for sql in ["PRAGMA user_version = 999", "DROP TABLE member", "UPDATE record SET state = '{'"] {
         // The last of them is found only when the row is read.
         rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
         store.publish(Event::SensorStopped { connections: 1 });
@@ -821,6 +827,37 @@ fn a_filter_finds_by_source_outcome_and_tool() {
     assert_eq!(count(of_source), 2);
     let mut of_outcome = |outcome| count(Filter { outcome: Some(outcome), ..Filter::default() });
     assert_eq!([of_outcome(Outcome::Captured), of_outcome(Outcome::Connected)], [26, 12]);
+    let mut of_stage = |stage| count(Filter { stage: Some(stage), ..Filter::default() });
+    assert_eq!([of_stage(Stage::Connect), of_stage(Stage::Upload), of_stage(Stage::Kill)], [62, 26, 0]);
+    let mut of_network =
+        |network: &str| count(Filter { network: Some(network.parse().unwrap()), ..Filter::default() });
+    assert_eq!([of_network("10.0.0.0/24"), of_network("10.9.0.0/16"), of_network("0.0.0.0/0")], [50, 2, 62]);
+    let mut of_sample = |byte: &str| {
+        count(Filter { samples: Some(vec!["ff".to_owned(), byte.repeat(32)]), ..Filter::default() })
+    };
+    assert_eq!([of_sample("ab"), of_sample("ff")], [26, 0]);
+    let of_text = count(Filter { text: Some("WANNAcry FROM".to_owned()), ..Filter::default() });
+    assert!((24..=26).contains(&of_text), "{of_text}");
+    let known = view.list(&Filter::default()).unwrap();
+    let shows = |incident: &&Incident| incident.attack.observed.iter().any(|one| one.id == "T1210");
+    let technique = Filter { technique: Some("T1210".to_owned()), ..Filter::default() };
+    assert!(known.iter().any(|one| shows(&one)));
+    assert_eq!(view.count(&technique).unwrap(), known.iter().filter(shows).count() as u64);
+    // A quarter of a minute in the middle: what goes on in it belongs to it.
+    let span = Span { since: WallClock(BEGIN + 20 * SECOND), until: WallClock(BEGIN + 35 * SECOND) };
+    let inside = known.iter().filter(|one| one.last >= span.since && one.first < span.until).count();
+    assert_eq!(view.count(&Filter { span, ..Filter::default() }).unwrap(), inside as u64);
+    assert!((1..62).contains(&inside));
+    let (mut paged, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = view.page(&Filter::default(), cursor.as_deref(), 7).unwrap();
+        paged.extend(page.rows.iter().map(|incident| incident.id));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(paged, known.iter().map(|incident| incident.id).collect::<Vec<_>>());
     let newest = view.list(&Filter { limit: Some(3), ..Filter::default() }).unwrap();
     assert!(newest.len() == 3 && newest.is_sorted_by(|a, b| a.first >= b.first));
     assert_eq!(view.ids(3).unwrap(), newest.iter().map(|incident| incident.id).collect::<Vec<_>>());

@@ -1,12 +1,13 @@
 //! Reports, groups, novelty and sentences, over a real journal and reports made by triage from small look-alikes.
 
+use roridula_desk::index::{Index, Mode};
 use roridula_desk::sample::{Catalog, Outline, Reports};
-use roridula_evidence::{Capture, Options, Reader, SampleId, Store};
+use roridula_evidence::{Capture, Options, SampleId, Store};
 use roridula_proto::event::{Event, Origin, UploadState};
 use roridula_triage::rules::Rules;
 use roridula_triage::{Budget, Report, Road, triage};
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A PE file of one section, filled from `seed`.
 fn pe(size: usize, seed: u8) -> Vec<u8> {
@@ -39,9 +40,16 @@ fn upload(file: &[u8], dirt: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The catalog of a data directory.
+fn catalog(dir: &Path, reports: &Reports) -> Catalog {
+    let mut index = Index::open(dir, Mode::Write).unwrap();
+    index.catch_up(&mut |_| ()).unwrap();
+    Catalog::load(&mut index, reports).unwrap()
+}
+
 struct World {
+    dir: PathBuf,
     store: Store,
-    reader: Reader,
     reports: Reports,
     rules: Rules,
 }
@@ -50,7 +58,7 @@ impl World {
     fn new(dir: &Path) -> Self {
         Self {
             store: Store::open(dir, "test", Options::default()).unwrap(),
-            reader: Reader::open(dir).unwrap(),
+            dir: dir.to_owned(),
             reports: Reports::open(dir).unwrap(),
             rules: Rules::compile(&[]).0,
         }
@@ -98,7 +106,7 @@ impl World {
     }
 
     fn catalog(&self) -> Catalog {
-        Catalog::load(&self.reader, &self.reports, None).unwrap()
+        catalog(&self.dir, &self.reports)
     }
 }
 
@@ -183,7 +191,7 @@ fn reports_of_another_layout_or_none_are_told_as_such() {
     world.capture("192.0.2.1", b"nothing that anybody knows, but long enough to be kept");
     drop(std::fs::remove_file(dir.path().join("desk/reports.sqlite")));
     let empty = Reports::temporary().unwrap();
-    let catalog = Catalog::load(&world.reader, &empty, None).unwrap();
+    let catalog = catalog(dir.path(), &empty);
     assert!(catalog.groups.is_empty());
     assert!(catalog.entries[0].sentence.contains("roridula triage --all"), "{}", catalog.entries[0].sentence);
 }

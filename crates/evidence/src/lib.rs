@@ -36,7 +36,6 @@ mod reader;
 mod recover;
 mod samples;
 mod schema;
-mod sightings;
 mod spool;
 mod store;
 mod transcripts;
@@ -52,7 +51,6 @@ pub use payloads::UploadPayloads;
 pub use published::{Attribution, Published, rfc3339};
 pub use reader::{EventFilter, Page, Reader};
 pub use samples::SampleId;
-pub use sightings::SourceCount;
 pub use spool::Slot;
 pub use store::{
     Batch, Capture, Changes, Closing, Committed, Options, Recovered, SourceState, Store, Waiting,

@@ -127,10 +127,16 @@ impl Reader {
             return Err(StoreError::NotHex(prefix.chars().take(80).collect()));
         }
         let wanted = prefix.to_ascii_lowercase();
-        let found = self.samples_where("lower(substr(hex(s.sha256), 1, length(?1))) = ?1", &[&wanted])?;
-        match found.len() {
-            0 | 1 => Ok(found.into_iter().next()),
-            count => Err(StoreError::Ambiguous { prefix: wanted, count }),
+        let filled = |with: &str| format!("{wanted}{}", with.repeat(64 - wanted.len())).parse::<SampleId>();
+        let sql = "SELECT n FROM sample WHERE sha256 BETWEEN ? AND ?";
+        let mut statement = self.db.prepare_cached(sql).map_err(self.fail())?;
+        let rows = statement.query_map([filled("0")?.0, filled("f")?.0], |row| row.get::<_, i64>(0));
+        let found = rows.and_then(Iterator::collect::<rusqlite::Result<Vec<i64>>>).map_err(self.fail())?;
+        match found.as_slice() {
+            [] => Ok(None),
+            // By its number: a look at its own captures and at no others.
+            [n] => Ok(self.samples_where("c.sample = ?", &[n])?.into_iter().next()),
+            many => Err(StoreError::Ambiguous { prefix: wanted, count: many.len() }),
         }
     }
 
@@ -233,10 +239,6 @@ impl Reader {
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
-    }
-
-    pub(crate) fn db(&self) -> &Connection {
-        &self.db
     }
 
     pub(crate) fn fail(&self) -> impl Fn(rusqlite::Error) -> StoreError + use<> {

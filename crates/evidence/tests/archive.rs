@@ -382,43 +382,6 @@ fn a_sample_can_be_read_at_every_moment_of_its_changes() {
 }
 
 #[test]
-fn who_brought_what_is_told_for_all_samples_at_once() {
-    let world = World::new();
-    let visits = [
-        world.catch("203.0.113.1:1", b"one"),
-        world.catch("203.0.113.2:1", b"one"),
-        world.catch("203.0.113.1:2", b"two"),
-        world.catch("203.0.113.1:3", b"one"),
-        world.catch("[2001:db8::7]:3", b"one"),
-    ];
-    world.bring(visits[1], 2, b"one");
-    let reader = world.reader();
-    let sources = reader.sample_sources().unwrap();
-    assert_eq!(sources.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [name(b"one"), name(b"two")]);
-    let of = |at: usize, source: &str| {
-        let source: std::net::IpAddr = source.parse().unwrap();
-        let counts: Vec<_> = sources[at].1.iter().filter(|count| count.source == source).collect();
-        assert_eq!(counts.len(), 1);
-        *counts[0]
-    };
-    assert_eq!((of(0, "203.0.113.1").captures, of(0, "203.0.113.2").captures), (2, 2));
-    assert_eq!((of(0, "2001:db8::7").captures, of(1, "203.0.113.1").captures), (1, 1));
-    assert_eq!((sources[0].1.len(), sources[1].1.len()), (3, 1));
-    let page =
-        reader.events(0, &EventFilter { ids: vec!["sample.captured".to_owned()], ..Default::default() }, 9);
-    let times: Vec<_> =
-        page.unwrap().events.iter().map(|event| (event.connection.unwrap(), event.time)).collect();
-    let time = |visit: &Attribution| times.iter().find(|(id, _)| *id == visit.connection).unwrap().1;
-    let first = of(0, "203.0.113.1");
-    assert_eq!((first.first, first.last), (time(&visits[0]), time(&visits[3])));
-
-    let ids: Vec<_> = visits.iter().map(|visit| visit.connection).collect();
-    let connections = reader.sample_connections().unwrap();
-    assert_eq!(connections[0], (name(b"one"), vec![ids[0], ids[1], ids[3], ids[4]]));
-    assert_eq!(connections[1], (name(b"two"), vec![ids[2]]));
-}
-
-#[test]
 fn an_upload_found_after_a_kill_is_counted_for_the_sample_that_is_a_difference() {
     // Its data in the spool still; its data in its place, where it has become a difference, or was forgotten.
     for (has_data, forgotten) in [(true, false), (false, false), (false, true), (true, true)] {

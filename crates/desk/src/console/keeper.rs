@@ -68,7 +68,7 @@ fn step(
     let last = reader.last_seq()?;
     if seen.last != Some(last) && Instant::now() >= seen.next_catalog {
         let begun = Instant::now();
-        let catalog = Catalog::load(reader, &Reports::open(dir)?, Some(incidents))?;
+        let catalog = Catalog::load(index, &Reports::open(dir)?)?;
         shelves.put_catalog(catalog, bytes_below(&dir.join("samples"), 2));
         seen.last = Some(last);
         seen.next_catalog = Instant::now() + begun.elapsed() * CATALOG_REST;

@@ -6,14 +6,16 @@
 use super::fold::ATTACKERS_MAX;
 use super::id::IncidentId;
 use super::record::Record;
-use super::stage::Role;
+use super::stage::{Role, Stage};
 use super::visit::Visit;
-use super::{Filter, IncidentError, IncidentSettings};
+use super::{Filter, IncidentError, IncidentSettings, attack, sentence, tool};
 use crate::derived::{Derived, Layout, to_sql, to_u64};
+use crate::index::{Cursor, Span, address_bytes};
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::Layer;
 use roridula_proto::time::WallClock;
-use rusqlite::{Row, Transaction, params};
+use rusqlite::types::Value;
+use rusqlite::{Row, Transaction, params, params_from_iter};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -21,11 +23,17 @@ const TABLES: &str = "
 -- cursor: the seq of the last event that is in the view. journal: when that journal's first event happened, in
 -- microseconds since 1970. window_secs, connections_max: the settings that the view was made with.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
--- id: the connection that names it. first, last: microseconds since 1970. tools: ` a b `, for searching.
-CREATE TABLE incident (n INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE, source TEXT NOT NULL,
-  first INTEGER NOT NULL, last INTEGER NOT NULL, outcome TEXT NOT NULL, tools TEXT NOT NULL, state TEXT NOT NULL);
+-- What incidents are found by. id: the connection that names it. ip: 16 bytes, IPv4 as mapped, so that a network is a
+-- range. first, last: microseconds since 1970. tools, techniques: ` a b `, for searching. stages: bit n for the stage n.
+-- said: the sentence and the tool's name in lower case.
+CREATE TABLE incident (n INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE, source TEXT NOT NULL, ip BLOB NOT NULL,
+  first INTEGER NOT NULL, last INTEGER NOT NULL, outcome TEXT NOT NULL, stages INTEGER NOT NULL, tools TEXT NOT NULL,
+  techniques TEXT NOT NULL, said TEXT NOT NULL);
 CREATE INDEX incident_source ON incident (source, last);
 CREATE INDEX incident_first ON incident (first);
+-- All that is known of it: large, and read for those only that are shown.
+CREATE TABLE record (n INTEGER PRIMARY KEY, state TEXT NOT NULL);
+CREATE TABLE incident_sample (sha256 TEXT, incident INTEGER, PRIMARY KEY (sha256, incident)) WITHOUT ROWID;
 -- role is null where the incident has more connections than are listed.
 CREATE TABLE member (connection INTEGER PRIMARY KEY, incident INTEGER NOT NULL, opened INTEGER, closed INTEGER,
   role TEXT, reason TEXT, fingerprint TEXT, tools TEXT, bytes_in INTEGER, bytes_out INTEGER);
@@ -36,9 +44,9 @@ CREATE TABLE triage (sha256 TEXT PRIMARY KEY, layers TEXT NOT NULL, error TEXT N
 ";
 static LAYOUT: Layout = Layout {
     file: "incidents.sqlite",
-    version: 1,
+    version: 2,
     tables: TABLES,
-    names: &["meta", "incident", "member", "visit", "triage"],
+    names: &["meta", "incident", "record", "incident_sample", "member", "visit", "triage"],
     cache_kib: 8192,
 };
 
@@ -169,7 +177,7 @@ impl Database {
     }
 
     fn records(&self, wanted: &str, params: impl rusqlite::Params) -> Result<Vec<Record>, IncidentError> {
-        let sql = format!("SELECT n, state FROM incident {wanted}");
+        let sql = format!("SELECT n, state FROM incident JOIN record USING (n) {wanted}");
         let rows = self.file.rows(&sql, params, |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
         let read = |(n, text): &(i64, String)| {
             let mut record: Record = self.file.parsed(text)?;
@@ -200,33 +208,66 @@ impl Database {
         self.file.rows(sql, [limit], |row| row.get(0).map(|id| IncidentId(ConnectionId(to_u64(id)))))
     }
 
-    /// Those that fit, the newest first.
-    pub(super) fn find(&self, filter: &Filter) -> Result<Vec<Record>, IncidentError> {
-        let wanted = "WHERE (?1 IS NULL OR source = ?1) AND (?2 IS NULL OR outcome = ?2)
-            AND (?3 IS NULL OR instr(tools, ?3)) ORDER BY first DESC, n DESC LIMIT ?4";
-        let source = filter.source.map(|source| source.to_canonical().to_string());
-        let outcome = filter.outcome.map(|outcome| outcome.as_str());
-        let tool = filter.tool.as_ref().map(|tool| format!(" {tool} "));
-        let limit = filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-        self.records(wanted, params![source, outcome, tool, limit])
+    /// At most `limit` of those that fit and come after `cursor`, the newest first; with where each stands.
+    pub(super) fn find(
+        &self,
+        filter: &Filter,
+        cursor: Cursor,
+        limit: i64,
+    ) -> Result<Vec<(Cursor, Record)>, IncidentError> {
+        let (wanted, mut values) = wanted(filter);
+        let sql = format!(
+            "SELECT n, first, state FROM incident JOIN record USING (n) WHERE {wanted} AND (first, n) < (?, ?)
+            ORDER BY first DESC, n DESC LIMIT ?"
+        );
+        values.extend([cursor.0, cursor.1, limit].map(Value::from));
+        let rows = self.file.rows(&sql, params_from_iter(values), |row| {
+            Ok((Cursor(row.get(1)?, row.get(0)?), row.get::<_, String>(2)?))
+        })?;
+        let read = |(cursor, text): &(Cursor, String)| {
+            let mut record: Record = self.file.parsed(text)?;
+            record.n = cursor.1;
+            Ok((*cursor, record))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// How many fit.
+    pub(super) fn count(&self, filter: &Filter) -> Result<u64, IncidentError> {
+        let (wanted, values) = wanted(filter);
+        let sql = format!("SELECT count(*) FROM incident WHERE {wanted}");
+        let found = self.file.rows(&sql, params_from_iter(values), |row| row.get(0))?;
+        Ok(found.first().copied().map_or(0, to_u64))
     }
 
     pub(super) fn put_record(&self, record: &Record) -> Result<(), IncidentError> {
         let mut tools: Vec<&str> = record.tools.keys().map(String::as_str).collect();
         let name = record.tool();
         tools.extend(name.as_deref().filter(|name| !record.tools.contains_key(*name)));
-        let sql = "INSERT OR REPLACE INTO incident VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+        let label = name.as_deref().and_then(tool::label).unwrap_or_default();
+        let techniques: Vec<&str> = attack::observed(record).iter().map(|technique| technique.id).collect();
+        let sql = "INSERT OR REPLACE INTO incident VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = params![
             record.n,
             to_sql(record.id),
             record.source.to_string(),
+            address_bytes(record.source),
             to_sql(record.first.0),
             to_sql(record.last.0),
             record.outcome().as_str(),
+            record.facts.stages.keys().fold(0, |stages, stage| stages | bit(*stage)),
             format!(" {} ", tools.join(" ")),
-            self.file.written(record)?,
+            format!(" {} ", techniques.join(" ")),
+            format!("{} {label}", sentence::of(record)).to_lowercase(),
         ];
-        self.file.run(sql, values)
+        self.file.run(sql, values)?;
+        let state = self.file.written(record)?;
+        self.file.run("INSERT OR REPLACE INTO record VALUES (?, ?)", params![record.n, state])?;
+        for sample in &record.facts.samples {
+            let sql = "INSERT OR IGNORE INTO incident_sample VALUES (?, ?)";
+            self.file.run(sql, params![sample.sha256, record.n])?;
+        }
+        Ok(())
     }
 
     pub(super) fn incident_of(&self, connection: u64) -> Result<Option<i64>, IncidentError> {
@@ -297,4 +338,52 @@ impl Database {
         let found = self.file.rows(sql, [sha256], read)?.pop();
         found.map(|(layers, error)| Ok((self.file.parsed(&layers)?, error))).transpose()
     }
+}
+
+/// The conditions of a filter, and their values in order.
+fn wanted(filter: &Filter) -> (String, Vec<Value>) {
+    let mut sql = vec!["1"];
+    let mut values: Vec<Value> = Vec::new();
+    let mut and = |condition, value: Vec<Value>| {
+        sql.push(condition);
+        values.extend(value);
+    };
+    let (since, until) = filter.span.moments();
+    if filter.span != Span::ALL {
+        and("last >= ? AND first <= ?", vec![since.into(), until.into()]);
+    }
+    if let Some(source) = filter.source {
+        and("source = ?", vec![source.to_canonical().to_string().into()]);
+    }
+    if let Some(network) = filter.network {
+        let (least, most) = network.range();
+        and("ip BETWEEN ? AND ?", vec![least.to_vec().into(), most.to_vec().into()]);
+    }
+    if let Some(outcome) = filter.outcome {
+        and("outcome = ?", vec![outcome.as_str().to_owned().into()]);
+    }
+    if let Some(stage) = filter.stage {
+        and("stages & ?", vec![bit(stage).into()]);
+    }
+    if let Some(tool) = &filter.tool {
+        and("instr(tools, ?)", vec![format!(" {tool} ").into()]);
+    }
+    if let Some(technique) = &filter.technique {
+        and("instr(techniques, ?)", vec![format!(" {technique} ").into()]);
+    }
+    if let Some(text) = &filter.text {
+        and("instr(said, ?)", vec![text.to_lowercase().into()]);
+    }
+    if let Some(samples) = &filter.samples {
+        let list = serde_json::to_string(samples).unwrap_or_default();
+        let of =
+            "n IN (SELECT incident FROM incident_sample WHERE sha256 IN (SELECT value FROM json_each(?)))";
+        and(of, vec![list.into()]);
+    }
+    (sql.join(" AND "), values)
+}
+
+/// A stage's bit.
+const fn bit(stage: Stage) -> i64 {
+    1 << (stage as u8)
 }

@@ -32,6 +32,7 @@ pub use stage::{Role, Stage};
 pub use tool::label as tool_label;
 pub use view::{Attack, Evidence, Incident, IncidentSample, Member, Outcome, StageView, Tool};
 
+use crate::index::{Cursor, Network, Page, Span, bounded, cut};
 use crate::sink::{Sink, SinkError};
 use database::Database;
 use fold::Fold;
@@ -66,12 +67,24 @@ impl Default for IncidentSettings {
 /// Which incidents are asked for; an empty filter is all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// Only those that lasted into it, or began in it.
+    pub span: Span,
     /// Only of this visitor.
     pub source: Option<IpAddr>,
+    /// Only of visitors of this network.
+    pub network: Option<Network>,
     /// Only those that came just so far.
     pub outcome: Option<Outcome>,
+    /// Only those that went through this stage.
+    pub stage: Option<Stage>,
     /// Only those in which this tool was seen.
     pub tool: Option<String>,
+    /// Only those that show this technique: `T1210`.
+    pub technique: Option<String>,
+    /// Only those that brought one of these samples, SHA-256 in lower-case hexadecimal.
+    pub samples: Option<Vec<String>>,
+    /// Only those whose sentence, or the name of whose tool, has this in it, in letters of any case.
+    pub text: Option<String>,
     /// At most so many.
     pub limit: Option<usize>,
 }
@@ -166,7 +179,33 @@ impl Incidents {
 
     /// The incidents that fit, the newest first.
     pub fn list(&mut self, filter: &Filter) -> Result<Vec<Incident>, IncidentError> {
-        self.read(|view| view.db.find(filter)?.iter().map(|record| view.shown(record)).collect())
+        let limit = filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+        self.read(|view| {
+            let found = view.db.find(filter, Cursor::START, limit)?;
+            found.iter().map(|(_, record)| view.shown(record)).collect()
+        })
+    }
+
+    /// A page of the incidents that fit, the newest first: `cursor` is what the page before was left with. Bounds `limit`
+    /// to 1000; what the filter says of it does not count.
+    pub fn page(
+        &mut self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Incident>, IncidentError> {
+        let cursor = Cursor::read(cursor)?;
+        let (limit, more) = bounded(limit);
+        self.read(|view| {
+            let found = view.db.find(filter, cursor, more)?;
+            let shown = found.iter().map(|(cursor, record)| Ok((*cursor, view.shown(record)?)));
+            Ok(cut(shown.collect::<Result<_, IncidentError>>()?, limit))
+        })
+    }
+
+    /// How many incidents fit, whatever the filter's limit.
+    pub fn count(&mut self, filter: &Filter) -> Result<u64, IncidentError> {
+        self.read(|view| view.db.count(filter))
     }
 
     /// The incident of this name.

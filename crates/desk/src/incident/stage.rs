@@ -33,6 +33,19 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Connect,
+        Self::Logon,
+        Self::Probe,
+        Self::Ping,
+        Self::Exploit,
+        Self::Implant,
+        Self::Upload,
+        Self::Capture,
+        Self::Kill,
+    ];
+
     /// Its word.
     pub const fn as_str(self) -> &'static str {
         match self {

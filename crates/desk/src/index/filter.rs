@@ -50,7 +50,7 @@ impl Span {
     }
 
     /// Its first and its last moment for a statement.
-    pub(super) fn moments(self) -> (i64, i64) {
+    pub(crate) fn moments(self) -> (i64, i64) {
         self.intervals(1)
     }
 }
@@ -80,7 +80,7 @@ impl Network {
     }
 
     /// Its first and its last address as 16 bytes.
-    pub(super) fn range(self) -> ([u8; 16], [u8; 16]) {
+    pub(crate) fn range(self) -> ([u8; 16], [u8; 16]) {
         let address = u128::from_be_bytes(address_bytes(self.address));
         let rest = u128::MAX.checked_shr(u32::from(self.bits)).unwrap_or(0);
         ((address & !rest).to_be_bytes(), (address | rest).to_be_bytes())
@@ -157,14 +157,14 @@ pub enum SourceOrder {
 
 /// Where a page goes on: behind the row with this key.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor(pub(super) i64, pub(super) i64);
+pub(crate) struct Cursor(pub(crate) i64, pub(crate) i64);
 
 impl Cursor {
     /// Before all rows: they come from the largest key to the smallest.
-    const START: Self = Self(i64::MAX, i64::MAX);
+    pub(crate) const START: Self = Self(i64::MAX, i64::MAX);
 
     /// What a page was left with, or the start.
-    pub(super) fn read(text: Option<&str>) -> Result<Self, DerivedError> {
+    pub(crate) fn read(text: Option<&str>) -> Result<Self, DerivedError> {
         let Some(text) = text else { return Ok(Self::START) };
         let (one, other) = text.split_once('-').ok_or(DerivedError::Cursor)?;
         let number = |text: &str| {

@@ -503,7 +503,7 @@ pub(super) fn bits(fingerprint: &str) -> Option<i64> {
 }
 
 /// An address as 16 bytes, so that those of a network follow each other.
-pub(super) fn address_bytes(ip: IpAddr) -> [u8; 16] {
+pub(crate) fn address_bytes(ip: IpAddr) -> [u8; 16] {
     match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
         IpAddr::V6(ip) => ip.octets(),

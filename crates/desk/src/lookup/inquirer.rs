@@ -5,7 +5,8 @@ use super::queue::{Subject, Upload};
 use super::service::{self, Access, Answer, Summary};
 use super::wanted::{Wanted, wanted};
 use super::{LookupError, LookupSettings, Response, Service, Transport, UPLOAD_BYTES_MAX};
-use crate::sample::{Catalog, Reports};
+use crate::index::Index;
+use crate::sample::{Catalog, CatalogError, Reports};
 use roridula_evidence::{EventFilter, Reader, SampleId};
 use roridula_proto::event::Event;
 use roridula_proto::time::WallClock;
@@ -64,6 +65,7 @@ pub struct Inquirer {
     book: Lookups,
     reports: Reports,
     reader: Reader,
+    index: Index,
     transport: Box<dyn Transport + Send>,
     accesses: Vec<Access>,
     found: i64,
@@ -94,6 +96,7 @@ impl Inquirer {
             book: Lookups::open(dir)?,
             reports: Reports::open(dir)?,
             reader: Reader::open(dir)?,
+            index: Index::open_or_temporary(dir).map_err(CatalogError::from)?,
             transport,
             found: days(settings.found_days),
             unknown: days(settings.unknown_days),
@@ -213,9 +216,10 @@ impl Inquirer {
         Ok(page.events.len() == PAGE)
     }
 
-    /// How new each sample is: what is asked for first. Without the tools, which say little beside the core.
-    fn novelty(&self) -> Result<HashMap<SampleId, i64>, LookupError> {
-        let catalog = Catalog::load(&self.reader, &self.reports, None)?;
+    /// How new each sample is: what is asked for first.
+    fn novelty(&mut self) -> Result<HashMap<SampleId, i64>, LookupError> {
+        self.index.catch_up(&mut |_| ()).map_err(CatalogError::from)?;
+        let catalog = Catalog::load(&mut self.index, &self.reports)?;
         Ok(catalog.entries.iter().map(|entry| (entry.sha256, entry.novelty.into())).collect())
     }
 

@@ -4,13 +4,12 @@ use super::novelty::{self, CORES_MAX, Counts, Subject};
 use super::outline::{Outline, maker};
 use super::sentence::{Sightings, sentence};
 use super::{ReportError, Reports};
-use crate::incident::{IncidentError, Incidents};
-use roridula_evidence::{Reader, SampleId, SampleView, StoreError, rfc3339};
+use crate::index::{Index, IndexError, SampleRow};
+use roridula_evidence::{SampleId, rfc3339};
 use roridula_proto::event::{ByteRange, Layer};
 use roridula_proto::time::WallClock;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
 use thiserror::Error;
 
 /// A TLSH distance up to which two cores are near: copies of one program with other data.
@@ -19,15 +18,12 @@ const NEAR: u32 = 40;
 /// The catalog cannot be made.
 #[derive(Debug, Error)]
 pub enum CatalogError {
-    /// The journal could not be read.
+    /// The index could not be read.
     #[error(transparent)]
-    Journal(#[from] StoreError),
+    Index(#[from] IndexError),
     /// The reports could not be read.
     #[error(transparent)]
     Reports(#[from] ReportError),
-    /// The incidents, which know the tools, could not be read.
-    #[error(transparent)]
-    Incidents(#[from] IncidentError),
 }
 
 /// One sample.
@@ -118,9 +114,11 @@ pub struct Catalog {
 /// What is counted for a core.
 #[derive(Default)]
 struct Seen {
+    /// Its place among the cores.
+    number: usize,
     samples: u64,
     captures: u64,
-    sources: HashSet<IpAddr>,
+    sources: u64,
     first: Option<WallClock>,
     last: WallClock,
     first_sample: Option<SampleId>,
@@ -128,32 +126,23 @@ struct Seen {
 
 impl Seen {
     fn sightings(&self) -> Sightings {
-        Sightings {
-            captures: self.captures,
-            sources: self.sources.len() as u64,
-            first: self.first.unwrap_or_default(),
-        }
+        Sightings { captures: self.captures, sources: self.sources, first: self.first.unwrap_or_default() }
     }
 }
 
 impl Catalog {
-    /// Reads journal and reports. `incidents` says which tool brought what; without it, no tool is known.
-    pub fn load(
-        reader: &Reader,
-        reports: &Reports,
-        incidents: Option<&Incidents>,
-    ) -> Result<Self, CatalogError> {
-        let samples = reader.samples()?;
+    /// Reads index and reports, as far as the index is.
+    pub fn load(index: &mut Index, reports: &Reports) -> Result<Self, CatalogError> {
+        let samples = index.samples()?;
         let outlines = outlines(reports)?;
-        let tools = tools(reader, incidents)?;
         let nothing = Outline::default();
-        let outline = |sample: &SampleView| outlines.get(&sample.sha256).unwrap_or(&nothing);
-        let tool = |sample: &SampleView| tools.get(&sample.sha256).map_or("", String::as_str);
+        let outline = |sample: &SampleRow| outlines.get(&sample.sha256).unwrap_or(&nothing);
+        let tool = |sample: &SampleRow| sample.tools.join("+");
 
-        let seen = seen(reader, &samples, &outlines)?;
+        let seen = seen(index, &samples, &outlines)?;
         let mut counts = Counts::default();
         for sample in &samples {
-            counts.add(&Subject { outline: outline(sample), tool: tool(sample) }, sample.captures);
+            counts.add(&Subject { outline: outline(sample), tool: &tool(sample) }, sample.captures);
         }
         let near = near(&samples, &outlines, &seen);
         let mut entries: Vec<Entry> = samples
@@ -161,7 +150,7 @@ impl Catalog {
             .map(|sample| {
                 let (outline, tool) = (outline(sample), tool(sample));
                 let distance = near.get(&outline.core.sha256).and_then(|near| near.distance);
-                let novelty = counts.score(&Subject { outline, tool }, distance);
+                let novelty = counts.score(&Subject { outline, tool: &tool }, distance);
                 let sightings = seen.get(&outline.core.sha256).map_or_else(Default::default, Seen::sightings);
                 entry(sample, outline, tool, novelty, sightings)
             })
@@ -177,14 +166,14 @@ impl Catalog {
     }
 }
 
-fn entry(sample: &SampleView, outline: &Outline, tool: &str, novelty: u8, sightings: Sightings) -> Entry {
+fn entry(sample: &SampleRow, outline: &Outline, tool: String, novelty: u8, sightings: Sightings) -> Entry {
     let lead = match (outline.lead.as_str(), sample.triaged) {
         ("", true) if !sample.triage_error.is_empty() => format!("Not explained ({})", sample.triage_error),
         ("", true) => "Looked into, but its report is gone (`roridula triage --all`)".to_owned(),
         ("", false) => format!("Not looked into yet ({} bytes)", super::thousands(sample.size)),
         (lead, _) => lead.to_owned(),
     };
-    let own = Sightings { captures: sample.captures, sources: sample.sources, first: sample.first_seen };
+    let own = Sightings { captures: sample.captures, sources: sample.sources, first: sample.first };
     let sightings = if outline.core.sha256.is_empty() { own } else { sightings };
     Entry {
         sha256: sample.sha256,
@@ -193,8 +182,8 @@ fn entry(sample: &SampleView, outline: &Outline, tool: &str, novelty: u8, sighti
         size: sample.size,
         total: sample.total,
         ranges: sample.ranges.clone(),
-        state: sample.state.to_string(),
-        origin: sample.origin.to_string(),
+        state: sample.state.clone(),
+        origin: sample.origin.clone(),
         family: outline.family.clone(),
         confidence: outline.confidence.clone(),
         core: outline.core.sha256.clone(),
@@ -202,9 +191,9 @@ fn entry(sample: &SampleView, outline: &Outline, tool: &str, novelty: u8, sighti
         sentence: sentence(&lead, &outline.differs, sightings),
         captures: sample.captures,
         sources: sample.sources,
-        first_seen: rfc3339(sample.first_seen),
-        last_seen: rfc3339(sample.last_seen),
-        tool: tool.to_owned(),
+        first_seen: rfc3339(sample.first),
+        last_seen: rfc3339(sample.last),
+        tool,
         triaged: sample.triaged,
         layers: sample.layers.clone(),
         triage_error: sample.triage_error.clone(),
@@ -223,38 +212,34 @@ fn outlines(reports: &Reports) -> Result<HashMap<SampleId, Outline>, CatalogErro
     Ok(outlines)
 }
 
-/// Which tool brought each sample first.
-fn tools(reader: &Reader, incidents: Option<&Incidents>) -> Result<HashMap<SampleId, String>, CatalogError> {
-    let Some(incidents) = incidents else { return Ok(HashMap::new()) };
-    let mut tools = HashMap::new();
-    for (sample, connections) in reader.sample_connections()? {
-        let Some(first) = connections.first() else { continue };
-        tools.insert(sample, incidents.tools_of(*first)?.join("+"));
-    }
-    Ok(tools)
-}
-
 /// How often each core came, and from where.
 fn seen(
-    reader: &Reader,
-    samples: &[SampleView],
+    index: &mut Index,
+    samples: &[SampleRow],
     outlines: &HashMap<SampleId, Outline>,
 ) -> Result<HashMap<String, Seen>, CatalogError> {
     let mut seen: HashMap<String, Seen> = HashMap::new();
-    let core = |sample: &SampleId| outlines.get(sample).map(|outline| outline.core.sha256.clone());
+    // The cores in the order in which they came first, and which of them is whose.
+    let mut cores: Vec<String> = Vec::new();
+    let mut set_of: HashMap<SampleId, usize> = HashMap::new();
     for sample in samples {
-        let Some(core) = core(&sample.sha256) else { continue };
-        let seen = seen.entry(core).or_default();
+        let Some(outline) = outlines.get(&sample.sha256) else { continue };
+        let core = &outline.core.sha256;
+        let seen = seen.entry(core.clone()).or_insert_with(|| {
+            cores.push(core.clone());
+            Seen { number: cores.len() - 1, ..Seen::default() }
+        });
+        set_of.insert(sample.sha256, seen.number);
         seen.samples += 1;
         seen.captures += sample.captures;
-        if seen.first.is_none_or(|first| sample.first_seen < first) {
-            (seen.first, seen.first_sample) = (Some(sample.first_seen), Some(sample.sha256));
+        if seen.first.is_none_or(|first| sample.first < first) {
+            (seen.first, seen.first_sample) = (Some(sample.first), Some(sample.sha256));
         }
-        seen.last = seen.last.max(sample.last_seen);
+        seen.last = seen.last.max(sample.last);
     }
-    for (sample, sources) in reader.sample_sources()? {
-        if let Some(seen) = core(&sample).and_then(|core| seen.get_mut(&core)) {
-            seen.sources.extend(sources.iter().map(|count| count.source.to_canonical()));
+    for (number, sources) in index.hosts(&set_of)? {
+        if let Some(seen) = cores.get(number).and_then(|core| seen.get_mut(core)) {
+            seen.sources = sources;
         }
     }
     Ok(seen)
@@ -271,7 +256,7 @@ struct Nearness {
 
 /// Compares the most frequent cores with each other.
 fn near(
-    samples: &[SampleView],
+    samples: &[SampleRow],
     outlines: &HashMap<SampleId, Outline>,
     seen: &HashMap<String, Seen>,
 ) -> HashMap<String, Nearness> {
@@ -327,7 +312,7 @@ fn groups(
             size: outline.core.size,
             samples: seen.samples,
             captures: seen.captures,
-            sources: seen.sources.len() as u64,
+            sources: seen.sources,
             first_seen: rfc3339(seen.first.unwrap_or_default()),
             last_seen: rfc3339(seen.last),
             novelty: entry.novelty,

@@ -35,7 +35,12 @@ CREATE TABLE content (name TEXT PRIMARY KEY, rules TEXT NOT NULL, body BLOB NOT 
 -- In which reports a layer lies.
 CREATE TABLE place (layer TEXT NOT NULL, report INTEGER NOT NULL, PRIMARY KEY (layer, report)) WITHOUT ROWID;
 ";
-const NAMES: &[&str] = &["report", "content", "place"];
+/// What came later, so that reports of before are kept: the text of indicators in lower case, and the layers (SHA-256) in
+/// which they stand.
+const INDICATORS: &str = "
+CREATE TABLE IF NOT EXISTS indicator (value TEXT, kind TEXT, layer TEXT, PRIMARY KEY (value, kind, layer)) WITHOUT ROWID;
+";
+const NAMES: &[&str] = &["report", "content", "place", "indicator"];
 
 /// Why a report cannot be had.
 #[derive(Debug, Error)]
@@ -128,7 +133,7 @@ impl Reports {
 
     fn ready(&self) -> rusqlite::Result<()> {
         let version = || self.db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
-        if version()? == VERSION {
+        if version()? == VERSION && self.has_indicators()? {
             return Ok(());
         }
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
@@ -137,7 +142,43 @@ impl Reports {
             let drop: String = NAMES.iter().map(|name| format!("DROP TABLE IF EXISTS {name};")).collect();
             transaction.execute_batch(&format!("{drop} {TABLES} PRAGMA user_version = {VERSION};"))?;
         }
+        if !self.has_indicators()? {
+            transaction.execute_batch(INDICATORS)?;
+            self.gather_indicators(&transaction)?;
+        }
         transaction.commit()
+    }
+
+    fn has_indicators(&self) -> rusqlite::Result<bool> {
+        self.db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'indicator'")?.exists([])
+    }
+
+    /// Those of all layers; what cannot be read has none.
+    fn gather_indicators(&self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement = db.prepare("SELECT body FROM content")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Ok(content) = self.unpacked::<Content>(&row.get::<_, Vec<u8>>(0)?) {
+                put_indicators(db, &content.hashes.sha256, &content.facts)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Indicators (domains, addresses, mutexes, wallets) that begin like this, in any case, and the samples in which they
+    /// stand, at most `max` pairs.
+    pub fn with_indicator(
+        &self,
+        prefix: &str,
+        max: usize,
+    ) -> Result<Vec<(String, String, SampleId)>, ReportError> {
+        let sql = "SELECT DISTINCT value, kind, sha256 FROM indicator JOIN place USING (layer) JOIN report ON n = report
+            WHERE value >= ?1 AND value < ?1 || char(1114111) ORDER BY value, kind, n LIMIT ?2";
+        let mut statement = self.db.prepare_cached(sql).map_err(|source| self.database(source))?;
+        let values = params![prefix.to_lowercase(), i64::try_from(max).unwrap_or(i64::MAX)];
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, SampleId(row.get(2)?)));
+        let rows = statement.query_map(values, read);
+        rows.and_then(Iterator::collect).map_err(|source| self.database(source))
     }
 
     /// Keeps the report of a sample, in place of an earlier one.
@@ -195,6 +236,7 @@ impl Reports {
                 .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
             db.prepare_cached("INSERT OR REPLACE INTO content VALUES (?, ?, ?)")?
                 .execute(params![name, rules, body])?;
+            put_indicators(db, &layer.hashes.sha256, &layer.facts)?;
         }
         Ok(())
     }
@@ -321,6 +363,14 @@ impl Reports {
     fn io(&self, source: std::io::Error) -> ReportError {
         ReportError::Io { path: self.path.clone(), source }
     }
+}
+
+fn put_indicators(db: &Connection, layer: &str, facts: &Facts) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached("INSERT OR IGNORE INTO indicator VALUES (?, ?, ?)")?;
+    for indicator in &facts.indicators {
+        statement.execute(params![indicator.value.to_lowercase(), indicator.kind.as_str(), layer])?;
+    }
+    Ok(())
 }
 
 fn content_name(sha256: &str, kind: Kind) -> String {

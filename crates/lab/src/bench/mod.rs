@@ -2,6 +2,7 @@
 
 pub mod bare;
 pub mod connects;
+pub mod index;
 pub mod place;
 pub mod table;
 pub mod triage;
@@ -17,12 +18,15 @@ use uploads::Script;
 /// Options of `bench`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Only these: a, b, c, d, e, t.
+    /// Only these: a, b, c, d, e, i, t.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
     /// Interleaved repeats of each measurement.
     #[arg(long, default_value_t = 7)]
     pub repeats: usize,
+    /// The data directory that (i) reads, instead of a past that is made for it.
+    #[arg(long, value_name = "DIR")]
+    pub history: Option<std::path::PathBuf>,
     /// Put the table into BENCHMARKS.md.
     #[arg(long)]
     pub write: bool,
@@ -37,8 +41,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let cores = cores()?;
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let mut rows = Vec::new();
-    if args.only.iter().any(|only| only != "t") || args.only.is_empty() {
+    if args.only.iter().any(|only| !["i", "t"].contains(&only.as_str())) || args.only.is_empty() {
         rows.extend(network(args, &cores)?);
+    }
+    if wanted("i") {
+        rows.extend(index::measure(args)?);
     }
     if wanted("t") {
         rows.extend(triage::measure(args)?);

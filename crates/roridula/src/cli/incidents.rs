@@ -2,10 +2,8 @@
 
 use super::{Failure, connections, out, reader};
 use clap::{Args, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use roridula_desk::incident::{
-    Filter, Incident, IncidentError, IncidentId, IncidentSample, Incidents, Member, Outcome, Progress,
-    StageView,
+    Filter, Incident, IncidentId, IncidentSample, Incidents, Member, Outcome, StageView,
 };
 use roridula_desk::story::{self, Weight};
 use roridula_proto::connection::ConnectionId;
@@ -15,7 +13,6 @@ use serde::Serialize;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// Incidents that are searched for an abbreviated name.
 const SEARCHED: usize = 10_000;
@@ -25,8 +22,6 @@ const CONNECTIONS_SHOWN: usize = 40;
 const ALIKE_SHOWN: usize = 3;
 /// Samples and buffers that are shown for people.
 const SAMPLES_SHOWN: usize = 12;
-/// Putting incidents together for longer than this shows how far it is.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Attacks: all connections of one source that belong together
 #[derive(Debug, Subcommand)]
@@ -90,12 +85,6 @@ impl ValueEnum for OutcomeArg {
     }
 }
 
-impl From<IncidentError> for Failure {
-    fn from(error: IncidentError) -> Self {
-        Self(error.to_string())
-    }
-}
-
 /// Carries out one of them.
 pub(crate) fn run(command: &IncidentsCommand, data: &Path) -> Result<(), Failure> {
     // A missing journal, or one that may not be read, is told in the same words everywhere.
@@ -110,7 +99,7 @@ pub(crate) fn run(command: &IncidentsCommand, data: &Path) -> Result<(), Failure
 /// The view of `data`, up to date.
 fn caught_up(data: &Path) -> Result<Incidents, Failure> {
     let mut incidents = Incidents::open_or_temporary(data)?;
-    let mut bar = Bar::new();
+    let mut bar = out::CatchingUp::new("putting incidents together");
     incidents.catch_up(&mut |now| bar.show(now))?;
     bar.clear();
     Ok(incidents)
@@ -118,7 +107,7 @@ fn caught_up(data: &Path) -> Result<Incidents, Failure> {
 
 fn rebuild(data: &Path) -> Result<(), Failure> {
     let mut incidents = Incidents::open(data, None)?;
-    let mut bar = Bar::new();
+    let mut bar = out::CatchingUp::new("putting incidents together");
     incidents.rebuild(&mut |now| bar.show(now))?;
     bar.clear();
     let mut out = out::stdout();
@@ -137,6 +126,7 @@ fn list(incidents: &mut Incidents, args: &ListArgs) -> Result<(), Failure> {
         outcome: args.outcome.map(|outcome| outcome.0),
         tool: args.tool.clone(),
         limit: Some(args.limit),
+        ..Filter::default()
     };
     let found = incidents.list(&filter)?;
     if args.json {
@@ -389,37 +379,4 @@ pub(super) fn members(name: &str, data: &Path) -> Result<Option<Vec<ConnectionId
         return Err(Failure::new(format!("no incident {id}; `roridula incidents list` shows them")));
     }
     Ok(Some(incidents.connections(id)?.iter().map(|member| member.connection).collect()))
-}
-
-/// How far it is, on standard error, where it takes long.
-struct Bar {
-    since: Instant,
-    bar: Option<ProgressBar>,
-}
-
-impl Bar {
-    fn new() -> Self {
-        Self { since: Instant::now(), bar: None }
-    }
-
-    fn show(&mut self, now: Progress) {
-        if self.since.elapsed() < PATIENCE {
-            return;
-        }
-        let bar = self.bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} events, {eta} left");
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-                .with_style(style.progress_chars("=> "))
-                .with_message("putting incidents together")
-        });
-        bar.set_length(now.total);
-        bar.set_position(now.done);
-    }
-
-    fn clear(self) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }

@@ -7,6 +7,7 @@ mod console;
 mod doctor;
 mod events;
 mod incidents;
+mod index;
 mod lookup;
 pub(crate) mod out;
 mod pcap;
@@ -78,6 +79,9 @@ enum Command {
     /// Attacks: all connections of one source that belong together
     #[command(subcommand)]
     Incidents(incidents::IncidentsCommand),
+    /// The index that the console and the lists read
+    #[command(subcommand)]
+    Index(index::IndexCommand),
     /// What nobody understands yet, grouped by shape
     Unknown(unknown::UnknownArgs),
     /// The rules that samples are compared with: ours, and those of your folders
@@ -175,6 +179,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Events(args) => events::run(&args, &data),
         Command::Connections(command) => connections::run(&command, &data),
         Command::Incidents(command) => incidents::run(&command, &data),
+        Command::Index(command) => index::run(&command, &data),
         Command::Unknown(args) => unknown::run(&args, &data),
         Command::Rules(command) => rules::run(&command, &data),
         Command::Triage(args) => triage::run(&args, &data),

@@ -1,11 +1,13 @@
 //! Standard output: tables, JSON, colour.
 
+use roridula_desk::index::Progress;
 use roridula_desk::story::Weight;
 use roridula_evidence::{Published, rfc3339};
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::time::WallClock;
 use serde::Serialize;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::time::{Duration, Instant};
 
 /// A bar on standard error for work of `len` steps; nothing where that is no terminal, or for what is soon done.
 pub(crate) fn progress(len: u64, what: &'static str) -> indicatif::ProgressBar {
@@ -15,6 +17,40 @@ pub(crate) fn progress(len: u64, what: &'static str) -> indicatif::ProgressBar {
     bar.set_style(ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_message(what);
     bar
+}
+
+/// Catching a view up for longer than this shows how far it is.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How far a view is that is being caught up with the journal; nothing for what is soon done.
+pub(crate) struct CatchingUp {
+    what: &'static str,
+    since: Instant,
+    bar: Option<indicatif::ProgressBar>,
+}
+
+impl CatchingUp {
+    /// Nothing is shown yet.
+    pub(crate) fn new(what: &'static str) -> Self {
+        Self { what, since: Instant::now(), bar: None }
+    }
+
+    /// It is so far now.
+    pub(crate) fn show(&mut self, now: Progress) {
+        if self.since.elapsed() < PATIENCE {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| progress(now.total, self.what));
+        bar.set_length(now.total);
+        bar.set_position(now.done);
+    }
+
+    /// It is done.
+    pub(crate) fn clear(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// Buffered standard output.

@@ -1,24 +1,18 @@
 //! `roridula unknown`
 
-use super::{Failure, out, reader};
+use super::{Failure, index, out, reader};
 use clap::Args;
-use roridula_evidence::{EventFilter, Reader};
-use roridula_proto::connection::ConnectionId;
-use roridula_proto::event::{Event, Text};
+use roridula_desk::index::{Index, ShapeRow, Span};
+use roridula_proto::event::Text;
 use roridula_proto::time::WallClock;
 use serde::{Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::net::IpAddr;
 use std::path::Path;
 
-/// Events read at once.
-const PAGE: usize = 4096;
-/// Shapes that are told apart; what comes beyond is counted as one.
-const SHAPES_MAX: usize = 10_000;
-/// Sources that are counted of one shape.
-const SOURCES_MAX: usize = 10_000;
-/// Connections that are named for one shape.
+/// Shapes that are read at once.
+const PAGE: usize = 1000;
+/// Fingerprints that are named for one shape.
 const NAMED_MAX: usize = 5;
 
 /// What nobody understands yet, grouped by the shape of its messages
@@ -64,8 +58,6 @@ struct Group {
     features: BTreeMap<String, String>,
     /// A few of them.
     examples: Vec<String>,
-    #[serde(skip)]
-    seen: BTreeSet<IpAddr>,
 }
 
 fn as_time<S: Serializer>(at: &WallClock, serializer: S) -> Result<S::Ok, S::Error> {
@@ -74,10 +66,8 @@ fn as_time<S: Serializer>(at: &WallClock, serializer: S) -> Result<S::Ok, S::Err
 
 /// Prints them.
 pub(crate) fn run(args: &UnknownArgs, data: &Path) -> Result<(), Failure> {
-    let reader = reader(data)?;
-    let mut groups: Vec<Group> = collect(&reader, args)?.into_values().collect();
-    groups.sort_by(|a, b| b.connections.cmp(&a.connections).then_with(|| a.shape.cmp(&b.shape)));
-    groups.truncate(args.limit);
+    drop(reader(data)?);
+    let groups = collect(&mut index::caught_up(data)?, args)?;
     if args.json {
         return Ok(out::json(&groups)?);
     }
@@ -130,68 +120,44 @@ fn show(out: &mut impl Write, group: &Group) -> std::io::Result<()> {
     Ok(())
 }
 
-fn collect(reader: &Reader, args: &UnknownArgs) -> Result<BTreeMap<String, Group>, Failure> {
-    let filter = EventFilter { ids: vec!["client.fingerprint".to_owned()], ..EventFilter::default() };
-    let bar = out::progress(reader.last_seq()?, "reading");
-    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
-    let mut after = 0;
-    loop {
-        let page = reader.events(after, &filter, PAGE)?;
-        for told in &page.events {
-            let Event::ClientFingerprint { fingerprint, features, shape, tools, recognised, .. } =
-                &told.event
-            else {
-                continue;
-            };
-            let wanted = recognised.is_empty()
-                && (!args.strangers || tools.is_empty())
-                && args.shape.as_ref().is_none_or(|wanted| wanted == shape);
-            if !wanted {
-                continue;
-            }
-            let known = groups.contains_key(shape) || groups.len() < SHAPES_MAX;
-            let shape = if known { shape.clone() } else { "(other shapes)".to_owned() };
-            let group = groups.entry(shape).or_insert_with_key(|shape| Group::new(shape, told.time));
-            group.add(told.time, told.source.map(|source| source.ip().to_canonical()), told.connection);
-            group.tools.extend(tools.iter().cloned());
-            if group.features.len() < NAMED_MAX {
-                group.features.insert(fingerprint.clone(), features.clone());
-            }
+fn collect(index: &mut Index, args: &UnknownArgs) -> Result<Vec<Group>, Failure> {
+    let mut groups = Vec::new();
+    let mut cursor: Option<String> = None;
+    while groups.len() < args.limit {
+        let limit = PAGE.min(args.limit - groups.len());
+        let page =
+            index.unknown(Span::ALL, args.strangers, args.shape.as_deref(), cursor.as_deref(), limit)?;
+        for row in page.rows {
+            let features = features(index, &row.shape, args.strangers)?;
+            groups.push(Group::new(row, features));
         }
-        bar.set_position(page.next);
-        if page.next == after {
-            bar.finish_and_clear();
-            return Ok(groups);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
         }
-        after = page.next;
     }
+    Ok(groups)
+}
+
+/// A few fingerprints of a shape in which nothing was recognised, with the features behind them.
+fn features(index: &mut Index, shape: &str, strangers: bool) -> Result<BTreeMap<String, String>, Failure> {
+    let all = index.fingerprints_of_shape(shape, PAGE)?;
+    let unknown =
+        all.into_iter().filter(|row| row.recognised.is_empty() && (!strangers || row.tools.is_empty()));
+    Ok(unknown.take(NAMED_MAX).map(|row| (row.fingerprint, row.features)).collect())
 }
 
 impl Group {
-    fn new(shape: &str, at: WallClock) -> Self {
+    fn new(row: ShapeRow, features: BTreeMap<String, String>) -> Self {
         Self {
-            shape: shape.to_owned(),
-            connections: 0,
-            sources: 0,
-            first_seen: at,
-            last_seen: at,
-            tools: BTreeSet::new(),
-            features: BTreeMap::new(),
-            examples: Vec::new(),
-            seen: BTreeSet::new(),
-        }
-    }
-
-    fn add(&mut self, at: WallClock, source: Option<IpAddr>, connection: Option<ConnectionId>) {
-        self.connections += 1;
-        self.first_seen = self.first_seen.min(at);
-        self.last_seen = self.last_seen.max(at);
-        if self.seen.len() < SOURCES_MAX {
-            self.seen.extend(source);
-        }
-        self.sources = self.seen.len() as u64;
-        if self.examples.len() < NAMED_MAX {
-            self.examples.extend(connection.map(|id| id.to_string()));
+            shape: row.shape,
+            connections: row.connections,
+            sources: row.sources,
+            first_seen: row.first,
+            last_seen: row.last,
+            tools: row.tools.into_iter().collect(),
+            features,
+            examples: row.examples,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! All incidents, the latest first.
 
 use super::View;
+use super::asked;
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -56,28 +57,24 @@ impl View for Incidents {
     const ABOUT: &'static str = "All incidents, the latest first.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
-        let from: usize = ask.cursor().map_or(Ok(0), |text| {
-            text.parse().map_err(|_| Problem::Bad("`cursor` is none that an answer gave".to_owned()))
-        })?;
-        let limit = ask.limit()?;
-        let outcome = |word: &String| Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == word);
-        let mut filter = Filter {
-            source: ask.filter.source,
-            outcome: ask.filter.stage.as_ref().and_then(outcome),
-            tool: ask.filter.tool.clone(),
-            limit: None,
-        };
-        // Time, family and stage are not in the view's own index: then all of the others are looked at.
         let wanted = &ask.filter;
-        let is_narrow = wanted.since.is_some() || wanted.until.is_some() || wanted.family.is_some();
-        if !is_narrow && (wanted.stage.is_none() || filter.outcome.is_some()) {
-            filter.limit = Some(from.saturating_add(limit).saturating_add(1));
-        }
-        let list = shelf.incidents.list(&filter).map_err(Problem::failed)?;
-        let mut fitting = list.iter().filter(|incident| fits(incident, ask)).skip(from);
-        let incidents: Vec<Row> = fitting.by_ref().take(limit).map(row).collect();
-        let next = fitting.next().map(|_| from.saturating_add(limit).to_string());
-        Ok(Model { incidents, next })
+        let word = wanted.stage.as_deref();
+        let outcome = Outcome::ALL.into_iter().find(|outcome| Some(outcome.as_str()) == word);
+        let stage = Stage::ALL.into_iter().find(|stage| Some(stage.as_str()) == word);
+        let known = word.is_none() || outcome.is_some() || stage.is_some();
+        let filter = Filter {
+            span: asked::span(ask),
+            source: wanted.source,
+            outcome,
+            stage: stage.filter(|_| outcome.is_none()),
+            tool: wanted.tool.clone(),
+            text: wanted.family.clone(),
+            // A word that is no stage fits nothing.
+            samples: if known { None } else { Some(Vec::new()) },
+            ..Filter::default()
+        };
+        let page = shelf.incidents.page(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
+        Ok(Model { incidents: page.rows.iter().map(row).collect(), next: page.next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
@@ -123,22 +120,6 @@ impl View for Incidents {
             next: model.next.clone(),
         }]
     }
-}
-
-fn fits(incident: &Incident, ask: &Ask) -> bool {
-    let filter = &ask.filter;
-    // What began before the time and went on in it belongs to it.
-    let time = filter.since.is_none_or(|since| incident.last >= since)
-        && filter.until.is_none_or(|until| incident.first < until);
-    let family = filter.family.as_ref().is_none_or(|family| {
-        let family = family.to_ascii_lowercase();
-        let tool = incident.tool.label.as_deref().unwrap_or_default().to_ascii_lowercase();
-        tool.contains(&family) || incident.summary.to_ascii_lowercase().contains(&family)
-    });
-    let stage = filter.stage.as_ref().is_none_or(|word| {
-        incident.outcome.as_str() == word || incident.stages.iter().any(|stage| stage.stage.as_str() == word)
-    });
-    time && family && stage
 }
 
 fn row(incident: &Incident) -> Row {

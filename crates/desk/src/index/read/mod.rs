@@ -153,7 +153,7 @@ impl Index {
 }
 
 /// Cuts `rows`, of which one more than `limit` was read, to a page.
-fn cut<T>(mut rows: Vec<(Cursor, T)>, limit: usize) -> Page<T> {
+pub(crate) fn cut<T>(mut rows: Vec<(Cursor, T)>, limit: usize) -> Page<T> {
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|(cursor, _)| cursor.to_string());
@@ -161,7 +161,7 @@ fn cut<T>(mut rows: Vec<(Cursor, T)>, limit: usize) -> Page<T> {
 }
 
 /// A page's limit within bounds, and one more for a statement.
-fn bounded(limit: usize) -> (usize, i64) {
+pub(crate) fn bounded(limit: usize) -> (usize, i64) {
     let limit = limit.clamp(1, LIMIT_MAX);
     (limit, i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
 }

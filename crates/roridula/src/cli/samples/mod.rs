@@ -9,9 +9,8 @@ mod restore;
 mod show;
 mod tree;
 
-use super::{Failure, out, reader};
+use super::{Failure, index, reader};
 use clap::{Args, Subcommand};
-use roridula_desk::incident::{Incidents, Progress};
 use roridula_desk::lookup::{Found, Lookups};
 use roridula_desk::sample::{Catalog, CatalogError, Reports};
 use roridula_evidence::{CaptureView, Kept, Reader, SampleId, SampleView};
@@ -87,14 +86,7 @@ impl Room {
     }
 
     fn catalog(&self) -> Result<Catalog, Failure> {
-        let mut incidents = Incidents::open_or_temporary(&self.data)?;
-        let bar = out::progress(0, "putting incidents together");
-        incidents.catch_up(&mut |now: Progress| {
-            bar.set_length(now.total);
-            bar.set_position(now.done);
-        })?;
-        bar.finish_and_clear();
-        Ok(Catalog::load(&self.reader, &self.reports, Some(&incidents))?)
+        Ok(Catalog::load(&mut index::caught_up(&self.data)?, &self.reports)?)
     }
 
     /// The sample whose hash begins like this, or in which such a layer lies.

@@ -213,7 +213,7 @@ impl Open {
         }
         let begun = Instant::now();
         let reports = Reports::open(dir)?;
-        self.catalog = Catalog::load(&self.reader, &reports, Some(&self.incidents))?;
+        self.catalog = Catalog::load(&mut self.index, &reports)?;
         self.catalog_of = Some(last);
         self.catalog_next = Instant::now() + (begun.elapsed() * CATALOG_REST).max(CATALOG_EVERY);
         Ok(())
