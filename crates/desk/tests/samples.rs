@@ -171,6 +171,30 @@ fn groups_are_by_core_and_count_captures_and_hosts_once() {
 }
 
 #[test]
+fn indicators_are_found_by_how_they_begin_also_in_reports_of_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path());
+    let mut file = pe(0x3000, 7);
+    let text = b"\0http://Update.Example.com/inert.bin\0";
+    file[0x1000..0x1000 + text.len()].copy_from_slice(text);
+    let ids = [b"a", b"b"].map(|dirt| world.capture("192.0.2.1", &upload(&file, dirt)));
+    world.capture("192.0.2.1", &upload(&pe(0x3000, 8), b"c"));
+    let find = |reports: &Reports, prefix: &str| reports.with_indicator(prefix, 10).unwrap();
+    let url = "http://update.example.com/inert.bin";
+    let expected = ids.map(|id| (url.to_owned(), "url".to_owned(), id));
+    assert_eq!(find(&world.reports, "HTTP://upd"), expected);
+    for nothing in ["http://updated", "pdate", "%", "_ttp"] {
+        assert!(find(&world.reports, nothing).is_empty(), "{nothing}");
+    }
+    assert_eq!(world.reports.with_indicator("http", 1).unwrap().len(), 1);
+    // A file of before they were kept.
+    let path = dir.path().join("desk/reports.sqlite");
+    rusqlite::Connection::open(path).unwrap().execute_batch("DROP TABLE indicator").unwrap();
+    assert_eq!(find(&Reports::open(dir.path()).unwrap(), "http://upd"), expected);
+    assert!(world.reports.get(ids[0]).unwrap().is_some());
+}
+
+#[test]
 fn what_another_build_said_of_a_sample_is_said_anew() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::new(dir.path());

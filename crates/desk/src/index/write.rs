@@ -15,6 +15,7 @@ impl Batch {
     /// Writes everything, in a transaction of the caller's.
     pub(super) fn write(mut self, file: &Derived) -> Result<(), DerivedError> {
         self.close_ids();
+        let captured = self.captures.len() as u64;
         self.roll_ups(file)?;
         self.sources(file)?;
         self.visits(file)?;
@@ -24,6 +25,8 @@ impl Batch {
         self.captures(file)?;
         self.logons(file)?;
         self.rest(file)?;
+        let captures = file.meta("captures")?.unwrap_or(0);
+        file.put_meta("captures", captures + captured)?;
         let last = file.meta("last_event")?.unwrap_or(0);
         file.put_meta("last_event", last.max(self.last_event))
     }

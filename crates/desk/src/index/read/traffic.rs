@@ -220,7 +220,7 @@ impl Index {
                 connections: index.number("SELECT sum(connections) FROM hour", [])?,
                 sources: index.number("SELECT max(n) FROM source", [])?,
                 samples: index.number("SELECT max(n) FROM sample", [])?,
-                captures: index.number("SELECT sum(captures) FROM sample", [])?,
+                captures: index.file.meta("captures")?.unwrap_or(0),
             })
         })
     }
