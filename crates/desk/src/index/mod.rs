@@ -30,7 +30,7 @@
 //! | how it stands, who came last | [`Index::status`], [`Index::runs`] |
 //! | the funnel, over time, of one source or network | [`Index::funnel`] |
 //! | connections | [`Index::connections`], [`Index::connection`] |
-//! | visitors | [`Index::sources`], [`Index::source`], [`Index::activity`] |
+//! | visitors | [`Index::sources`], [`Index::source`], [`Index::activity`], [`Index::visitors`], [`Index::spikes`] |
 //! | captures, who sent a sample, a group of samples over time | [`Index::captures`], [`Index::senders`], [`Index::spread`] |
 //! | samples, as far as the journal tells | [`Index::samples`], [`Index::sample`] |
 //! | tools, implementations, what nobody knows | [`Index::tools`], [`Index::fingerprints`], [`Index::unknown`] |
@@ -63,8 +63,8 @@ pub(crate) use fold::address_bytes;
 pub(crate) use read::{bounded, cut};
 pub use view::{
     Activity, Bucket, CaptureRow, ConnectionRow, Counts, FingerprintRow, Funnel, HealthRow, HealthTotal, Hit,
-    Kind, LogonRow, Page, Run, SampleDay, SampleRow, Sender, ShapeRow, SourceActivity, SourceRow, Spread,
-    Started, Status, Step, ToolRow,
+    Kind, LogonRow, Page, Run, SampleDay, SampleRow, Sender, ShapeRow, SourceActivity, SourceRow, Spike,
+    Spread, Started, Status, Step, ToolRow, Visitors,
 };
 
 use crate::derived::Derived;

@@ -262,6 +262,28 @@ pub struct SourceActivity {
     pub connections: Vec<u64>,
 }
 
+/// How many visitors came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Visitors {
+    /// For the first time.
+    pub new: u64,
+    /// Who had been here before.
+    pub returning: u64,
+}
+
+/// An hour in which one visitor made more connections than all others together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Spike {
+    /// When it begins.
+    #[serde(serialize_with = "as_time")]
+    #[schemars(with = "String")]
+    pub begins: WallClock,
+    /// The visitor.
+    pub source: IpAddr,
+    /// Its connections.
+    pub connections: u64,
+}
+
 /// One capture of a sample.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CaptureRow {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// A past of 600 visits, its index, and the events themselves.
-fn world(seed: u64) -> (tempfile::TempDir, Index, Naive) {
+pub(crate) fn world(seed: u64) -> (tempfile::TempDir, Index, Naive) {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     perform(&store, seed, 600);
@@ -21,7 +21,7 @@ fn world(seed: u64) -> (tempfile::TempDir, Index, Naive) {
     (dir, index, naive)
 }
 
-fn spans(seed: u64) -> Vec<Span> {
+pub(crate) fn spans(seed: u64) -> Vec<Span> {
     let mut chance = Chance(seed);
     let mut spans =
         vec![Span::ALL, Span::last(0, WallClock(BEGIN)), Span::last(HOUR, WallClock(BEGIN + HOUR))];
@@ -395,6 +395,10 @@ fn what_nobody_knows_is_put_together_by_shape() {
             let one = index.unknown(Span::ALL, strangers, Some(&row.shape), None, 9).unwrap();
             assert_eq!(one.rows, [row.clone()]);
         }
+        let latest =
+            all(1, |cursor, limit| index.unknown_latest(Span::ALL, strangers, None, cursor, limit).unwrap());
+        assert!(latest.len() == rows.len() && latest.is_sorted_by(|one, next| one.last >= next.last));
+        assert!(latest.iter().all(|row| rows.contains(row)));
     }
 }
 

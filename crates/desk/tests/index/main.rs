@@ -7,3 +7,4 @@ mod answers;
 mod making;
 mod naive;
 mod past;
+mod visitors;

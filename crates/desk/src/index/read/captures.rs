@@ -21,7 +21,7 @@ const SAMPLE: &str =
     m.sources, m.first, m.last, t.names, m.layers, m.core, m.family, m.error, m.n
     FROM sample m LEFT JOIN connection k ON k.id = m.connection LEFT JOIN toolset t ON t.n = k.toolset";
 /// Captures that came through the implant: `incident::is_payload`, in SQL.
-const PAYLOADS: &str = "r.origin IN ('doublepulsar', 'doublepulsar-raw', 'doublepulsar-conflict')";
+pub(super) const PAYLOADS: &str = "r.origin IN ('doublepulsar', 'doublepulsar-raw', 'doublepulsar-conflict')";
 
 impl Index {
     /// Captures that fit, the latest first. Of the filter, the span, the source, the samples and `payloads` count.

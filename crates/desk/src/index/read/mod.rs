@@ -7,6 +7,7 @@ mod search;
 mod sources;
 mod tools;
 mod traffic;
+mod visitors;
 
 use super::filter::{Cursor, LIMIT_MAX};
 use super::view::Page;

@@ -7,6 +7,7 @@ use super::super::{Index, IndexError};
 use super::{bounded, count, cut, time, words};
 use roridula_proto::time::WallClock;
 use rusqlite::{Row, params};
+use std::collections::BTreeSet;
 
 const FINGERPRINT: &str =
     "SELECT n, name, features, tools, grounds, recognised, shape, connections, sources, first, last
@@ -29,6 +30,15 @@ impl Index {
                     last: day(4)?,
                 })
             })
+        })
+    }
+
+    /// The names of all known tools that were ever seen.
+    pub fn tool_names(&mut self) -> Result<Vec<String>, IndexError> {
+        self.look(|index| {
+            let sets = index.file.rows("SELECT names FROM toolset", [], |row| row.get::<_, String>(0))?;
+            let names: BTreeSet<String> = sets.iter().flat_map(|set| words(set)).collect();
+            Ok(names.into_iter().collect())
         })
     }
 
@@ -107,8 +117,8 @@ impl Index {
         rows.into_iter().map(whole).collect()
     }
 
-    /// Connections in which no recogniser found anything and that ended in a span, put together by shape, those
-    /// that came last first. `strangers`: without those that a known tool was named for. `shape`: only this one.
+    /// Connections in which no recogniser found anything and that ended in a span, put together by shape, the most frequent
+    /// of all time first. `strangers`: without those that a known tool was named for. `shape`: only this one.
     pub fn unknown(
         &mut self,
         span: Span,
@@ -117,24 +127,52 @@ impl Index {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<ShapeRow>, IndexError> {
+        self.shapes(span, (strangers, shape), "total", cursor, limit)
+    }
+
+    /// The same, those that came last first.
+    pub fn unknown_latest(
+        &mut self,
+        span: Span,
+        strangers: bool,
+        shape: Option<&str>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<ShapeRow>, IndexError> {
+        self.shapes(span, (strangers, shape), "latest", cursor, limit)
+    }
+
+    /// In the order of a column, `total` or `latest`.
+    fn shapes(
+        &mut self,
+        span: Span,
+        (strangers, shape): (bool, Option<&str>),
+        order: &str,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<ShapeRow>, IndexError> {
         let cursor = Cursor::read(cursor)?;
         let (limit, more) = bounded(limit);
         let (since, until) = span.moments();
-        let sql = "SELECT max(n) AS key, shape, sum(connections), min(first), max(last) AS latest,
+        let sql = format!(
+            "SELECT max(n) AS key, shape, sum(connections) AS total, min(first), max(last) AS latest,
                 group_concat(tools, ' '), group_concat(examples, ' ' ORDER BY known)
             FROM shape WHERE last >= ?3 AND first <= ?4 AND (NOT ?5 OR NOT known) AND (?6 IS NULL OR shape = ?6)
-            GROUP BY shape HAVING (latest, key) < (?1, ?2) ORDER BY latest DESC, key DESC LIMIT ?7";
+            GROUP BY shape HAVING ({order}, key) < (?1, ?2) ORDER BY {order} DESC, key DESC LIMIT ?7"
+        );
         self.look(|index| {
             let values = params![cursor.0, cursor.1, since, until, strangers, shape, more];
-            let mut rows = index.file.rows(sql, values, |row| Ok((row.get(0)?, shape_row(row)?)))?;
+            // The columns of both orders stand there.
+            let key = if order == "total" { 2 } else { 4 };
+            let read = |row: &Row<'_>| Ok((Cursor(row.get(key)?, row.get(0)?), shape_row(row)?));
+            let mut rows = index.file.rows(&sql, values, read)?;
             for (_, row) in &mut rows {
                 let sql =
                     "SELECT count(DISTINCT source) FROM shape_source JOIN shape ON n = shape_source.shape
                     WHERE shape.shape = ? AND (NOT ? OR NOT known)";
                 row.sources = index.number(sql, params![row.shape, strangers])?;
             }
-            let key = |(n, row): (i64, ShapeRow)| (Cursor(crate::derived::to_sql(row.last.0), n), row);
-            Ok(cut(rows.into_iter().map(key).collect(), limit))
+            Ok(cut(rows, limit))
         })
     }
 }

@@ -1,0 +1,116 @@
+//! What is asked of visitors together, and of those who used a tool or brought a sample, against going through all events.
+
+use crate::answers::{spans, world};
+use crate::naive::touches;
+use crate::past::{DAY, HOUR};
+use roridula_desk::index::{Filter, Index, Network, SourceOrder, Span};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+const MOST: usize = 1000;
+
+#[test]
+fn the_new_and_the_returning_are_all_who_were_heard_of() {
+    let (_dir, mut index, naive) = world(21);
+    for span in spans(21) {
+        let visitors = index.visitors(span).unwrap();
+        let activity = index.activity(span, 0).unwrap();
+        assert_eq!(visitors.new, activity.new, "{span:?}");
+        let came = naive.sources(span);
+        // Who was still heard of in the first hour belongs to it as well.
+        let heard = naive.visits.values().filter(|visit| touches(span, HOUR, visit.last));
+        let heard: BTreeSet<IpAddr> = heard.map(|visit| visit.source).chain(came.iter().copied()).collect();
+        let all = (visitors.new + visitors.returning) as usize;
+        assert!((came.len()..=heard.len()).contains(&all), "{all} of {}..={}", came.len(), heard.len());
+    }
+}
+
+#[test]
+fn a_spike_is_one_visitor_with_more_than_all_others_in_an_hour() {
+    let (_dir, mut index, naive) = world(22);
+    let mut seen = 0;
+    for span in spans(22) {
+        let mut hours: BTreeMap<u64, BTreeMap<IpAddr, u64>> = BTreeMap::new();
+        for visit in naive.visits.values().filter(|visit| touches(span, HOUR, visit.opened)) {
+            *hours.entry(visit.opened / HOUR).or_default().entry(visit.source).or_default() += 1;
+        }
+        for least in [1, 3] {
+            let mut expected = Vec::new();
+            for (hour, sources) in &hours {
+                let all: u64 = sources.values().sum();
+                let apart = sources.iter().filter(|(_, count)| **count >= least && **count * 2 > all);
+                expected.extend(apart.map(|(source, count)| (hour * HOUR, *source, *count)));
+            }
+            let found = index.spikes(span, least).unwrap();
+            let found: Vec<_> =
+                found.iter().map(|spike| (spike.begins.0, spike.source, spike.connections)).collect();
+            assert_eq!(found, expected, "{least} {span:?}");
+            seen += found.len();
+        }
+    }
+    assert!(seen > 0);
+}
+
+#[test]
+fn who_brought_the_most_uploads_comes_first() {
+    let (_dir, mut index, naive) = world(23);
+    for span in spans(23) {
+        let mut counts: BTreeMap<IpAddr, u64> = BTreeMap::new();
+        let inside = |at: u64| (span.since.0..span.until.0).contains(&at);
+        for one in naive.caught.iter().filter(|one| one.payload && inside(one.at)) {
+            *counts.entry(one.source).or_default() += 1;
+        }
+        let found = index.senders_of_most(span, MOST).unwrap();
+        assert!(found.is_sorted_by(|one, next| one.1 >= next.1));
+        let found: BTreeMap<IpAddr, u64> =
+            found.iter().map(|(row, captures)| (row.source, *captures)).collect();
+        assert_eq!(found, counts, "{span:?}");
+    }
+    assert_eq!(index.senders_of_most(Span::ALL, 2).unwrap().len(), 2);
+}
+
+fn sources(index: &mut Index, filter: &Filter) -> BTreeSet<IpAddr> {
+    let page = index.sources(filter, None, SourceOrder::Last, None, MOST).unwrap();
+    page.rows.iter().map(|row| row.source).collect()
+}
+
+#[test]
+fn visitors_are_found_by_what_they_used_and_brought() {
+    let (_dir, mut index, naive) = world(24);
+    let tools = index.tool_names().unwrap();
+    let told: BTreeSet<&String> = naive.visits.values().flat_map(|visit| &visit.tools).collect();
+    assert_eq!(tools.iter().collect::<BTreeSet<_>>(), told);
+    for span in spans(24) {
+        let came = naive.sources(span);
+        for tool in &tools {
+            // A tool is named when a connection ends.
+            let used = naive.visits.values().filter(|visit| visit.tools.contains(tool));
+            let ended = used.filter(|visit| visit.closed.is_some_and(|at| touches(span, DAY, at)));
+            let expected: BTreeSet<IpAddr> =
+                ended.map(|visit| visit.source).filter(|source| came.contains(source)).collect();
+            let filter = Filter { span, tool: Some(tool.clone()), ..Filter::default() };
+            assert_eq!(sources(&mut index, &filter), expected, "{tool} {span:?}");
+        }
+    }
+    let prints: BTreeSet<&String> = naive.visits.values().map(|visit| &visit.fingerprint).collect();
+    for print in prints.into_iter().filter(|print| !print.is_empty()) {
+        let had = naive.visits.values().filter(|visit| visit.fingerprint == *print);
+        let filter = Filter { fingerprint: Some(print.clone()), ..Filter::default() };
+        assert_eq!(sources(&mut index, &filter), had.map(|visit| visit.source).collect());
+    }
+    let sample = naive.caught[0].sample;
+    let brought = naive.caught.iter().filter(|one| one.sample == sample);
+    let filter = Filter { samples: vec![sample], ..Filter::default() };
+    assert_eq!(sources(&mut index, &filter), brought.map(|one| one.source).collect());
+}
+
+#[test]
+fn fingerprints_are_found_by_who_had_them() {
+    let (_dir, mut index, naive) = world(25);
+    let source = naive.visits.values().find(|visit| !visit.fingerprint.is_empty()).unwrap().source;
+    let filter = Filter { source: Some(Network::from(source)), ..Filter::default() };
+    let found = index.fingerprints(&filter, None, MOST).unwrap();
+    let found: BTreeSet<&String> = found.rows.iter().map(|row| &row.fingerprint).collect();
+    let had = naive.of_source(source);
+    assert_eq!(found, had.iter().map(|visit| &visit.fingerprint).filter(|print| !print.is_empty()).collect());
+}
