@@ -171,7 +171,7 @@ fn groups_are_by_core_and_count_captures_and_hosts_once() {
 }
 
 #[test]
-fn indicators_are_found_by_how_they_begin_also_in_reports_of_before() {
+fn indicators_are_found_by_any_part_of_them_also_in_reports_of_before() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::new(dir.path());
     let mut file = pe(0x3000, 7);
@@ -179,11 +179,13 @@ fn indicators_are_found_by_how_they_begin_also_in_reports_of_before() {
     file[0x1000..0x1000 + text.len()].copy_from_slice(text);
     let ids = [b"a", b"b"].map(|dirt| world.capture("192.0.2.1", &upload(&file, dirt)));
     world.capture("192.0.2.1", &upload(&pe(0x3000, 8), b"c"));
-    let find = |reports: &Reports, prefix: &str| reports.with_indicator(prefix, 10).unwrap();
+    let find = |reports: &Reports, part: &str| reports.with_indicator(part, 10).unwrap();
     let url = "http://update.example.com/inert.bin";
     let expected = ids.map(|id| (url.to_owned(), "url".to_owned(), id));
-    assert_eq!(find(&world.reports, "HTTP://upd"), expected);
-    for nothing in ["http://updated", "pdate", "%", "_ttp"] {
+    for part in ["HTTP://upd", "Example.COM", "pdate"] {
+        assert_eq!(find(&world.reports, part), expected, "{part}");
+    }
+    for nothing in ["http://updated", "%", "_ttp"] {
         assert!(find(&world.reports, nothing).is_empty(), "{nothing}");
     }
     assert_eq!(world.reports.with_indicator("http", 1).unwrap().len(), 1);

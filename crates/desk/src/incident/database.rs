@@ -369,7 +369,8 @@ fn wanted(filter: &Filter) -> (String, Vec<Value>) {
         and("instr(tools, ?)", vec![format!(" {tool} ").into()]);
     }
     if let Some(technique) = &filter.technique {
-        and("instr(techniques, ?)", vec![format!(" {technique} ").into()]);
+        let sql = "(instr(techniques, ?) OR instr(techniques, ?))";
+        and(sql, vec![format!(" {technique} ").into(), format!(" {technique}.").into()]);
     }
     if let Some(text) = &filter.text {
         and("instr(said, ?)", vec![text.to_lowercase().into()]);

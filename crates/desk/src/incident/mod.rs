@@ -79,7 +79,7 @@ pub struct Filter {
     pub stage: Option<Stage>,
     /// Only those in which this tool was seen.
     pub tool: Option<String>,
-    /// Only those that show this technique: `T1210`.
+    /// Only those that show this technique, or a part of it: `T1210`, `T1021`.
     pub technique: Option<String>,
     /// Only those that brought one of these samples, SHA-256 in lower-case hexadecimal.
     pub samples: Option<Vec<String>>,

@@ -165,17 +165,17 @@ impl Reports {
         Ok(())
     }
 
-    /// Indicators (domains, addresses, mutexes, wallets) that begin like this, in any case, and the samples in which they
-    /// stand, at most `max` pairs.
+    /// Indicators (domains, addresses, mutexes, wallets) that have this in them, in any case, and the samples in which they
+    /// stand, at most `max` pairs: those that are just this first.
     pub fn with_indicator(
         &self,
-        prefix: &str,
+        part: &str,
         max: usize,
     ) -> Result<Vec<(String, String, SampleId)>, ReportError> {
         let sql = "SELECT DISTINCT value, kind, sha256 FROM indicator JOIN place USING (layer) JOIN report ON n = report
-            WHERE value >= ?1 AND value < ?1 || char(1114111) ORDER BY value, kind, n LIMIT ?2";
+            WHERE instr(value, ?1) ORDER BY value <> ?1, value, kind, n LIMIT ?2";
         let mut statement = self.db.prepare_cached(sql).map_err(|source| self.database(source))?;
-        let values = params![prefix.to_lowercase(), i64::try_from(max).unwrap_or(i64::MAX)];
+        let values = params![part.to_lowercase(), i64::try_from(max).unwrap_or(i64::MAX)];
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, SampleId(row.get(2)?)));
         let rows = statement.query_map(values, read);
         rows.and_then(Iterator::collect).map_err(|source| self.database(source))
