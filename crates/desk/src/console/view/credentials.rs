@@ -8,7 +8,6 @@ use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::index::LogonRow;
 use maud::html;
-use roridula_evidence::rfc3339;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -27,31 +26,9 @@ pub(crate) struct Model {
 /// All logons that said the same. The texts are a visitor's.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Row {
-    /// How: `anonymous`, `legacy`, `ntlmssp-authenticate` and the like.
-    method: String,
-    /// The account.
-    account: String,
-    /// Its domain.
-    domain: String,
-    /// The visitor's machine name.
-    workstation: String,
-    /// The visitor's system.
-    native_os: String,
-    /// The visitor's LAN manager.
-    native_lan_manager: String,
-    /// The latest answer to our challenge in the form that password auditors read, or empty.
-    response: String,
-    /// How often, of all time.
-    count: u64,
-    /// From how many addresses.
-    hosts: u64,
-    /// First, UTC.
-    first: String,
-    /// Latest, UTC.
-    last: String,
-    /// The latest connection.
-    connection: String,
-    /// Where its evidence is shown; empty while it is open.
+    #[serde(flatten)]
+    logon: LogonRow,
+    /// Where the latest connection's evidence is shown; empty while it is open.
     evidence: String,
 }
 
@@ -71,7 +48,7 @@ impl View for Credentials {
         };
         let found = shelf.index.logons(&asked::filter(ask), accounts, ask.cursor(), ask.limit()?);
         let page = found.map_err(asked::problem)?;
-        Ok(Model { credentials: rows(shelf, &page.rows)?, next: page.next })
+        Ok(Model { credentials: rows(shelf, page.rows)?, next: page.next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
@@ -101,45 +78,30 @@ impl View for Credentials {
 }
 
 /// Logons of the index, with where their evidence is.
-pub(super) fn rows(shelf: &mut Shelf, logons: &[LogonRow]) -> Result<Vec<Row>, Problem> {
-    logons
-        .iter()
-        .map(|logon| {
-            Ok(Row {
-                method: logon.method.clone(),
-                account: logon.account.clone(),
-                domain: logon.domain.clone(),
-                workstation: logon.workstation.clone(),
-                native_os: logon.native_os.clone(),
-                native_lan_manager: logon.native_lan_manager.clone(),
-                response: logon.response.clone(),
-                count: logon.count,
-                hosts: logon.sources,
-                first: rfc3339(logon.first),
-                last: rfc3339(logon.last),
-                connection: logon.connection.to_string(),
-                evidence: asked::evidence(shelf, logon.connection)?,
-            })
-        })
-        .collect()
+pub(super) fn rows(shelf: &mut Shelf, logons: Vec<LogonRow>) -> Result<Vec<Row>, Problem> {
+    let row = |logon: LogonRow| {
+        let evidence = asked::evidence(shelf, logon.connection)?;
+        Ok(Row { logon, evidence })
+    };
+    logons.into_iter().map(row).collect()
 }
 
 /// As a table.
 pub(super) fn table(caption: &str, rows: &[Row]) -> Table {
-    let cells = |row: &Row| {
+    let cells = |Row { logon, evidence }: &Row| {
         vec![
-            Cell::text(&row.account),
-            Cell::text(&row.domain),
-            Cell::text(&row.workstation),
-            Cell::text(&row.native_os),
-            Cell::text(&row.native_lan_manager),
-            Cell::text(&row.method),
-            if row.response.is_empty() { Cell::None } else { Cell::text(&row.response) },
-            Cell::Number(row.count),
-            Cell::Number(row.hosts),
-            asked::at(&row.first),
-            asked::at(&row.last),
-            asked::link(&row.connection, &row.evidence),
+            Cell::text(&logon.account),
+            Cell::text(&logon.domain),
+            Cell::text(&logon.workstation),
+            Cell::text(&logon.native_os),
+            Cell::text(&logon.native_lan_manager),
+            Cell::text(&logon.method),
+            if logon.response.is_empty() { Cell::None } else { Cell::text(&logon.response) },
+            Cell::Number(logon.count),
+            Cell::Number(logon.sources),
+            Cell::Time(logon.first),
+            Cell::Time(logon.last),
+            asked::link(&logon.connection.to_string(), evidence),
         ]
     };
     Table {
@@ -169,9 +131,11 @@ pub(super) fn table(caption: &str, rows: &[Row]) -> Table {
 mod tests {
     use super::super::asked::tests::ask;
     use super::*;
+    use roridula_proto::connection::ConnectionId;
+    use roridula_proto::time::WallClock;
 
     fn row(account: &str) -> Row {
-        Row {
+        let logon = LogonRow {
             method: "legacy".to_owned(),
             account: account.to_owned(),
             domain: "-2+3".to_owned(),
@@ -180,12 +144,12 @@ mod tests {
             native_lan_manager: String::new(),
             response: "a::b:11:22:33".to_owned(),
             count: 3,
-            hosts: 2,
-            first: "2025-11-20T10:00:00Z".to_owned(),
-            last: "2025-11-20T11:00:00Z".to_owned(),
-            connection: "06d6x".to_owned(),
-            evidence: String::new(),
-        }
+            sources: 2,
+            first: WallClock(1_763_632_800_000_000),
+            last: WallClock(1_763_636_400_000_000),
+            connection: ConnectionId(1_763_632_800_000_000 << 11),
+        };
+        Row { logon, evidence: String::new() }
     }
 
     #[test]

@@ -9,10 +9,10 @@ use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
-use crate::index::Spread;
+use crate::index::{SampleDay, Sender, Spread};
 use crate::sample::{Entry, Group};
 use maud::{Markup, html};
-use roridula_evidence::{SampleId, rfc3339};
+use roridula_evidence::SampleId;
 use roridula_proto::time::WallClock;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -33,26 +33,15 @@ pub(crate) struct Model {
     /// The core.
     group: groups::Row,
     /// Captures of each day that is asked for.
-    days: Vec<Day>,
+    days: Vec<SampleDay>,
     /// Its first sample: SHA-256, hexadecimal.
     first: String,
     /// Its samples, the most novel first; one page of them.
     members: Vec<Member>,
     /// Who brought them last.
-    senders: Vec<SentBy>,
+    senders: Vec<Sender>,
     /// Where the members' next page begins; null after the last.
     next: Option<String>,
-}
-
-/// A day.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Day {
-    /// When it begins, UTC.
-    begins: String,
-    /// Captures.
-    captures: u64,
-    /// Addresses that brought them.
-    hosts: u64,
 }
 
 /// A sample with this core.
@@ -76,19 +65,6 @@ struct Member {
     last_seen: String,
     /// What it is, in one sentence.
     sentence: String,
-}
-
-/// Who brought one of the samples.
-#[derive(Debug, Serialize, JsonSchema)]
-struct SentBy {
-    /// The address.
-    source: String,
-    /// Captures from there.
-    captures: u64,
-    /// The first, UTC.
-    first: String,
-    /// The latest, UTC.
-    last: String,
 }
 
 impl View for OfCore {
@@ -115,16 +91,7 @@ impl View for OfCore {
             days: by_day(&days, &spread),
             first: group.first.to_string(),
             members: members.iter().map(member).collect(),
-            senders: senders
-                .rows
-                .iter()
-                .map(|sender| SentBy {
-                    source: sender.source.to_string(),
-                    captures: sender.captures,
-                    first: rfc3339(sender.first),
-                    last: rfc3339(sender.last),
-                })
-                .collect(),
+            senders: senders.rows,
             next,
         })
     }
@@ -151,17 +118,13 @@ fn find<'a>(groups: &'a [Group], prefix: &str) -> Result<&'a Group, Problem> {
     }
 }
 
-fn by_day(days: &Days, spread: &Spread) -> Vec<Day> {
+fn by_day(days: &Days, spread: &Spread) -> Vec<SampleDay> {
     let first = days.span.since.0 / DAY;
     let last = (days.span.until.0 / DAY).min(first.saturating_add(DAYS_MAX));
     let day = |at: u64| {
         let begins = WallClock(at * DAY);
-        let found = spread.days.iter().find(|day| day.begins == begins);
-        Day {
-            begins: rfc3339(begins),
-            captures: found.map_or(0, |day| day.captures),
-            hosts: found.map_or(0, |day| day.sources),
-        }
+        let found = spread.days.iter().find(|day| day.begins == begins).copied();
+        found.unwrap_or(SampleDay { begins, captures: 0, sources: 0 })
     };
     (first..last).map(day).collect()
 }
@@ -182,15 +145,8 @@ fn member(entry: &Entry) -> Member {
 
 fn body(model: &Model, ask: &Ask) -> Markup {
     let group = &model.group;
-    let columns: Vec<Column> = model
-        .days
-        .iter()
-        .map(|day| Column {
-            begins: text::parse_time(&day.begins).unwrap_or_default(),
-            value: day.captures,
-            apart: Vec::new(),
-        })
-        .collect();
+    let column = |day: &SampleDay| Column { begins: day.begins, value: day.captures, apart: Vec::new() };
+    let columns: Vec<Column> = model.days.iter().map(column).collect();
     html! {
         section {
             p.sentence { (text::shown_to(&group.sentence, 600)) }
@@ -261,12 +217,12 @@ fn members(model: &Model) -> Table {
 }
 
 fn senders(model: &Model) -> Table {
-    let cells = |sender: &SentBy| {
+    let cells = |sender: &Sender| {
         vec![
-            Cell::Link(sender.source.clone(), format!("/sources/{}", sender.source)),
+            Cell::Link(sender.source.to_string(), format!("/sources/{}", sender.source)),
             Cell::Number(sender.captures),
-            asked::at(&sender.first),
-            asked::at(&sender.last),
+            Cell::Time(sender.first),
+            Cell::Time(sender.last),
         ]
     };
     Table {

@@ -24,8 +24,6 @@ pub(super) const DAY: u64 = 24 * 3600 * 1_000_000;
 const STRIP_MAX: u64 = 60;
 /// Captures of one visitor that are looked through for its cores.
 const CAPTURES_MAX: usize = 1000;
-/// Near cores that a row names.
-const NEAR_SHOWN: usize = 3;
 
 /// `/groups`
 pub(crate) struct Groups;
@@ -256,17 +254,17 @@ fn table(model: &Model) -> Table {
             Cell::Number(u64::from(row.novelty)),
             Cell::HashLink(row.core.clone(), format!("/groups/{}", row.core)),
             Cell::text(&row.family),
-            Cell::text(&row.kind),
-            Cell::Number(row.size),
             Cell::Drawing(chart::strip(&row.strip, most, &told), numbers.join(" ")),
             Cell::Number(row.captures_then),
             Cell::Number(row.hosts_then),
-            Cell::Number(row.captures),
-            Cell::Number(row.hosts),
             Cell::Number(row.samples),
             asked::at(&row.first_seen),
             asked::at(&row.last_seen),
+            Cell::text(&row.kind),
+            Cell::Number(row.size),
             near_cell(&row.near),
+            Cell::Number(row.captures),
+            Cell::Number(row.hosts),
         ]
     };
     let empty = html! {
@@ -283,17 +281,17 @@ fn table(model: &Model) -> Table {
             "Novelty",
             "Core",
             "Family",
-            "What it is",
-            "Bytes",
             "Over time",
-            "Captures then",
-            "Hosts then",
             "Captures",
             "Hosts",
             "Samples",
             "First seen",
             "Last seen",
-            "Near cores",
+            "What it is",
+            "Bytes",
+            "Nearest core",
+            "Captures ever",
+            "Hosts ever",
         ],
         rows: model.groups.iter().map(cells).collect(),
         empty: Some(empty),
@@ -301,17 +299,13 @@ fn table(model: &Model) -> Table {
     }
 }
 
-/// The nearest cores, each with its distance.
+/// The nearest core, and how many more are near.
 fn near_cell(near: &[Near]) -> Cell {
-    if near.is_empty() {
-        return Cell::None;
-    }
-    let more = near.len().saturating_sub(NEAR_SHOWN);
+    let Some(nearest) = near.first() else { return Cell::None };
+    let more = near.len() as u64 - 1;
     let drawing = html! {
-        @for one in near.iter().take(NEAR_SHOWN) {
-            a href={ "/groups/" (one.core) } { (text::hash(&one.core)) } " at " (one.distance) " "
-        }
-        @if more > 0 { "and " (text::number(more as u64)) " more" }
+        a href={ "/groups/" (nearest.core) } { (text::hash(&nearest.core)) } " at " (nearest.distance)
+        @if more > 0 { ", and " (text::number(more)) " more" }
     };
     let told: Vec<String> = near.iter().map(|one| format!("{} {}", one.core, one.distance)).collect();
     Cell::Drawing(drawing, told.join(" "))
@@ -370,7 +364,7 @@ mod tests {
             group("a", 1, "2025-01-02T00:00:00Z", "2025-01-02T00:00:00Z"),
             group("b", 9, "2025-01-01T00:00:00Z", "2025-01-03T00:00:00Z"),
         ];
-        for (order, first) in [("novelty", "a"), ("captures", "b"), ("first", "b"), ("last", "b")] {
+        for (order, first) in [("novelty", "a"), ("captures", "b"), ("first", "a"), ("last", "b")] {
             sort(&mut groups, order).unwrap();
             assert_eq!(groups[0].core, first, "{order}");
         }

@@ -2,6 +2,7 @@
 
 use super::View;
 use crate::console::ask::{Ask, Problem};
+use crate::console::geo::BookState;
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
@@ -9,6 +10,7 @@ use crate::console::text;
 use crate::index::{Counts, HealthTotal, Kind, Run};
 use crate::pulse::{Pulse, Verdict};
 use maud::{Markup, html};
+use roridula_proto::time::WallClock;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::fs;
@@ -40,6 +42,8 @@ pub(crate) struct Model {
     storage: Vec<Stored>,
     /// Samples that triage has not looked at yet; no more than 1,000 are counted.
     untriaged: u64,
+    /// Databases of places, and why one cannot be used.
+    places: Vec<BookState>,
 }
 
 /// What takes room.
@@ -75,6 +79,7 @@ impl View for Health {
             runs,
             storage: storage(shelf),
             untriaged: shelf.reader.untriaged(1000).map_err(Problem::failed)?.len() as u64,
+            places: shelf.geo.books().states().to_vec(),
         })
     }
 
@@ -83,7 +88,8 @@ impl View for Health {
     }
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
-        vec![troubles(model), events(model), runs(model), stored(model)]
+        let places = (!model.places.is_empty()).then(|| places(model));
+        [troubles(model), events(model), runs(model), stored(model)].into_iter().chain(places).collect()
     }
 }
 
@@ -257,6 +263,26 @@ fn stored(model: &Model) -> Table {
         caption: "Storage".to_owned(),
         columns: vec!["What", "Bytes", "Kind"],
         rows: model.storage.iter().map(row).collect(),
+        empty: None,
+        next: None,
+    }
+}
+
+fn places(model: &Model) -> Table {
+    let row = |book: &BookState| {
+        let made = if book.made == 0 {
+            Cell::None
+        } else {
+            Cell::Time(WallClock(book.made.saturating_mul(1_000_000)))
+        };
+        let state = book.error.as_deref().unwrap_or("in use");
+        vec![Cell::text(&book.file), Cell::text(&book.kind), made, Cell::text(state)]
+    };
+    Table {
+        name: "places",
+        caption: "Databases of places".to_owned(),
+        columns: vec!["File", "Kind", "Made", "State"],
+        rows: model.places.iter().map(row).collect(),
         empty: None,
         next: None,
     }

@@ -14,8 +14,10 @@ mod health;
 mod home;
 pub(crate) mod incident;
 mod incidents;
+mod report;
 pub(crate) mod sample;
 mod samples;
+mod search;
 mod source;
 mod sources;
 mod tool;
@@ -36,7 +38,7 @@ use axum::body::Body;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
@@ -66,6 +68,11 @@ pub(crate) trait View: 'static {
     /// Its tables, which are on its page and are exported as CSV.
     fn tables(_model: &Self::Model, _ask: &Ask) -> Vec<Table> {
         Vec::new()
+    }
+
+    /// Its page as Markdown, where it has one.
+    fn markdown(_model: &Self::Model, _ask: &Ask) -> Option<String> {
+        None
     }
 }
 
@@ -102,6 +109,8 @@ pub(crate) fn each(visit: &mut impl Visit) {
     visit.view::<sample::Sample>();
     visit.view::<diff::Diff>();
     visit.view::<export::Export>();
+    visit.view::<search::Search>();
+    visit.view::<report::Report>();
 }
 
 struct Routes(Router<Desk>);
@@ -118,7 +127,7 @@ impl Visit for Routes {
 pub(crate) fn routes() -> Router<Desk> {
     let mut routes = Routes(Router::new());
     each(&mut routes);
-    routes.0.fallback(missing)
+    routes.0.route("/report.md", get(markdown::<report::Report>)).fallback(missing)
 }
 
 struct Descriptions<'a>(Vec<Described>, &'a mut SchemaGenerator);
@@ -167,6 +176,15 @@ async fn api_answer<V: View>(
     answer::<V>(&desk, Ask::new(ask::now(), uri.path(), places, pairs), &headers).await
 }
 
+async fn markdown<V: View>(
+    State(desk): State<Desk>,
+    Query(mut pairs): Pairs,
+    headers: HeaderMap,
+) -> Response {
+    pairs.push(("as".to_owned(), "markdown".to_owned()));
+    answer::<V>(&desk, Ask::new(ask::now(), V::PATH, BTreeMap::new(), pairs), &headers).await
+}
+
 async fn answer<V: View>(desk: &Desk, asked: Result<Ask, Problem>, headers: &HeaderMap) -> Response {
     let ask = match asked {
         Ok(ask) => ask,
@@ -196,6 +214,12 @@ fn written<V: View>(model: &V::Model, ask: &Ask) -> Result<Written, Problem> {
         Form::Json => {
             let body = serde_json::to_vec_pretty(model).map_err(Problem::failed)?;
             Written { kind: "application/json", file: None, body }
+        }
+        Form::Markdown => {
+            let text = V::markdown(model, ask);
+            let text = text.ok_or_else(|| Problem::Bad("this view is not told in Markdown".to_owned()))?;
+            let file = Some(format!("roridula{}.md", V::API.replace('/', "-")));
+            Written { kind: "text/markdown; charset=utf-8", file, body: text.into_bytes() }
         }
         Form::Csv => {
             let tables = V::tables(model, ask);
@@ -239,6 +263,7 @@ impl Written {
 /// What was asked for cannot be answered.
 pub(crate) fn failed(ask: &Ask, problem: &Problem) -> Response {
     let (status, title) = match problem {
+        Problem::Elsewhere(address) => return Redirect::to(address).into_response(),
         Problem::Bad(_) => (StatusCode::BAD_REQUEST, "This cannot be asked"),
         Problem::Missing(_) => (StatusCode::NOT_FOUND, "Not here"),
         Problem::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something of ours failed"),

@@ -3,7 +3,7 @@
 use super::View;
 use super::asked;
 use super::credentials;
-use super::tools::{self, Print};
+use super::tools;
 use super::visits::{self, Visit};
 use crate::console::ask::{Ask, Problem};
 use crate::console::chart::{self, Column};
@@ -13,7 +13,7 @@ use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::incident;
-use crate::index::{Filter, Funnel, Network, Span};
+use crate::index::{Filter, FingerprintRow, Funnel, Network, Span};
 use maud::{Markup, html};
 use roridula_evidence::{SampleId, rfc3339};
 use roridula_proto::time::WallClock;
@@ -58,7 +58,7 @@ pub(crate) struct Model {
     /// What it brought.
     samples: Vec<Sample>,
     /// Its implementations.
-    fingerprints: Vec<Print>,
+    fingerprints: Vec<FingerprintRow>,
     /// What it said of itself in logons; the counts are of all who said the same.
     credentials: Vec<credentials::Row>,
     /// Its connections in the time that is asked for, the latest first; one page of them.
@@ -151,11 +151,11 @@ impl View for OfVisitor {
             captures_ever: source.captures,
             furthest: source.furthest.as_str().to_owned(),
             hours: hours(&funnel),
-            incidents: incidents(shelf, ask, address)?,
+            incidents: incidents(shelf, filter.span, address)?,
             samples: samples(shelf, &of_it)?,
-            fingerprints: prints.rows.iter().map(tools::print).collect(),
-            credentials: credentials::rows(shelf, &logons.rows)?,
-            connections: visits::visits(shelf, &page.rows)?,
+            fingerprints: prints.rows,
+            credentials: credentials::rows(shelf, logons.rows)?,
+            connections: visits::visits(shelf, page.rows)?,
             next: page.next,
         })
     }
@@ -192,8 +192,8 @@ fn hours(funnel: &Funnel) -> Vec<Hour> {
     hours
 }
 
-fn incidents(shelf: &mut Shelf, ask: &Ask, address: IpAddr) -> Result<Vec<Attack>, Problem> {
-    let filter = incident::Filter { source: Some(address), limit: Some(ROWS), ..Default::default() };
+fn incidents(shelf: &mut Shelf, span: Span, address: IpAddr) -> Result<Vec<Attack>, Problem> {
+    let filter = incident::Filter { span, source: Some(address), limit: Some(ROWS), ..Default::default() };
     let found = shelf.incidents.list(&filter).map_err(Problem::failed)?;
     let attack = |incident: &incident::Incident| Attack {
         id: incident.id.to_string(),
@@ -204,7 +204,7 @@ fn incidents(shelf: &mut Shelf, ask: &Ask, address: IpAddr) -> Result<Vec<Attack
         connections: incident.connections,
         summary: incident.summary.clone(),
     };
-    Ok(found.iter().filter(|incident| ask.filter.holds(incident.last)).map(attack).collect())
+    Ok(found.iter().map(attack).collect())
 }
 
 /// What it brought, the latest first.

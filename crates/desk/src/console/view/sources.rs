@@ -9,14 +9,18 @@ use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
-use crate::index::{Activity, Filter, SourceOrder, SourceRow};
+use crate::index::{self, Filter, Funnel, SourceOrder, SourceRow, Visitors};
 use maud::{Markup, html};
 use roridula_evidence::{SampleId, rfc3339};
+use roridula_proto::time::WallClock;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
-/// Visitors that are looked at one by one for what stands apart.
-const LARGEST: usize = 12;
+/// Columns of the chart.
+const HOURS_MAX: usize = 4000;
+/// Microseconds of an hour.
+const HOUR: u64 = 3600 * 1_000_000;
 /// Connections of one visitor in an hour from which on it may stand apart.
 const SPIKE_MIN: u64 = 30;
 /// What the chart shows where no time is asked for, in microseconds.
@@ -30,10 +34,8 @@ pub(crate) struct Sources;
 /// What it shows.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Model {
-    /// Visitors in the time of `hours` whose first visit lies in it.
-    new: u64,
-    /// Visitors in the time of `hours` who had been here before it.
-    returning: u64,
+    /// Visitors in the time of `hours`.
+    visitors: Visitors,
     /// Whether a database of places is used.
     places: bool,
     /// Whether one is configured that cannot be used.
@@ -53,8 +55,6 @@ struct Hour {
     begins: String,
     /// Connections, without those that stand apart.
     connections: u64,
-    /// Visitors.
-    sources: u64,
     /// Single visitors that made more connections than all others together.
     spikes: Vec<Spike>,
 }
@@ -115,15 +115,15 @@ impl View for Sources {
                 Some(found.map_err(asked::problem)?)
             }
         };
-        let activity =
-            shelf.index.activity(asked::span_or_last(ask, CHART), LARGEST).map_err(asked::problem)?;
+        let time = asked::span_or_last(ask, CHART);
+        let funnel = shelf.index.funnel(time, None).map_err(asked::problem)?;
+        let spikes = shelf.index.spikes(time, SPIKE_MIN).map_err(asked::problem)?;
         let (rows, next) = page.map_or((Vec::new(), None), |page| (page.rows, page.next));
         Ok(Model {
-            new: activity.new,
-            returning: activity.returning,
+            visitors: shelf.index.visitors(time).map_err(asked::problem)?,
             places: books.is_usable(),
             places_broken: shelf.geo.is_configured() && !books.is_usable(),
-            hours: hours(&activity),
+            hours: hours(&funnel, &spikes),
             sources: rows.iter().map(|found| row(found, &books)).collect(),
             next,
         })
@@ -171,25 +171,33 @@ fn samples(shelf: &Shelf, ask: &Ask) -> Result<Option<Vec<SampleId>>, Problem> {
     Ok(Some(fits.map(|entry| entry.sha256).collect()))
 }
 
-/// The index's answer as hours: a visitor stands apart in an hour in which it made more connections than all others.
-fn hours(activity: &Activity) -> Vec<Hour> {
-    let hour = |(at, begins): (usize, &roridula_proto::time::WallClock)| {
-        let rest = activity.rest.get(at).copied().unwrap_or(0);
-        let own = activity.largest.iter().map(|one| (one, one.connections.get(at).copied().unwrap_or(0)));
-        let all: u64 = rest + own.clone().map(|(_, connections)| connections).sum::<u64>();
-        let is_apart = |connections: u64| connections >= SPIKE_MIN && connections > all - connections;
-        let spikes: Vec<Spike> = own
-            .filter(|(_, connections)| is_apart(*connections))
-            .map(|(one, connections)| Spike { source: one.source.to_string(), connections })
-            .collect();
-        Hour {
-            begins: rfc3339(*begins),
-            connections: all - spikes.iter().map(|spike| spike.connections).sum::<u64>(),
-            sources: activity.sources.get(at).copied().unwrap_or(0),
-            spikes,
+/// The hours (of more than 32 days, the days) in which somebody came and those between, what stands apart taken out.
+fn hours(funnel: &Funnel, spikes: &[index::Spike]) -> Vec<Hour> {
+    let width = funnel.width.max(HOUR);
+    let mut hours: BTreeMap<u64, Hour> = BTreeMap::new();
+    let ends = [funnel.buckets.first(), funnel.buckets.last()];
+    if let [Some(first), Some(last)] = ends.map(|bucket| bucket.map(|bucket| bucket.begins.0 / width)) {
+        let hour = |at: u64| {
+            let begins = rfc3339(WallClock(at * width));
+            (at, Hour { begins, connections: 0, spikes: Vec::new() })
+        };
+        hours.extend((first..=last).take(HOURS_MAX).map(hour));
+    }
+    for bucket in &funnel.buckets {
+        if let Some(hour) = hours.get_mut(&(bucket.begins.0 / width)) {
+            hour.connections += bucket.counts.connections;
         }
-    };
-    activity.begins.iter().enumerate().map(hour).collect()
+    }
+    for spike in spikes {
+        let Some(hour) = hours.get_mut(&(spike.begins.0 / width)) else { continue };
+        hour.connections = hour.connections.saturating_sub(spike.connections);
+        let source = spike.source.to_string();
+        match hour.spikes.iter_mut().find(|known| known.source == source) {
+            Some(known) => known.connections += spike.connections,
+            None => hour.spikes.push(Spike { source, connections: spike.connections }),
+        }
+    }
+    hours.into_values().collect()
 }
 
 /// A visitor as a row.
@@ -215,7 +223,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
         (asked::ignored(ask, &[]))
         section.headline aria-label="New and returning" {
             p {
-                strong { (text::number(model.new)) } " new and " strong { (text::number(model.returning)) }
+                strong { (text::number(model.visitors.new)) } " new and " strong { (text::number(model.visitors.returning)) }
                 " returning visitors " (when) ": "
                 a href=(ask.with("new", "yes")) { "only the new" } " · " a href=(ask.with("new", "no")) { "only the returning" }
                 @if ask.value("new").is_some() { " · " a href=(ask.with("new", "")) { "all" } }
@@ -301,17 +309,12 @@ fn hours_table(model: &Model) -> Table {
     let cells = |hour: &Hour| {
         let spikes: Vec<String> =
             hour.spikes.iter().map(|spike| format!("{} {}", spike.source, spike.connections)).collect();
-        vec![
-            asked::at(&hour.begins),
-            Cell::Number(hour.connections),
-            Cell::Number(hour.sources),
-            Cell::text(spikes.join("; ")),
-        ]
+        vec![asked::at(&hour.begins), Cell::Number(hour.connections), Cell::text(spikes.join("; "))]
     };
     Table {
         name: "hours",
         caption: "Connections over time".to_owned(),
-        columns: vec!["From", "Connections", "Visitors", "Apart"],
+        columns: vec!["From", "Connections", "Apart"],
         rows: model.hours.iter().map(cells).collect(),
         empty: None,
         next: None,
@@ -322,34 +325,34 @@ fn hours_table(model: &Model) -> Table {
 mod tests {
     use super::super::asked::tests::ask;
     use super::*;
-    use crate::index::SourceActivity;
-    use roridula_proto::time::WallClock;
+    use crate::index::{Bucket, Counts};
 
-    fn activity(rest: &[u64], largest: &[&[u64]]) -> Activity {
-        let one = |(at, connections): (usize, &&[u64])| SourceActivity {
-            source: std::net::IpAddr::from([192, 0, 2, at as u8]),
-            total: connections.iter().sum(),
-            connections: connections.to_vec(),
-        };
-        Activity {
-            width: 1,
-            begins: (0..rest.len() as u64).map(|at| WallClock(at * 3_600_000_000)).collect(),
-            rest: rest.to_vec(),
-            sources: vec![3; rest.len()],
-            largest: largest.iter().enumerate().map(one).collect(),
-            new: 2,
-            returning: 1,
-        }
+    fn bucket(hour: u64, connections: u64) -> Bucket {
+        let counts = Counts { connections, ..Counts::default() };
+        Bucket { begins: WallClock(hour * HOUR), counts }
+    }
+
+    fn spike(hour: u64, connections: u64) -> index::Spike {
+        let source = std::net::IpAddr::from([192, 0, 2, 7]);
+        index::Spike { begins: WallClock(hour * HOUR), source, connections }
+    }
+
+    fn told(width: u64, buckets: Vec<Bucket>, spikes: &[index::Spike]) -> Vec<(u64, Vec<u64>)> {
+        let funnel = Funnel { total: Counts::default(), width, buckets };
+        let all = |hour: &Hour| hour.spikes.iter().map(|spike| spike.connections).collect();
+        hours(&funnel, spikes).iter().map(|hour| (hour.connections, all(hour))).collect()
     }
 
     #[test]
-    fn one_visitor_with_more_than_all_others_stands_apart() {
-        let hours = hours(&activity(&[10, 100, 0, 5], &[&[500, 50, 29, 20], &[4, 49, 0, 20]]));
-        let told: Vec<(u64, usize)> =
-            hours.iter().map(|hour| (hour.connections, hour.spikes.len())).collect();
-        // 500 of 514; neither of 199; 29 are too few; 20 of 45.
-        assert_eq!(told, [(14, 1), (199, 0), (29, 0), (45, 0)]);
-        assert_eq!(hours[0].spikes, [Spike { source: "192.0.2.0".to_owned(), connections: 500 }]);
+    fn what_stands_apart_is_taken_out_and_gaps_are_hours_too() {
+        let hours = told(HOUR, vec![bucket(5, 514), bucket(7, 3)], &[spike(5, 500)]);
+        assert_eq!(hours, [(14, vec![500]), (0, vec![]), (3, vec![])]);
+        let days = told(24 * HOUR, vec![bucket(24, 1000)], &[spike(25, 500), spike(30, 40)]);
+        assert_eq!(days, [(460, vec![540])], "one visitor is one mark a day");
+        let minutes = told(HOUR / 60, vec![bucket(5, 1), bucket(5, 2)], &[]);
+        assert_eq!(minutes, [(3, vec![])]);
+        assert!(told(HOUR, Vec::new(), &[]).is_empty());
+        assert_eq!(told(HOUR, vec![bucket(0, 1), bucket(u64::MAX / HOUR, 1)], &[]).len(), HOURS_MAX);
     }
 
     #[test]
@@ -363,8 +366,7 @@ mod tests {
     #[test]
     fn an_empty_list_says_what_to_do_and_places_are_text() {
         let mut model = Model {
-            new: 0,
-            returning: 0,
+            visitors: Visitors { new: 0, returning: 0 },
             places: true,
             places_broken: false,
             hours: Vec::new(),

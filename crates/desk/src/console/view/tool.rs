@@ -2,16 +2,14 @@
 
 use super::View;
 use super::asked;
-use super::tools::{self, Print};
 use super::visits::{self, Visit};
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
-use crate::index::{Filter, SourceOrder};
+use crate::index::{Filter, FingerprintRow, SourceOrder, SourceRow};
 use maud::{Markup, html};
-use roridula_evidence::rfc3339;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -29,28 +27,13 @@ pub(crate) struct OfFingerprint;
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Model {
     /// The implementation.
-    print: Print,
+    print: FingerprintRow,
     /// Visitors with it who came last.
-    sources: Vec<Who>,
+    sources: Vec<SourceRow>,
     /// Its connections in the time that is asked for, the latest first; one page of them.
     connections: Vec<Visit>,
     /// Where their next page begins; null after the last.
     next: Option<String>,
-}
-
-/// A visitor with it.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Who {
-    /// Its address.
-    source: String,
-    /// Its first visit ever, UTC.
-    first: String,
-    /// When it was last heard of, UTC.
-    last: String,
-    /// All its connections.
-    connections: u64,
-    /// The furthest step that it ever took.
-    furthest: String,
 }
 
 impl View for OfFingerprint {
@@ -67,16 +50,9 @@ impl View for OfFingerprint {
         let page = shelf.index.connections(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
         let of_all = Filter { fingerprint: Some(name), ..Filter::default() };
         let sources = shelf.index.sources(&of_all, None, SourceOrder::Last, None, SOURCES);
-        let who = |row: &crate::index::SourceRow| Who {
-            source: row.source.to_string(),
-            first: rfc3339(row.first),
-            last: rfc3339(row.last),
-            connections: row.connections,
-            furthest: row.furthest.as_str().to_owned(),
-        };
-        let sources = sources.map_err(asked::problem)?.rows.iter().map(who).collect();
-        let connections = visits::visits(shelf, &page.rows)?;
-        Ok(Model { print: tools::print(&row), sources, connections, next: page.next })
+        let sources = sources.map_err(asked::problem)?.rows;
+        let connections = visits::visits(shelf, page.rows)?;
+        Ok(Model { print: row, sources, connections, next: page.next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
@@ -107,8 +83,8 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 dd { @if print.recognised.is_empty() { "nothing" } @else { (text::shown(&print.recognised.join(", "))) } }
                 dt { "Order of messages" } dd { code { (text::shown_to(&print.shape, FEATURE_CHARS)) } }
                 dt { "Seen" } dd {
-                    (text::number(print.connections)) " connections from " (text::number(print.hosts)) " hosts, from "
-                    (text::time_text(&print.first)) " to " (text::time_text(&print.last))
+                    (text::number(print.connections)) " connections from " (text::number(print.sources)) " hosts, from "
+                    (text::time(print.first)) " to " (text::time(print.last))
                 }
             }
         }
@@ -132,18 +108,18 @@ fn body(model: &Model, ask: &Ask) -> Markup {
 }
 
 fn sources(model: &Model) -> Table {
-    let cells = |who: &Who| {
+    let cells = |who: &SourceRow| {
         vec![
-            Cell::Link(who.source.clone(), format!("/sources/{}", who.source)),
-            asked::at(&who.first),
-            asked::at(&who.last),
+            Cell::Link(who.source.to_string(), format!("/sources/{}", who.source)),
+            Cell::Time(who.first),
+            Cell::Time(who.last),
             Cell::Number(who.connections),
-            Cell::text(&who.furthest),
+            Cell::text(who.furthest.as_str()),
         ]
     };
     Table {
         name: "sources",
-        caption: format!("Who came with it last, of {} hosts", text::number(model.print.hosts)),
+        caption: format!("Who came with it last, of {} hosts", text::number(model.print.sources)),
         columns: vec!["Source", "First visit", "Last heard of", "Connections", "Furthest"],
         rows: model.sources.iter().map(cells).collect(),
         empty: None,
@@ -158,7 +134,7 @@ mod tests {
 
     #[test]
     fn features_stand_one_by_one_and_what_proves_the_tool_is_marked() {
-        let mut print = tools::tests::hostile();
+        let mut print = super::super::tools::tests::hostile();
         print.features.push_str("; native_os=Windows 5.1");
         let model = Model { print, sources: Vec::new(), connections: Vec::new(), next: None };
         let ask = ask("/tools/0123456789abcdef", &[]);

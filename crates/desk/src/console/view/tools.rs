@@ -6,9 +6,8 @@ use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
-use crate::index::FingerprintRow;
+use crate::index::{FingerprintRow, ToolRow};
 use maud::html;
-use roridula_evidence::rfc3339;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -18,54 +17,12 @@ pub(crate) struct Tools;
 /// What it shows.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Model {
-    /// Known tools in the days that are asked for, the most frequent first.
-    tools: Vec<Tool>,
+    /// Known tools in the days that are asked for, the most frequent first; none where a source is asked for.
+    tools: Vec<ToolRow>,
     /// One page of the fingerprints that came in that time, the most frequent of all time first.
-    fingerprints: Vec<Print>,
+    fingerprints: Vec<FingerprintRow>,
     /// Where the next page of fingerprints begins; null after the last.
     next: Option<String>,
-}
-
-/// A known tool.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Tool {
-    /// Its id.
-    tool: String,
-    /// How people write it.
-    label: String,
-    /// Connections that it was named for.
-    connections: u64,
-    /// Addresses of them.
-    hosts: u64,
-    /// The first day, UTC.
-    first: String,
-    /// The last day, UTC.
-    last: String,
-}
-
-/// An implementation.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Print {
-    /// 16 hexadecimal digits.
-    pub(super) fingerprint: String,
-    /// The tools that it proves.
-    pub(super) tools: Vec<String>,
-    /// The features that prove them.
-    pub(super) grounds: Vec<String>,
-    /// All features, `key=value` parted by `; `. Holds text of the visitor's.
-    pub(super) features: String,
-    /// What recognisers found.
-    pub(super) recognised: Vec<String>,
-    /// The order of its messages.
-    pub(super) shape: String,
-    /// Connections, of all time.
-    pub(super) connections: u64,
-    /// Addresses of them.
-    pub(super) hosts: u64,
-    /// The first, UTC.
-    pub(super) first: String,
-    /// The latest, UTC.
-    pub(super) last: String,
 }
 
 impl View for Tools {
@@ -76,20 +33,14 @@ impl View for Tools {
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let filter = asked::filter(ask);
-        let tools = shelf.index.tools(filter.span).map_err(asked::problem)?;
-        let named =
-            |tool: &&crate::index::ToolRow| filter.tool.as_ref().is_none_or(|name| *name == tool.tool);
-        let tools = tools.iter().filter(named).map(|row| Tool {
-            tool: row.tool.clone(),
-            label: asked::tool(&row.tool).to_owned(),
-            connections: row.connections,
-            hosts: row.sources,
-            first: rfc3339(row.first),
-            last: rfc3339(row.last),
-        });
-        let tools = tools.collect();
+        // Of one visitor, its fingerprints say it.
+        let mut tools = match filter.source {
+            Some(_) => Vec::new(),
+            None => shelf.index.tools(filter.span).map_err(asked::problem)?,
+        };
+        tools.retain(|row| filter.tool.as_ref().is_none_or(|tool| *tool == row.tool));
         let page = shelf.index.fingerprints(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
-        Ok(Model { tools, fingerprints: page.rows.iter().map(print).collect(), next: page.next })
+        Ok(Model { tools, fingerprints: page.rows, next: page.next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
@@ -110,19 +61,20 @@ impl View for Tools {
             next: model.next.clone(),
             ..prints("Implementations, by their fingerprints", &model.fingerprints)
         };
-        vec![prints, known(model, ask)]
+        let known = ask.filter.source.is_none().then(|| known(model, ask));
+        [prints].into_iter().chain(known).collect()
     }
 }
 
 fn known(model: &Model, ask: &Ask) -> Table {
-    let cells = |tool: &Tool| {
+    let cells = |row: &ToolRow| {
         vec![
-            Cell::Link(tool.label.clone(), ask.with("tool", &tool.tool)),
-            Cell::text(&tool.tool),
-            Cell::Number(tool.connections),
-            Cell::Number(tool.hosts),
-            asked::at(&tool.first),
-            asked::at(&tool.last),
+            Cell::Link(asked::tool(&row.tool).to_owned(), ask.with("tool", &row.tool)),
+            Cell::text(&row.tool),
+            Cell::Number(row.connections),
+            Cell::Number(row.sources),
+            Cell::Time(row.first),
+            Cell::Time(row.last),
         ]
     };
     Table {
@@ -137,36 +89,20 @@ fn known(model: &Model, ask: &Ask) -> Table {
     }
 }
 
-/// A fingerprint of the index.
-pub(super) fn print(row: &FingerprintRow) -> Print {
-    Print {
-        fingerprint: row.fingerprint.clone(),
-        tools: row.tools.clone(),
-        grounds: row.grounds.clone(),
-        features: row.features.clone(),
-        recognised: row.recognised.clone(),
-        shape: row.shape.clone(),
-        connections: row.connections,
-        hosts: row.sources,
-        first: rfc3339(row.first),
-        last: rfc3339(row.last),
-    }
-}
-
 /// Fingerprints as a table.
-pub(super) fn prints(caption: &str, prints: &[Print]) -> Table {
-    let cells = |print: &Print| {
+pub(super) fn prints(caption: &str, prints: &[FingerprintRow]) -> Table {
+    let cells = |print: &FingerprintRow| {
         let tools = if print.tools.is_empty() { "unknown".to_owned() } else { asked::tools(&print.tools) };
         vec![
             Cell::Link(print.fingerprint.clone(), format!("/tools/{}", print.fingerprint)),
             Cell::text(tools),
+            Cell::Number(print.connections),
+            Cell::Number(print.sources),
+            Cell::Time(print.first),
+            Cell::Time(print.last),
             Cell::text(print.grounds.join("; ")),
             Cell::text(print.recognised.join(", ")),
             Cell::text(&print.features),
-            Cell::Number(print.connections),
-            Cell::Number(print.hosts),
-            asked::at(&print.first),
-            asked::at(&print.last),
         ]
     };
     Table {
@@ -175,13 +111,13 @@ pub(super) fn prints(caption: &str, prints: &[Print]) -> Table {
         columns: vec![
             "Fingerprint",
             "Tools",
-            "Grounds",
-            "Recognised",
-            "Features",
             "Connections",
             "Hosts",
             "First",
             "Last",
+            "Grounds",
+            "Recognised",
+            "Features",
         ],
         rows: prints.iter().map(cells).collect(),
         empty: None,
@@ -193,10 +129,11 @@ pub(super) fn prints(caption: &str, prints: &[Print]) -> Table {
 pub(super) mod tests {
     use super::super::asked::tests::ask;
     use super::*;
+    use roridula_proto::time::WallClock;
 
     /// A fingerprint with hostile text in its features.
-    pub(in crate::console::view) fn hostile() -> Print {
-        Print {
+    pub(in crate::console::view) fn hostile() -> FingerprintRow {
+        FingerprintRow {
             fingerprint: "0123456789abcdef".to_owned(),
             tools: vec!["wannacry".to_owned()],
             grounds: vec!["native_os=Windows 5.1".to_owned()],
@@ -204,9 +141,9 @@ pub(super) mod tests {
             recognised: vec!["eternalblue".to_owned()],
             shape: "negotiate setup".to_owned(),
             connections: 9,
-            hosts: 2,
-            first: "2025-11-20T10:00:00Z".to_owned(),
-            last: "2025-11-20T11:00:00Z".to_owned(),
+            sources: 2,
+            first: WallClock(1_763_632_800_000_000),
+            last: WallClock(1_763_636_400_000_000),
         }
     }
 

@@ -10,7 +10,6 @@ use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::index::ShapeRow;
 use maud::{Markup, html};
-use roridula_evidence::rfc3339;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -32,20 +31,10 @@ pub(crate) struct Model {
 /// Connections that are alike by the order of their messages.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Shape {
-    /// The order of messages.
-    shape: String,
-    /// Connections, of all time.
-    connections: u64,
-    /// Addresses of them.
-    hosts: u64,
-    /// The first, UTC.
-    first: String,
-    /// The latest, UTC.
-    last: String,
-    /// Tools that were named all the same.
-    tools: Vec<String>,
-    /// A few of the connections.
-    examples: Vec<Example>,
+    #[serde(flatten)]
+    row: ShapeRow,
+    /// Where the evidence of those examples is shown that have ended.
+    evidence: Vec<Example>,
 }
 
 /// A connection to look at.
@@ -53,8 +42,8 @@ struct Shape {
 struct Example {
     /// Its name.
     connection: String,
-    /// Where its evidence is shown; empty while it is open.
-    evidence: String,
+    /// Where it is shown.
+    address: String,
 }
 
 impl View for Unknown {
@@ -75,9 +64,10 @@ impl View for Unknown {
             Some(_) => return Err(Problem::Bad("`known` is yes or no".to_owned())),
         };
         let span = asked::span(ask);
-        let found = shelf.index.unknown(span, strangers, ask.value("shape"), ask.cursor(), ask.limit()?);
+        let found =
+            shelf.index.unknown_latest(span, strangers, ask.value("shape"), ask.cursor(), ask.limit()?);
         let page = found.map_err(asked::problem)?;
-        let shapes = page.rows.iter().map(|row| shape(shelf, row)).collect::<Result<_, _>>()?;
+        let shapes = page.rows.into_iter().map(|row| shape(shelf, row)).collect::<Result<_, _>>()?;
         Ok(Model { shapes, next: page.next })
     }
 
@@ -99,35 +89,28 @@ impl View for Unknown {
     }
 }
 
-fn shape(shelf: &mut Shelf, row: &ShapeRow) -> Result<Shape, Problem> {
-    let mut examples = Vec::new();
+fn shape(shelf: &mut Shelf, row: ShapeRow) -> Result<Shape, Problem> {
+    let mut evidence = Vec::new();
     for connection in &row.examples {
-        let id = connection.parse().ok();
-        let evidence = id.map_or(Ok(String::new()), |id| asked::evidence(shelf, id))?;
-        examples.push(Example { connection: connection.clone(), evidence });
+        let Ok(id) = connection.parse() else { continue };
+        let address = asked::evidence(shelf, id)?;
+        if !address.is_empty() {
+            evidence.push(Example { connection: connection.clone(), address });
+        }
     }
-    Ok(Shape {
-        shape: row.shape.clone(),
-        connections: row.connections,
-        hosts: row.sources,
-        first: rfc3339(row.first),
-        last: rfc3339(row.last),
-        tools: row.tools.clone(),
-        examples,
-    })
+    Ok(Shape { row, evidence })
 }
 
 fn table(model: &Model) -> Table {
-    let cells = |shape: &Shape| {
-        let names: Vec<&str> = shape.examples.iter().map(|example| example.connection.as_str()).collect();
+    let cells = |Shape { row, evidence }: &Shape| {
         vec![
-            Cell::text(if shape.shape.is_empty() { "nothing was said" } else { &shape.shape }),
-            Cell::Number(shape.connections),
-            Cell::Number(shape.hosts),
-            asked::at(&shape.first),
-            asked::at(&shape.last),
-            Cell::text(asked::tools(&shape.tools)),
-            Cell::Drawing(examples(shape), names.join(" ")),
+            Cell::text(if row.shape.is_empty() { "nothing was said" } else { &row.shape }),
+            Cell::Number(row.connections),
+            Cell::Number(row.sources),
+            Cell::Time(row.first),
+            Cell::Time(row.last),
+            Cell::text(asked::tools(&row.tools)),
+            Cell::Drawing(examples(evidence), row.examples.join(" ")),
         ]
     };
     let empty = html! {
@@ -144,11 +127,10 @@ fn table(model: &Model) -> Table {
     }
 }
 
-fn examples(shape: &Shape) -> Markup {
+fn examples(evidence: &[Example]) -> Markup {
     html! {
-        @for example in shape.examples.iter().take(EXAMPLES) {
-            @if example.evidence.is_empty() { (text::hash(&example.connection)) " " }
-            @else { a href=(example.evidence) { (text::shown(&example.connection)) } " " }
+        @for example in evidence.iter().take(EXAMPLES) {
+            a href=(example.address) { (text::shown(&example.connection)) } " "
         }
     }
 }
@@ -157,26 +139,27 @@ fn examples(shape: &Shape) -> Markup {
 mod tests {
     use super::super::asked::tests::ask;
     use super::*;
+    use roridula_proto::time::WallClock;
 
     #[test]
     fn a_shape_links_to_the_evidence_of_an_example() {
-        let example =
-            |evidence: &str| Example { connection: "06d6x".to_owned(), evidence: evidence.to_owned() };
-        let shape = Shape {
+        let row = ShapeRow {
             shape: "<script> \u{202e}".to_owned(),
             connections: 5,
-            hosts: 2,
-            first: "2025-11-20T10:00:00Z".to_owned(),
-            last: "2025-11-20T11:00:00Z".to_owned(),
+            sources: 2,
+            first: WallClock(1_763_632_800_000_000),
+            last: WallClock(1_763_636_400_000_000),
             tools: vec!["nmap".to_owned()],
-            examples: vec![example("/incidents/i1/connections/06d6x"), example("")],
+            examples: vec!["06d6x".to_owned(), "06d6y".to_owned()],
         };
+        let address = "/incidents/i1/connections/06d6x".to_owned();
+        let shape = Shape { row, evidence: vec![Example { connection: "06d6x".to_owned(), address }] };
         let model = Model { shapes: vec![shape], next: None };
         let ask = ask("/unknown", &[]);
         let page = Unknown::page(&model, &ask).html(&ask);
         assert!(page.contains("href=\"/incidents/i1/connections/06d6x\""), "{page}");
         assert!(page.contains("&lt;script&gt; \\u{202e}") && !page.contains("<script>"));
-        assert!(table(&model).csv().contains("\"nmap\",\"06d6x 06d6x\""));
+        assert!(table(&model).csv().contains("\"nmap\",\"06d6x 06d6y\""));
     }
 
     #[test]

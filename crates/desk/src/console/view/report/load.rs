@@ -1,0 +1,193 @@
+//! Reads what a report tells.
+
+use super::period::Period;
+use super::{Core, Family, Model, Novel, Shape, Tool, Total, sensor};
+use crate::console::ask::{Ask, Problem};
+use crate::console::shelf::Shelf;
+use crate::console::text;
+use crate::console::view::{asked, sources};
+use crate::incident;
+use crate::index::{Counts, Span};
+use crate::sample::{Catalog, Entry, Group};
+use roridula_evidence::{SampleId, rfc3339};
+use std::collections::BTreeMap;
+
+/// Rows of each list.
+const ROWS: usize = 10;
+/// New cores that are told one by one.
+const CORES_MAX: usize = 25;
+/// Names of totals that the headline is made of.
+pub(super) const VISITORS: &str = "Visitors";
+pub(super) const CORES: &str = "New cores";
+pub(super) const CAPTURES: &str = "Captures";
+
+/// The whole model.
+pub(super) fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
+    let period = Period::of(ask)?;
+    let catalog = shelf.catalog.clone();
+    let cores = new_cores(&catalog, ask, period.span);
+    let mut told: Vec<Core> = cores.iter().take(CORES_MAX).map(|group| core(group, &catalog)).collect();
+    told.sort_by_key(|core| std::cmp::Reverse(core.novelty));
+    Ok(Model {
+        period: period.unit.as_str(),
+        name: period.name.clone(),
+        since: rfc3339(period.span.since),
+        until: rfc3339(period.span.until.min(ask.now)),
+        so_far: period.so_far,
+        previous: period.neighbour(false),
+        next: period.neighbour(true),
+        totals: totals(shelf, ask, &period)?,
+        cores_more: cores.len().saturating_sub(CORES_MAX) as u64,
+        cores: told,
+        hosts: hosts(shelf, period.span)?,
+        families: families(shelf, ask, &period)?,
+        tools: tools(shelf, &period)?,
+        novel: novel(&catalog, ask, period.span),
+        unknown: unknown(shelf, period.span)?,
+        sensor: sensor::load(shelf, period.span, ask.now)?,
+    })
+}
+
+fn holds(span: Span, time: &str) -> bool {
+    text::parse_time(time).is_some_and(|at| (span.since..span.until).contains(&at))
+}
+
+fn is_of_family(ask: &Ask, family: &str) -> bool {
+    ask.filter.family.as_ref().is_none_or(|wanted| asked::contains(family, wanted))
+}
+
+/// The most novel first, as in the catalog.
+fn new_cores<'a>(catalog: &'a Catalog, ask: &Ask, span: Span) -> Vec<&'a Group> {
+    let groups = catalog.groups.iter().filter(|group| is_of_family(ask, &group.family));
+    groups.filter(|group| holds(span, &group.first_seen)).collect()
+}
+
+fn core(group: &Group, catalog: &Catalog) -> Core {
+    let first = catalog.entries.iter().find(|entry| entry.sha256 == group.first);
+    Core {
+        core: group.core.clone(),
+        family: group.family.clone(),
+        novelty: group.novelty,
+        captures: group.captures,
+        hosts: group.sources,
+        first_seen: group.first_seen.clone(),
+        sentence: first.map_or_else(String::new, |entry| entry.sentence.clone()),
+    }
+}
+
+fn totals(shelf: &mut Shelf, ask: &Ask, period: &Period) -> Result<Vec<Total>, Problem> {
+    let mut counted = |span: Span| -> Result<(Counts, u64, u64), Problem> {
+        if span.is_empty() {
+            return Ok((Counts::default(), 0, 0));
+        }
+        let funnel = shelf.index.funnel(span, None).map_err(asked::problem)?;
+        let visitors = shelf.index.visitors(span).map_err(asked::problem)?;
+        Ok((funnel.total, visitors.new, visitors.returning))
+    };
+    let (now, new, returning) = counted(period.span)?;
+    let (then, new_then, returning_then) = counted(period.before)?;
+    let cores = |span: Span| new_cores(&shelf.catalog, ask, span).len() as u64;
+    let (cores_now, cores_then) = (cores(period.span), cores(period.before));
+    let mut incidents = |span: Span| -> Result<u64, Problem> {
+        if span.is_empty() {
+            return Ok(0);
+        }
+        let filter = incident::Filter { span, ..Default::default() };
+        shelf.incidents.count(&filter).map_err(Problem::failed)
+    };
+    let (incidents_now, incidents_then) = (incidents(period.span)?, incidents(period.before)?);
+    let total = |name, now, before| Total { name, now, before };
+    Ok(vec![
+        total(VISITORS, new + returning, new_then + returning_then),
+        total("New visitors", new, new_then),
+        total("Incidents", incidents_now, incidents_then),
+        total("Connections", now.connections, then.connections),
+        total("Checks for MS17-010", now.probes, then.probes),
+        total("Exploits", now.exploits, then.exploits),
+        total("Pings of the implant", now.pings, then.pings),
+        total("Uploads", now.uploads, then.uploads),
+        total("Uploads that are whole", now.completes, then.completes),
+        total(CAPTURES, now.captures, then.captures),
+        total("New samples", now.new_samples, then.new_samples),
+        total(CORES, cores_now, cores_then),
+    ])
+}
+
+fn hosts(shelf: &mut Shelf, span: Span) -> Result<Vec<sources::Row>, Problem> {
+    let found = shelf.index.senders_of_most(span, ROWS).map_err(asked::problem)?;
+    let books = shelf.geo.books();
+    // The rows count in whole hours, and these captures are the span's.
+    let host = |(row, captures)| sources::Row { captures, ..sources::row(&row, &books) };
+    Ok(found.into_iter().map(host).collect())
+}
+
+fn families(shelf: &mut Shelf, ask: &Ask, period: &Period) -> Result<Vec<Family>, Problem> {
+    let catalog = shelf.catalog.clone();
+    let mut sets: BTreeMap<&str, Vec<SampleId>> = BTreeMap::new();
+    let seen = |entry: &&Entry| {
+        text::parse_time(&entry.last_seen).is_some_and(|last| last >= period.before.since)
+            && text::parse_time(&entry.first_seen).is_some_and(|first| first < period.span.until)
+    };
+    let entries = catalog.entries.iter().filter(|entry| is_of_family(ask, &entry.family)).filter(seen);
+    for entry in entries.filter(|entry| !entry.family.is_empty()) {
+        sets.entry(&entry.family).or_default().push(entry.sha256);
+    }
+    let (names, sets): (Vec<&str>, Vec<Vec<SampleId>>) = sets.into_iter().unzip();
+    let now = shelf.index.spreads(&sets, period.span).map_err(asked::problem)?;
+    let then = shelf.index.spreads(&sets, period.before).map_err(asked::problem)?;
+    let family = |((name, now), then): ((&str, &crate::index::Spread), &crate::index::Spread)| Family {
+        family: name.to_owned(),
+        captures: now.captures,
+        before: then.captures,
+        hosts: now.sources,
+    };
+    let mut families: Vec<Family> = names.into_iter().zip(&now).zip(&then).map(family).collect();
+    families.retain(|family| family.captures > 0 || family.before > 0);
+    families.sort_by_key(|family| std::cmp::Reverse((family.captures, family.before)));
+    families.truncate(ROWS);
+    Ok(families)
+}
+
+fn tools(shelf: &mut Shelf, period: &Period) -> Result<Vec<Tool>, Problem> {
+    let now = shelf.index.tools(period.span).map_err(asked::problem)?;
+    let then = match period.before.is_empty() {
+        true => Vec::new(),
+        false => shelf.index.tools(period.before).map_err(asked::problem)?,
+    };
+    let before = |name: &str| then.iter().find(|tool| tool.tool == name).map_or(0, |tool| tool.connections);
+    let tool = |row: &crate::index::ToolRow| Tool {
+        tool: row.tool.clone(),
+        label: asked::tool(&row.tool).to_owned(),
+        connections: row.connections,
+        before: before(&row.tool),
+        hosts: row.sources,
+    };
+    Ok(now.iter().take(ROWS).map(tool).collect())
+}
+
+/// The most novel first, as in the catalog.
+fn novel(catalog: &Catalog, ask: &Ask, span: Span) -> Vec<Novel> {
+    let entries = catalog.entries.iter().filter(|entry| is_of_family(ask, &entry.family));
+    let novel = entries.filter(|entry| holds(span, &entry.first_seen)).take(ROWS);
+    novel
+        .map(|entry| Novel {
+            sha256: entry.sha256.to_string(),
+            novelty: entry.novelty,
+            captures: entry.captures,
+            first_seen: entry.first_seen.clone(),
+            sentence: entry.sentence.clone(),
+        })
+        .collect()
+}
+
+fn unknown(shelf: &mut Shelf, span: Span) -> Result<Vec<Shape>, Problem> {
+    let found = shelf.index.unknown_latest(span, true, None, None, ROWS).map_err(asked::problem)?;
+    let shape = |row: &crate::index::ShapeRow| Shape {
+        shape: row.shape.clone(),
+        connections: row.connections,
+        hosts: row.sources,
+        new: row.first >= span.since,
+        last: rfc3339(row.last),
+    };
+    Ok(found.rows.iter().map(shape).collect())
+}

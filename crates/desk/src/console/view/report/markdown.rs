@@ -1,0 +1,113 @@
+//! The report as Markdown.
+
+use super::page::{change, up};
+use super::{Model, headline};
+use crate::console::markdown::{code, plain, table};
+use crate::console::text::number;
+use std::fmt::Write;
+
+/// Digits of a hash in a sentence.
+const SHORT: usize = 12;
+
+/// The whole text.
+pub(super) fn text(model: &Model) -> String {
+    let mut out = format!("# Roridula: {}\n\n", plain(&model.name));
+    let so_far = if model.so_far { ", so far; before is the same part of the period before" } else { "" };
+    let (since, until) = (minutes(&model.since), minutes(&model.until));
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "From {since} to {until} UTC{so_far}.\n\n**{}**", headline(model));
+    cores(model, &mut out);
+    section(&mut out, "Against the period before");
+    let totals = model.totals.iter().map(|total| {
+        vec![total.name.to_owned(), number(total.now), number(total.before), change(total.now, total.before)]
+    });
+    out.push_str(&table(&["What", "Now", "Before", "Change"], totals));
+    who(model, &mut out);
+    what(model, &mut out);
+    section(&mut out, "The honeypot itself");
+    let sensor = &model.sensor;
+    let _ =
+        writeln!(out, "{}. Starts: {}. Ends without a word: {}.", up(model), sensor.starts, sensor.crashes);
+    if !sensor.losses.is_empty() {
+        let losses =
+            sensor.losses.iter().map(|loss| vec![loss.kind.to_owned(), code(&loss.name), number(loss.count)]);
+        out.push('\n');
+        out.push_str(&table(&["Kind", "Which", "Count"], losses));
+    }
+    let _ = write!(out, "\nMade by Roridula {}. Text of visitors is escaped.\n", env!("CARGO_PKG_VERSION"));
+    out
+}
+
+fn section(out: &mut String, title: &str) {
+    let _ = write!(out, "\n## {title}\n\n");
+}
+
+fn minutes(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
+}
+
+fn short(hash: &str) -> String {
+    code(hash.get(..SHORT).unwrap_or(hash))
+}
+
+fn cores(model: &Model, out: &mut String) {
+    section(out, "New cores");
+    if model.cores.is_empty() {
+        out.push_str("None in this time.\n");
+    }
+    for core in &model.cores {
+        let _ =
+            writeln!(out, "- {} (novelty {}): {}", short(&core.core), core.novelty, plain(&core.sentence));
+    }
+    if model.cores_more > 0 {
+        let _ = writeln!(out, "- and {} more", number(model.cores_more));
+    }
+}
+
+fn who(model: &Model, out: &mut String) {
+    section(out, "Infected hosts with the most captures");
+    let hosts = model.hosts.iter().map(|host| {
+        let new = if host.new { "new" } else { "returning" };
+        vec![
+            code(&host.source),
+            code(&host.place.told()),
+            new.to_owned(),
+            number(host.captures),
+            number(host.connections),
+        ]
+    });
+    rows(out, &["Source", "Where", "New", "Captures", "Connections"], hosts.collect());
+}
+
+fn what(model: &Model, out: &mut String) {
+    section(out, "Families");
+    let families = model.families.iter().map(|family| {
+        let (now, before) = (family.captures, family.before);
+        vec![plain(&family.family), number(now), number(before), change(now, before), number(family.hosts)]
+    });
+    rows(out, &["Family", "Captures", "Before", "Change", "Hosts"], families.collect());
+    section(out, "Tools");
+    let tools = model.tools.iter().map(|tool| {
+        let (now, before) = (tool.connections, tool.before);
+        vec![plain(&tool.label), number(now), number(before), change(now, before), number(tool.hosts)]
+    });
+    rows(out, &["Tool", "Connections", "Before", "Change", "Hosts"], tools.collect());
+    section(out, "Novel samples");
+    let novel = model.novel.iter().map(|novel| {
+        vec![novel.novelty.to_string(), code(&novel.sha256), number(novel.captures), plain(&novel.sentence)]
+    });
+    rows(out, &["Novelty", "SHA-256", "Captures", "What it is"], novel.collect());
+    section(out, "What was not understood");
+    let unknown = model.unknown.iter().map(|shape| {
+        let new = if shape.new { "new" } else { "known shape" };
+        vec![code(&shape.shape), new.to_owned(), number(shape.connections), number(shape.hosts)]
+    });
+    rows(out, &["Order of messages", "New", "Connections", "Hosts"], unknown.collect());
+}
+
+fn rows(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
+    match rows.is_empty() {
+        true => out.push_str("None in this time.\n"),
+        false => out.push_str(&table(head, rows)),
+    }
+}

@@ -1,0 +1,192 @@
+//! What happened in a day, a week or a month: as a page that prints well, and as Markdown.
+
+mod load;
+mod markdown;
+mod page;
+mod period;
+mod sensor;
+
+use super::View;
+use super::sources;
+use crate::console::ask::{Ask, Problem};
+use crate::console::page::Page;
+use crate::console::shelf::Shelf;
+use crate::console::table::Table;
+use schemars::JsonSchema;
+use sensor::Sensor;
+use serde::Serialize;
+
+/// `/report`
+pub(crate) struct Report;
+
+/// What it shows.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Model {
+    /// `day`, `week`, `month` or `chosen`.
+    period: &'static str,
+    /// What it is of, in words.
+    name: String,
+    /// From when on, UTC.
+    since: String,
+    /// Up to when, UTC.
+    until: String,
+    /// Whether that lies in the future.
+    so_far: bool,
+    /// The address of the report before; null where there is none.
+    previous: Option<String>,
+    /// The address of the report after; null where there is none.
+    next: Option<String>,
+    /// What was counted, against the period before.
+    totals: Vec<Total>,
+    /// Cores that were never seen before, the most novel first.
+    cores: Vec<Core>,
+    /// How many more there are.
+    cores_more: u64,
+    /// Visitors with the most captures.
+    hosts: Vec<sources::Row>,
+    /// Families, the most frequent first.
+    families: Vec<Family>,
+    /// Tools, the most frequent first.
+    tools: Vec<Tool>,
+    /// Samples that came for the first time, the most novel first.
+    novel: Vec<Novel>,
+    /// What was not understood, the latest first.
+    unknown: Vec<Shape>,
+    /// How the honeypot itself was.
+    sensor: Sensor,
+}
+
+/// Something that was counted.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Total {
+    /// What.
+    name: &'static str,
+    /// In the report's time.
+    now: u64,
+    /// In the period before.
+    before: u64,
+}
+
+/// A core that was never seen before.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Core {
+    /// SHA-256, hexadecimal.
+    core: String,
+    /// Its family; empty where none is known.
+    family: String,
+    /// From 0 to 100.
+    novelty: u8,
+    /// Captures, of all time.
+    captures: u64,
+    /// Addresses that brought it, of all time.
+    hosts: u64,
+    /// First capture, UTC.
+    first_seen: String,
+    /// What it is, in one sentence. Holds a visitor's text, escaped.
+    sentence: String,
+}
+
+/// A family.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Family {
+    /// Its name.
+    family: String,
+    /// Captures.
+    captures: u64,
+    /// Captures in the period before.
+    before: u64,
+    /// Addresses that brought one.
+    hosts: u64,
+}
+
+/// A known tool.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Tool {
+    /// Its id.
+    tool: String,
+    /// How people write it.
+    label: String,
+    /// Connections.
+    connections: u64,
+    /// Connections in the period before.
+    before: u64,
+    /// Addresses of them.
+    hosts: u64,
+}
+
+/// A sample that came for the first time.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Novel {
+    /// SHA-256, hexadecimal.
+    sha256: String,
+    /// From 0 to 100.
+    novelty: u8,
+    /// Captures, of all time.
+    captures: u64,
+    /// First capture, UTC.
+    first_seen: String,
+    /// What it is, in one sentence. Holds a visitor's text, escaped.
+    sentence: String,
+}
+
+/// Connections that are alike and not understood.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Shape {
+    /// The order of their messages.
+    shape: String,
+    /// Connections, of all time.
+    connections: u64,
+    /// Addresses of them.
+    hosts: u64,
+    /// Whether the first of them came in the report's time.
+    new: bool,
+    /// The latest, UTC.
+    last: String,
+}
+
+impl View for Report {
+    type Model = Model;
+    const PATH: &'static str = "/report";
+    const API: &'static str = "/report";
+    const ABOUT: &'static str =
+        "A day, a week or a month against the one before; `/report.md` is the same as Markdown.";
+    const QUERY: &'static [(&'static str, &'static str)] = &[
+        ("period", "day, week (the default) or month; without it, a given time counts."),
+        ("on", "A day that the period has in it: 2026-11-23; today where nothing is said."),
+    ];
+
+    fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
+        load::load(shelf, ask)
+    }
+
+    fn page(model: &Model, ask: &Ask) -> Page {
+        Page::of_one(format!("Report: {}", model.name), page::body(model, ask))
+    }
+
+    fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
+        page::tables(model)
+    }
+
+    fn markdown(model: &Model, _ask: &Ask) -> Option<String> {
+        Some(markdown::text(model))
+    }
+}
+
+/// What comes first: what is new.
+fn headline(model: &Model) -> String {
+    let total = |name: &str| model.totals.iter().find(|total| total.name == name);
+    let now = |name: &str| crate::console::text::number(total(name).map_or(0, |total| total.now));
+    let before = |name: &str| crate::console::text::number(total(name).map_or(0, |total| total.before));
+    format!(
+        "{} new cores of {} captures from {} visitors (before: {} of {} from {})",
+        now(load::CORES),
+        now(load::CAPTURES),
+        now(load::VISITORS),
+        before(load::CORES),
+        before(load::CAPTURES),
+        before(load::VISITORS)
+    )
+}
+
+#[cfg(test)]
+mod tests;

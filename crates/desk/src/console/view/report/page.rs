@@ -1,0 +1,203 @@
+//! The report as a page.
+
+use super::period::Unit;
+use super::{Model, Total, headline};
+use crate::console::ask::Ask;
+use crate::console::table::{Cell, Table};
+use crate::console::text;
+use crate::console::view::asked::{self, Word};
+use maud::{Markup, html};
+
+/// The whole page.
+pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
+    html! {
+        nav.ranges aria-label="Period" {
+            @for unit in Unit::NAMED {
+                a href={ "/report?period=" (unit.as_str()) } aria-current=[(model.period == unit.as_str()).then_some("true")] { (unit.as_str()) }
+            }
+            @if let Some(previous) = &model.previous { a rel="prev" href=(previous) { "← the one before" } }
+            @if let Some(next) = &model.next { a rel="next" href=(next) { "the one after →" } }
+            a href=(ask.with("as", "markdown")) download { "Markdown" }
+            a href=(ask.with("as", "json")) { "JSON" }
+        }
+        (asked::ignored(ask, &[Word::Source, Word::Stage, Word::Tool]))
+        p {
+            "From " (text::time_text(&model.since)) " to " (text::time_text(&model.until))
+            @if model.so_far { ", so far; before is the same part of the period before" }
+            "."
+        }
+        section.headline aria-label="New" { p { strong { (headline(model)) } } }
+        @if !model.cores.is_empty() {
+            section {
+                h2 { "New cores" }
+                ul {
+                    @for core in &model.cores {
+                        li {
+                            a href={ "/groups/" (core.core) } { (text::hash(&core.core)) }
+                            " (novelty " (core.novelty) "): " (text::shown_to(&core.sentence, 600))
+                        }
+                    }
+                }
+                @if model.cores_more > 0 { p { "and " (text::number(model.cores_more)) " more: " a href="/groups?order=first" { "Groups" } } }
+            }
+        }
+        @for table in tables(model) { (table.html(ask)) }
+        (sensor(model))
+        p.quiet { "Made by Roridula " (env!("CARGO_PKG_VERSION")) ". Text of visitors is escaped; times are UTC." }
+    }
+}
+
+fn sensor(model: &Model) -> Markup {
+    let sensor = &model.sensor;
+    html! {
+        section {
+            h2 { "The honeypot itself" }
+            p {
+                (up(model)) ". " (text::count(sensor.starts, "start")) ", "
+                (text::count(sensor.crashes, "end")) " without a word. " a href="/health" { "Health" }
+            }
+        }
+    }
+}
+
+/// How long it ran.
+pub(super) fn up(model: &Model) -> String {
+    let sensor = &model.sensor;
+    let most = if sensor.crashes > 0 { "at most " } else { "" };
+    let percent = sensor.up.saturating_mul(1000).checked_div(sensor.seconds).unwrap_or(0);
+    let hours = |secs: u64| format!("{}.{} h", secs / 3600, secs % 3600 / 360);
+    format!(
+        "It ran {most}{} of {} ({}.{} %)",
+        hours(sensor.up),
+        hours(sensor.seconds),
+        percent / 10,
+        percent % 10
+    )
+}
+
+/// How something changed: `+12 %`, `-3 %`, `new`, or nothing.
+pub(super) fn change(now: u64, before: u64) -> String {
+    match (now, before) {
+        (0, 0) => String::new(),
+        (_, 0) => "new".to_owned(),
+        _ => {
+            let (now, before) = (u128::from(now), u128::from(before));
+            let (sign, difference) = if now >= before { ("+", now - before) } else { ("-", before - now) };
+            // Rounded to the nearest.
+            format!("{sign}{} %", (difference * 100 + before / 2) / before)
+        }
+    }
+}
+
+/// All of its tables.
+pub(super) fn tables(model: &Model) -> Vec<Table> {
+    vec![
+        totals(model),
+        hosts(model),
+        families(model),
+        tools(model),
+        novel(model),
+        unknown(model),
+        losses(model),
+    ]
+}
+
+fn table(name: &'static str, caption: &str, columns: Vec<&'static str>, rows: Vec<Vec<Cell>>) -> Table {
+    let empty = Some(html! { p { "None in this time." } });
+    Table { name, caption: caption.to_owned(), columns, rows, empty, next: None }
+}
+
+fn totals(model: &Model) -> Table {
+    let row = |total: &Total| {
+        vec![
+            Cell::text(total.name),
+            Cell::Number(total.now),
+            Cell::Number(total.before),
+            Cell::text(change(total.now, total.before)),
+        ]
+    };
+    let rows = model.totals.iter().map(row).collect();
+    table("totals", "Against the period before", vec!["What", "Now", "Before", "Change"], rows)
+}
+
+fn hosts(model: &Model) -> Table {
+    let rows = model.hosts.iter().map(|host| {
+        vec![
+            Cell::Link(host.source.clone(), format!("/sources/{}", host.source)),
+            Cell::text(host.place.told()),
+            Cell::text(if host.new { "new" } else { "returning" }),
+            Cell::Number(host.captures),
+            Cell::Number(host.connections),
+            Cell::text(&host.furthest),
+        ]
+    });
+    let columns = vec!["Source", "Where", "New", "Captures", "Connections", "Furthest"];
+    table("hosts", "Infected hosts with the most captures", columns, rows.collect())
+}
+
+fn families(model: &Model) -> Table {
+    let rows = model.families.iter().map(|family| {
+        let address =
+            crate::console::ask::address("/samples", [("family", family.family.as_str())].into_iter());
+        vec![
+            Cell::Link(family.family.clone(), address),
+            Cell::Number(family.captures),
+            Cell::Number(family.before),
+            Cell::text(change(family.captures, family.before)),
+            Cell::Number(family.hosts),
+        ]
+    });
+    table("families", "Families", vec!["Family", "Captures", "Before", "Change", "Hosts"], rows.collect())
+}
+
+fn tools(model: &Model) -> Table {
+    let rows = model.tools.iter().map(|tool| {
+        let address = crate::console::ask::address("/tools", [("tool", tool.tool.as_str())].into_iter());
+        vec![
+            Cell::Link(tool.label.clone(), address),
+            Cell::Number(tool.connections),
+            Cell::Number(tool.before),
+            Cell::text(change(tool.connections, tool.before)),
+            Cell::Number(tool.hosts),
+        ]
+    });
+    table("tools", "Tools", vec!["Tool", "Connections", "Before", "Change", "Hosts"], rows.collect())
+}
+
+fn novel(model: &Model) -> Table {
+    let rows = model.novel.iter().map(|novel| {
+        vec![
+            Cell::Number(u64::from(novel.novelty)),
+            Cell::HashLink(novel.sha256.clone(), format!("/samples/{}", novel.sha256)),
+            Cell::Number(novel.captures),
+            asked::at(&novel.first_seen),
+            Cell::text(&novel.sentence),
+        ]
+    });
+    let columns = vec!["Novelty", "SHA-256", "Captures", "First seen", "What it is"];
+    table("novel", "Novel samples", columns, rows.collect())
+}
+
+fn unknown(model: &Model) -> Table {
+    let rows = model.unknown.iter().map(|shape| {
+        vec![
+            Cell::text(&shape.shape),
+            Cell::text(if shape.new { "new" } else { "known shape" }),
+            Cell::Number(shape.connections),
+            Cell::Number(shape.hosts),
+            asked::at(&shape.last),
+        ]
+    });
+    let columns = vec!["Order of messages", "New", "Connections", "Hosts", "Last"];
+    table("unknown", "What was not understood", columns, rows.collect())
+}
+
+fn losses(model: &Model) -> Table {
+    let rows = model
+        .sensor
+        .losses
+        .iter()
+        .map(|loss| vec![Cell::text(loss.kind), Cell::text(&loss.name), Cell::Number(loss.count)]);
+    let caption = "Faults, visitors turned away, limits met";
+    table("losses", caption, vec!["Kind", "Which", "Count"], rows.collect())
+}

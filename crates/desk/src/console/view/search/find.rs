@@ -1,0 +1,251 @@
+//! Who is called like this: each kind of name where it is kept.
+
+use super::Hit;
+use crate::console::ask::{Problem, address};
+use crate::console::shelf::Shelf;
+use crate::console::text;
+use crate::console::view::asked;
+use crate::incident::{self, IncidentId};
+use crate::index;
+use roridula_evidence::rfc3339;
+use std::collections::BTreeMap;
+
+/// Hits of one kind.
+const EACH_MAX: usize = 20;
+/// Characters of a search; of a longer one nothing has the name.
+const QUERY_MAX: usize = 256;
+/// Letters that the beginning of a hash, and a part of another name, need.
+const HASH_MIN: usize = 4;
+const PART_MIN: usize = 3;
+
+/// Everything that is called `query`, begins like it, or, of names of people's, has it in it.
+pub(super) fn find(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
+    let mut hits = Vec::new();
+    if query.is_empty() || query.chars().nth(QUERY_MAX).is_some() {
+        return Ok(hits);
+    }
+    let lower = query.to_ascii_lowercase();
+    hits.extend(incident(shelf, &lower)?);
+    hits.extend(techniques(shelf, query)?);
+    for hit in shelf.index.search(query, EACH_MAX).map_err(asked::problem)? {
+        hits.push(of_index(shelf, hit, &lower)?);
+    }
+    if lower.len() >= HASH_MIN && lower.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        hits.extend(cores(shelf, &lower));
+        hits.extend(layers(shelf, &lower)?);
+    }
+    if lower.len() >= PART_MIN {
+        hits.extend(families(shelf, &lower));
+        hits.extend(tools(shelf, &lower)?);
+        hits.extend(indicators(shelf, &lower)?);
+    }
+    Ok(once(hits))
+}
+
+/// A sample that is its own layer, and the like, is one hit.
+fn once(hits: Vec<Hit>) -> Vec<Hit> {
+    let mut told: Vec<Hit> = Vec::new();
+    for hit in hits {
+        match told.iter_mut().find(|known| known.href == hit.href) {
+            Some(known) => known.exact |= hit.exact,
+            None => told.push(hit),
+        }
+    }
+    told
+}
+
+fn incident(shelf: &mut Shelf, query: &str) -> Result<Option<Hit>, Problem> {
+    let Ok(id) = query.parse::<IncidentId>() else { return Ok(None) };
+    let found = shelf.incidents.get(id).map_err(Problem::failed)?;
+    Ok(found.map(|incident| of_incident(&incident, true)))
+}
+
+fn of_incident(incident: &incident::Incident, exact: bool) -> Hit {
+    Hit {
+        kind: "incident",
+        name: incident.id.to_string(),
+        about: format!("{}, {}: {}", rfc3339(incident.last), incident.source, incident.summary),
+        href: format!("/incidents/{}", incident.id),
+        exact,
+    }
+}
+
+/// `T1210`, `T1021.002`, `S0366`.
+fn is_technique(query: &str) -> bool {
+    let (id, sub) = query.split_once('.').map_or((query, None), |(id, sub)| (id, Some(sub)));
+    let digits =
+        |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    id.strip_prefix(['T', 'S']).is_some_and(|id| digits(id, 4)) && sub.is_none_or(|sub| digits(sub, 3))
+}
+
+/// The latest incidents that show a technique.
+fn techniques(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
+    let id = query.to_ascii_uppercase();
+    if !is_technique(&id) {
+        return Ok(Vec::new());
+    }
+    let filter =
+        incident::Filter { technique: Some(id.clone()), limit: Some(EACH_MAX), ..Default::default() };
+    let found = shelf.incidents.list(&filter).map_err(Problem::failed)?;
+    let hit = |incident: &incident::Incident| {
+        let hit = of_incident(incident, false);
+        let shown = incident.attack.observed.iter().find(|technique| technique.id.starts_with(&id));
+        let shown = shown.map_or(String::new(), |technique| format!("{} {}: ", technique.id, technique.name));
+        Hit { kind: "technique", about: format!("{shown}{}", hit.about), ..hit }
+    };
+    Ok(found.iter().map(hit).collect())
+}
+
+fn of_index(shelf: &mut Shelf, hit: index::Hit, query: &str) -> Result<Hit, Problem> {
+    Ok(match hit {
+        index::Hit::Connection { connection } => {
+            let name = connection.connection.to_string();
+            let evidence = asked::evidence(shelf, connection.connection)?;
+            let source = format!("/sources/{}", connection.source);
+            Hit {
+                kind: "connection",
+                exact: name == query,
+                about: format!("{} from {}", rfc3339(connection.opened), connection.source),
+                href: if evidence.is_empty() { source } else { evidence },
+                name,
+            }
+        }
+        index::Hit::Source { source } => {
+            let name = source.source.to_string();
+            let connections = text::count(source.connections, "connection");
+            let last = rfc3339(source.last);
+            Hit {
+                kind: "source",
+                exact: name == query,
+                about: format!("{connections}, furthest {}, last heard of {last}", source.furthest.as_str()),
+                href: format!("/sources/{name}"),
+                name,
+            }
+        }
+        index::Hit::Fingerprint { fingerprint } => Hit {
+            kind: "fingerprint",
+            exact: fingerprint.fingerprint == query,
+            about: format!(
+                "{} {}",
+                text::count(fingerprint.connections, "connection"),
+                asked::tools(&fingerprint.tools)
+            ),
+            href: format!("/tools/{}", fingerprint.fingerprint),
+            name: fingerprint.fingerprint,
+        },
+        index::Hit::Sample { sample, by } => {
+            let name = sample.sha256.to_string();
+            let sentence = asked::entry(shelf, sample.sha256).map(|entry| entry.sentence.clone());
+            let about = sentence.unwrap_or_else(|| format!("{} bytes", text::number(sample.size)));
+            let exact = [&name, &sample.sha1, &sample.md5].into_iter().any(|hash| hash == query);
+            let by = if by == "sha256" { String::new() } else { format!("by its {by}: ") };
+            Hit {
+                kind: "sample",
+                exact,
+                about: format!("{by}{about}"),
+                href: format!("/samples/{name}"),
+                name,
+            }
+        }
+    })
+}
+
+fn cores(shelf: &Shelf, query: &str) -> Vec<Hit> {
+    let groups = shelf.catalog.groups.iter().filter(|group| group.core.starts_with(query));
+    let hit = |group: &crate::sample::Group| Hit {
+        kind: "core",
+        name: group.core.clone(),
+        about: format!(
+            "{} {}, {} bytes, {}",
+            group.family,
+            group.kind,
+            text::number(group.size),
+            text::count(group.captures, "capture")
+        ),
+        href: format!("/groups/{}", group.core),
+        exact: group.core == query,
+    };
+    groups.take(EACH_MAX).map(hit).collect()
+}
+
+fn layers(shelf: &Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
+    let found = shelf.reports.with_layer(query, EACH_MAX).map_err(Problem::failed)?;
+    let hit = |id: roridula_evidence::SampleId| Hit {
+        kind: "layer",
+        name: id.to_string(),
+        about: format!("a layer of it begins with {query}"),
+        href: format!("/samples/{id}"),
+        exact: false,
+    };
+    Ok(found.into_iter().map(hit).collect())
+}
+
+fn families(shelf: &Shelf, query: &str) -> Vec<Hit> {
+    let mut families: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    let known = shelf.catalog.entries.iter().filter(|entry| !entry.family.is_empty());
+    for entry in known.filter(|entry| asked::contains(&entry.family, query)) {
+        let sum = families.entry(&entry.family).or_default();
+        *sum = (sum.0 + 1, sum.1 + entry.captures);
+    }
+    let hit = |(family, (samples, captures)): (&str, (u64, u64))| Hit {
+        kind: "family",
+        name: family.to_owned(),
+        about: format!("{}, {}", text::count(samples, "sample"), text::count(captures, "capture")),
+        href: address("/samples", [("family", family)].into_iter()),
+        exact: family.eq_ignore_ascii_case(query),
+    };
+    families.into_iter().take(EACH_MAX).map(hit).collect()
+}
+
+fn tools(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
+    let known = shelf.index.tool_names().map_err(asked::problem)?;
+    let fits = |tool: &&String| asked::contains(tool, query) || asked::contains(asked::tool(tool), query);
+    let hit = |tool: &String| Hit {
+        kind: "tool",
+        name: asked::tool(tool).to_owned(),
+        about: "a tool, as its fingerprint names it".to_owned(),
+        href: address("/tools", [("tool", tool.as_str())].into_iter()),
+        // A family's name is a tool's as well, and its samples are what is looked for.
+        exact: false,
+    };
+    Ok(known.iter().filter(fits).take(EACH_MAX).map(hit).collect())
+}
+
+fn indicators(shelf: &Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
+    let found = shelf.reports.with_indicator(query, EACH_MAX).map_err(Problem::failed)?;
+    let hit = |(value, kind, sample)| Hit {
+        kind: "indicator",
+        name: value,
+        about: format!("{kind} in sample {sample}"),
+        href: format!("/samples/{sample}"),
+        exact: false,
+    };
+    Ok(found.into_iter().map(hit).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn techniques_are_known_by_their_form() {
+        for id in ["T1210", "T1021.002", "S0366"] {
+            assert!(is_technique(id), "{id}");
+        }
+        for other in ["T121", "T12100", "T1210.", "T1210.02", "X1210", "", "TT210", "T1210.0022"] {
+            assert!(!is_technique(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn one_address_is_told_once() {
+        let hit = |kind, exact| Hit {
+            kind,
+            name: String::new(),
+            about: String::new(),
+            href: "/x".to_owned(),
+            exact,
+        };
+        assert_eq!(once(vec![hit("sample", false), hit("layer", true)]), [hit("sample", true)]);
+    }
+}

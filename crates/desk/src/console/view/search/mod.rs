@@ -1,0 +1,169 @@
+//! One box: whatever has a name. One clear hit leads there, several are listed.
+
+mod find;
+
+use super::View;
+use crate::console::ask::{Ask, Form, Problem};
+use crate::console::page::Page;
+use crate::console::shelf::Shelf;
+use crate::console::table::{Cell, Table};
+use crate::console::text;
+use maud::{Markup, html};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// What can be searched: what it is, and an example.
+const KINDS: &[(&str, &str)] = &[
+    ("a hash or its beginning (MD5, SHA-1, SHA-256; of a sample, a core, a layer)", "24d004a1"),
+    ("an IP address, its beginning, or a network", "192.0.2.0/24"),
+    ("a domain, URL or another indicator in a sample", "example.com"),
+    ("an incident or a connection", "i06d6xk2a"),
+    ("an implementation's fingerprint", "0123456789abcdef"),
+    ("a family or a tool", "wannacry"),
+    ("an ATT&CK id", "T1210"),
+];
+
+/// `/search`
+pub(crate) struct Search;
+
+/// What it shows.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Model {
+    /// What was searched.
+    query: String,
+    /// What was found, those of one kind together.
+    hits: Vec<Hit>,
+}
+
+/// Something that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub(super) struct Hit {
+    /// `sample`, `core`, `layer`, `indicator`, `source`, `incident`, `connection`, `fingerprint`, `family`, `tool`,
+    /// `technique`.
+    kind: &'static str,
+    /// Its name. May be a visitor's text.
+    name: String,
+    /// What it is. May hold a visitor's text.
+    about: String,
+    /// Where it is shown.
+    href: String,
+    /// Whether its name is what was searched, to the last letter.
+    exact: bool,
+}
+
+impl View for Search {
+    type Model = Model;
+    const PATH: &'static str = "/search";
+    const API: &'static str = "/search";
+    const ABOUT: &'static str = "Whatever has this name, or a name that begins like this.";
+    const QUERY: &'static [(&'static str, &'static str)] = &[("q", "What to look for.")];
+
+    fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
+        let query = ask.value("q").unwrap_or_default().trim().to_owned();
+        let hits = find::find(shelf, &query)?;
+        match clear(&hits) {
+            Some(hit) if ask.form == Form::Page => Err(Problem::Elsewhere(hit.href.clone())),
+            _ => Ok(Model { query, hits }),
+        }
+    }
+
+    fn page(model: &Model, ask: &Ask) -> Page {
+        Page::of_one("Search", body(model, ask))
+    }
+
+    fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
+        let cells = |hit: &Hit| {
+            vec![Cell::text(hit.kind), Cell::Link(hit.name.clone(), hit.href.clone()), Cell::text(&hit.about)]
+        };
+        vec![Table {
+            name: "hits",
+            caption: text::count(model.hits.len() as u64, "hit"),
+            columns: vec!["Kind", "Name", "What it is"],
+            rows: model.hits.iter().map(cells).collect(),
+            empty: None,
+            next: None,
+        }]
+    }
+}
+
+/// The one that is meant: the only one, or the only one with just this name.
+fn clear(hits: &[Hit]) -> Option<&Hit> {
+    let mut exact = hits.iter().filter(|hit| hit.exact);
+    match (hits, exact.next(), exact.next()) {
+        ([only], ..) => Some(only),
+        (_, Some(only), None) => Some(only),
+        _ => None,
+    }
+}
+
+fn body(model: &Model, ask: &Ask) -> Markup {
+    html! {
+        @if model.hits.is_empty() {
+            section {
+                @if !model.query.is_empty() {
+                    p role="status" { "Nothing is called " strong { (text::shown(&model.query)) } ", or begins like it." }
+                }
+                h2 { "What can be searched" }
+                dl {
+                    @for (what, example) in KINDS {
+                        dt { (what) } dd { a href=(crate::console::ask::address("/search", [("q", *example)].into_iter())) { (example) } }
+                    }
+                }
+                p { "Beginnings need three characters, those of hashes four. Nothing was caught yet? " code { "roridula doctor" } " says what is in the way." }
+            }
+        } @else {
+            @for table in Search::tables(model, ask) { (table.html(ask)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::asked::tests::ask;
+    use super::*;
+
+    fn hit(name: &str, exact: bool) -> Hit {
+        Hit {
+            kind: "sample",
+            name: name.to_owned(),
+            about: String::new(),
+            href: format!("/samples/{name}"),
+            exact,
+        }
+    }
+
+    #[test]
+    fn one_hit_or_one_that_is_just_it_is_clear() {
+        let href = |hits: &[Hit]| clear(hits).map(|hit| hit.href.clone());
+        assert_eq!(href(&[]), None);
+        assert_eq!(href(&[hit("a", false)]).as_deref(), Some("/samples/a"));
+        assert_eq!(href(&[hit("a", false), hit("b", false)]), None);
+        assert_eq!(href(&[hit("a", false), hit("b", true)]).as_deref(), Some("/samples/b"));
+        assert_eq!(href(&[hit("a", true), hit("b", true)]), None);
+    }
+
+    #[test]
+    fn nothing_found_says_what_can_be_searched_and_escapes_what_was() {
+        let query = format!("<script>\u{202e}{}", "A".repeat(65_536));
+        let model = Model { query, hits: Vec::new() };
+        let ask = ask("/search", &[]);
+        let page = Search::page(&model, &ask).html(&ask);
+        assert!(
+            page.contains("&lt;script&gt;\\u{202e}AAA") && !page.contains("<script>") && page.len() < 12_000
+        );
+        assert!(
+            page.contains("T1210")
+                && page.contains("roridula doctor")
+                && page.contains("/search?q=192.0.2.0%2F24")
+        );
+    }
+
+    #[test]
+    fn hits_are_listed_with_their_kind() {
+        let model = Model { query: "x".to_owned(), hits: vec![hit("=1+1\"><b>", false), hit("b", false)] };
+        let ask = ask("/search", &[("q", "x")]);
+        let page = Search::page(&model, &ask).html(&ask);
+        assert!(page.contains("2 hits") && !page.contains("<b>"), "{page}");
+        assert!(Search::tables(&model, &ask).remove(0).csv().contains("\"'=1+1\"\"><b>\""));
+    }
+}

@@ -1,0 +1,438 @@
+//! The console's views over a small past with hostile names in it: what they show, filter, page, search and export.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use roridula_desk::console::{self, ConsoleSettings};
+use roridula_desk::sample::Reports;
+use roridula_evidence::{Attribution, Batch, Capture, Changes, Closing, Options, SampleId, Store};
+use roridula_proto::connection::ConnectionId;
+use roridula_proto::event::{CloseReason, Event, Origin, Text, Transport, UploadState, Verdict};
+use roridula_proto::time::WallClock;
+use roridula_triage::rules::Rules;
+use roridula_triage::{Budget, Road, triage};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tower::ServiceExt;
+
+/// Much longer than a test waits.
+const PATIENCE: Duration = Duration::from_secs(60);
+const HOSTILE: &str = "<script>alert(1)</script>\u{202e}gpj";
+/// Every view, with what its page must have on it where something happened.
+const VIEWS: [(&str, &str); 8] = [
+    ("/groups", "2 hosts"),
+    ("/sources", "192.0.2.1"),
+    ("/tools", "WannaCry"),
+    ("/credentials", "=HYPERLINK(1)"),
+    ("/unknown", "ff 00"),
+    ("/report", "1 new cores of 3 captures from 3 visitors"),
+    ("/search", "T1210"),
+    ("/health", "connection.opened"),
+];
+
+/// A PE look-alike of one section that names a host and means nothing.
+fn pe() -> Vec<u8> {
+    let mut file: Vec<u8> = (0..0x3000u32).map(|i| (i as u8).wrapping_mul(31)).collect();
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &[0; 0x200]);
+    put(0, b"MZ");
+    put(0x3c, &0x80u32.to_le_bytes());
+    put(0x80, b"PE\0\0");
+    put(0x84, &0x014cu16.to_le_bytes());
+    put(0x86, &1u16.to_le_bytes());
+    put(0x94, &224u16.to_le_bytes());
+    put(0x98, &0x010bu16.to_le_bytes());
+    put(0x178, b".text\0\0\0");
+    put(0x178 + 12, &0x1000u32.to_le_bytes());
+    put(0x178 + 16, &(0x3000u32 - 0x200).to_le_bytes());
+    put(0x178 + 20, &0x200u32.to_le_bytes());
+    put(0x1000, b"\0\0http://www.look-alike-host.com/nothing\0\0");
+    file
+}
+
+/// A stub of filler with its size fields, a file, and `dirt` behind it.
+fn upload(dirt: &[u8]) -> Vec<u8> {
+    let file = pe();
+    let mut bytes = b"INERT LOOK-ALIKE: filler, no code. ".repeat(200);
+    bytes.truncate(4869);
+    bytes[0x591..0x595].copy_from_slice(&(file.len() as u32 + 3440).to_le_bytes());
+    bytes[0x12fd..0x1301].copy_from_slice(&(file.len() as u32).to_le_bytes());
+    bytes[0x1301..0x1305].copy_from_slice(&1u32.to_le_bytes());
+    bytes.extend_from_slice(&file);
+    bytes.extend_from_slice(dirt);
+    bytes
+}
+
+struct World {
+    store: Store,
+    reports: Reports,
+    rules: Rules,
+}
+
+/// What a world has in it.
+struct Past {
+    samples: Vec<SampleId>,
+    uploader: ConnectionId,
+    stranger: ConnectionId,
+}
+
+impl World {
+    fn open(dir: &Path) -> Self {
+        Self {
+            store: Store::open(dir, "here", Options::default()).unwrap(),
+            reports: Reports::open(dir).unwrap(),
+            rules: Rules::compile(&[]).0,
+        }
+    }
+
+    fn accept(&self, source: &str) -> Attribution {
+        let source = SocketAddr::new(source.parse().unwrap(), 4000);
+        let whose = self.store.accept(source, "198.51.100.1:445".parse().unwrap());
+        self.tell(&whose, Event::ConnectionOpened { transport: Transport::DirectTcp });
+        whose
+    }
+
+    fn tell(&self, whose: &Attribution, event: Event) {
+        let closing = matches!(event, Event::ConnectionClosed { .. }).then(Closing::default);
+        let events = vec![(WallClock(whose.at.0 + 1), event)];
+        self.store.append_blocking(Batch {
+            attribution: *whose,
+            events,
+            changes: Changes::default(),
+            closing,
+        });
+    }
+
+    fn capture(&self, whose: &Attribution, upload: u32, bytes: &[u8]) -> SampleId {
+        let mut slot = self.store.slot(whose, upload, Origin::DoublePulsar).unwrap();
+        slot.write(0, bytes).unwrap();
+        let sha256 = SampleId(Sha256::digest(bytes).into());
+        let size = bytes.len() as u64;
+        let capture = Capture {
+            attribution: *whose,
+            upload,
+            origin: Origin::DoublePulsar,
+            state: UploadState::Complete,
+            total: Some(size),
+            ranges: slot.ranges().to_vec(),
+            sha256,
+            size,
+        };
+        match self.store.knows(sha256).unwrap() {
+            true => self.store.keep_known(capture, slot),
+            false => self.store.keep_new(capture, slot).unwrap(),
+        }
+        let report = triage(bytes, Road::Payload, &self.rules, &Budget::default());
+        self.reports.put(sha256, &report).unwrap();
+        sha256
+    }
+
+    fn close(&self, whose: &Attribution, fingerprint: &str, shape: &str, tools: &[&str]) -> ConnectionId {
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let recognised = if tools.is_empty() { Vec::new() } else { owned(&["doublepulsar"]) };
+        self.tell(
+            whose,
+            Event::ClientFingerprint {
+                fingerprint: fingerprint.to_owned(),
+                features: format!("os={HOSTILE}; pid=65279"),
+                shape: shape.to_owned(),
+                tools: owned(tools),
+                grounds: owned(if tools.is_empty() { &[] } else { &["pid=65279"] }),
+                recognised,
+            },
+        );
+        let reason = CloseReason::PeerClosed;
+        self.tell(
+            whose,
+            Event::ConnectionClosed {
+                reason,
+                duration_us: 9,
+                bytes_in: 400,
+                bytes_out: 300,
+                events_dropped: 0,
+            },
+        );
+        whose.connection
+    }
+
+    fn logon(&self, whose: &Attribution, account: &str) {
+        self.tell(
+            whose,
+            Event::Smb1Session {
+                method: "legacy".to_owned(),
+                account: Text::from(account),
+                domain: Text::from(HOSTILE),
+                workstation: Text::from("x".repeat(65_536).as_str()),
+                native_os: Text::default(),
+                native_lan_manager: Text::default(),
+                response: String::new(),
+                uid: 0x800,
+                status: 0xc000_006d,
+            },
+        );
+    }
+
+    /// Two infected hosts with one core in two wrappings, and a stranger.
+    fn play(&self) -> Past {
+        let one = self.accept("192.0.2.1");
+        self.logon(&one, "=HYPERLINK(1)");
+        let (verdict, status) = (Verdict::Vulnerable, 0xc000_0205);
+        self.tell(&one, Event::Ms17010Probe { verdict, pid: 0x800, mid: 24_261, status, stream_at: 272 });
+        let first = self.capture(&one, 1, &upload(b"abc"));
+        let uploader = self.close(&one, "0011223344556677", "72 73 75", &["wannacry"]);
+        let two = self.accept("192.0.2.2");
+        let second = self.capture(&two, 1, &upload(b"xyz"));
+        self.capture(&two, 2, &upload(b"abc"));
+        self.close(&two, "0011223344556677", "72 73 75", &["wannacry"]);
+        let three = self.accept("2001:db8::3");
+        let stranger = self.close(&three, "8899aabbccddeeff", &format!("ff 00 {HOSTILE}"), &[]);
+        self.store.flush();
+        Past { samples: vec![first, second], uploader, stranger }
+    }
+}
+
+/// The console over the past, when its keeper has read all of it.
+async fn console(dir: &Path) -> (Router, Past) {
+    let world = World::open(dir);
+    let past = world.play();
+    drop(world);
+    let router = console::router(dir, &ConsoleSettings::default()).unwrap();
+    let begun = Instant::now();
+    while json(&router, "/groups").await["count"] != 1
+        || json(&router, "/unknown").await["shapes"][0].is_null()
+    {
+        assert!(begun.elapsed() < PATIENCE, "the keeper reads nothing");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    (router, past)
+}
+
+struct Answer {
+    status: StatusCode,
+    location: String,
+    file: String,
+    body: String,
+}
+
+async fn get(router: &Router, address: &str) -> Answer {
+    let response = router.clone().oneshot(Request::get(address).body(Body::empty()).unwrap()).await.unwrap();
+    let header = |name: &str| response.headers().get(name).map_or("", |it| it.to_str().unwrap()).to_owned();
+    let (status, location, file) = (response.status(), header("Location"), header("Content-Disposition"));
+    let body = to_bytes(response.into_body(), 64 << 20).await.unwrap();
+    Answer { status, location, file, body: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+async fn json(router: &Router, path: &str) -> Value {
+    let answer = get(router, &format!("/api/v1{path}")).await;
+    assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
+    serde_json::from_str(&answer.body).unwrap()
+}
+
+/// The values of a key in a list of the answer.
+async fn values(router: &Router, path: &str, list: &str, key: &str) -> Vec<String> {
+    let answer = json(router, path).await;
+    let rows = answer[list].as_array().unwrap_or_else(|| panic!("{path} has no {list}"));
+    rows.iter().map(|row| row[key].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn every_view_shows_what_came_and_nothing_hostile_is_raw() {
+    let dir = tempfile::tempdir().unwrap();
+    let (router, past) = console(dir.path()).await;
+    let group = &values(&router, "/groups", "groups", "core").await[0];
+    let of_one = [
+        format!("/groups/{group}"),
+        "/sources/192.0.2.1".to_owned(),
+        "/sources/2001:db8::3".to_owned(),
+        "/tools/0011223344556677".to_owned(),
+        "/search?q=192.0.2".to_owned(),
+    ];
+    for address in VIEWS.iter().map(|(address, _)| (*address).to_owned()).chain(of_one) {
+        let page = get(&router, &address).await;
+        assert_eq!(page.status, StatusCode::OK, "{address}: {}", page.body);
+        assert!(!page.body.contains("<script>") && !page.body.contains('\u{202e}'), "{address}");
+        assert!(page.body.len() < 100_000, "{address}: {} bytes", page.body.len());
+    }
+    for (address, expected) in VIEWS.iter().skip(1) {
+        let page = get(&router, address).await.body;
+        assert!(page.contains(expected), "{address} lacks {expected}: {page}");
+    }
+    let page = get(&router, &format!("/groups/{group}")).await.body;
+    let (first, second) = (past.samples[0], past.samples[1]);
+    assert!(page.contains(&format!("/samples/{first}/diff/{second}")), "{page}");
+    assert!(page.contains("/sources/192.0.2.2") && page.contains("2 hosts") || page.contains("of 2 hosts"));
+    let unknown = get(&router, "/unknown").await.body;
+    let evidence = format!("/incidents/i{0}/connections/{0}", past.stranger);
+    assert!(unknown.contains(&evidence), "{unknown}");
+    let source = json(&router, "/sources/192.0.2.2").await;
+    assert_eq!(source["samples"].as_array().unwrap().len(), 2);
+    assert_eq!(source["fingerprints"][0]["fingerprint"], "0011223344556677");
+    assert_eq!(source["incidents"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_address_filters_and_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let (router, past) = console(dir.path()).await;
+    let core = values(&router, "/groups", "groups", "core").await[0].clone();
+    let sources =
+        async |query: &str| values(&router, &format!("/sources?{query}"), "sources", "source").await;
+    assert_eq!(sources("").await.len(), 3);
+    for query in ["tool=wannacry", "stage=new", "order=first&tool=wannacry", &format!("core={}", &core[..8])]
+    {
+        let mut found = sources(query).await;
+        found.sort();
+        assert_eq!(found, ["192.0.2.1", "192.0.2.2"], "{query}");
+    }
+    assert_eq!(sources("source=192.0.2.2").await, ["192.0.2.2"]);
+    assert_eq!(sources("family=nothing-of-the-kind").await.len(), 0);
+    assert_eq!(sources("until=2020-01-01").await.len(), 0);
+    assert_eq!(sources("range=1h&new=no").await.len(), 0);
+    assert_eq!(sources("stage=probe").await, ["192.0.2.1"]);
+
+    let first = json(&router, "/sources?limit=2&order=captures").await;
+    assert_eq!(first["sources"][0]["source"], "192.0.2.2");
+    let next = format!("/sources?limit=2&order=captures&cursor={}", first["next"].as_str().unwrap());
+    assert_eq!(values(&router, &next, "sources", "source").await, ["2001:db8::3"]);
+    let bad = get(&router, "/api/v1/sources?cursor=x").await;
+    assert_eq!(bad.status, StatusCode::BAD_REQUEST, "{}", bad.body);
+
+    let prints =
+        async |query: &str| values(&router, &format!("/tools?{query}"), "fingerprints", "fingerprint").await;
+    assert_eq!(prints("source=2001:db8::3").await, ["8899aabbccddeeff"]);
+    assert_eq!(prints("tool=wannacry").await, ["0011223344556677"]);
+    assert_eq!(values(&router, "/groups?source=192.0.2.1", "groups", "core").await, [core.clone()]);
+    for query in ["source=2001:db8::3", "tool=nmap", "until=2020-01-01", "family=x&stage=captured"] {
+        assert_eq!(json(&router, &format!("/groups?{query}")).await["count"], 0, "{query}");
+    }
+    assert_eq!(
+        values(&router, "/credentials?source=192.0.2.1", "credentials", "account").await,
+        ["=HYPERLINK(1)"]
+    );
+    assert_eq!(json(&router, "/credentials?source=192.0.2.2").await["credentials"], Value::Array(Vec::new()));
+    let members = json(&router, &format!("/groups/{}?limit=1", &core[..6])).await;
+    assert_eq!((members["members"].as_array().unwrap().len(), members["next"].as_str()), (1, Some("1")));
+    assert!(past.samples.len() == 2);
+}
+
+#[tokio::test]
+async fn one_box_finds_whatever_has_a_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (router, past) = console(dir.path()).await;
+    let core = values(&router, "/groups", "groups", "core").await[0].clone();
+    let incident = values(&router, "/sources/192.0.2.1", "incidents", "id").await[0].clone();
+    let sample = past.samples[1].to_string();
+    let connection = past.uploader.to_string();
+    for (query, expected) in [
+        (sample.clone(), format!("/samples/{sample}")),
+        (sample[..20].to_uppercase(), format!("/samples/{sample}")),
+        ("192.0.2.1".to_owned(), "/sources/192.0.2.1".to_owned()),
+        ("2001:DB8::3".to_owned(), "/sources/2001:db8::3".to_owned()),
+        ("0011223344".to_owned(), "/tools/0011223344556677".to_owned()),
+        (incident.clone(), format!("/incidents/{incident}")),
+        (connection.clone(), format!("/incidents/{incident}/connections/{connection}")),
+        (core.clone(), format!("/groups/{core}")),
+    ] {
+        let answer = get(&router, &format!("/search?q={query}")).await;
+        assert_eq!(
+            (answer.status, &answer.location),
+            (StatusCode::SEE_OTHER, &expected),
+            "{query}: {}",
+            answer.body
+        );
+    }
+    let kinds = async |query: &str| values(&router, &format!("/search?q={query}"), "hits", "kind").await;
+    assert_eq!(kinds("192.0.2.0%2F24").await, ["source", "source"]);
+    assert_eq!(kinds("look-alike-HOST").await, ["indicator", "indicator"], "in both samples");
+    assert_eq!(kinds("wanna").await, ["tool"]);
+    assert_eq!(kinds("T1595").await, ["technique"]);
+    assert_eq!(kinds("nothing-of-the-kind").await.len(), 0);
+    let nothing = get(&router, "/search?q=%3Cscript%3E").await;
+    assert!(
+        nothing.status == StatusCode::OK
+            && nothing.body.contains("Nothing is called")
+            && !nothing.body.contains("<script>")
+    );
+}
+
+#[tokio::test]
+async fn a_report_is_a_page_a_table_and_markdown() {
+    let dir = tempfile::tempdir().unwrap();
+    let (router, _) = console(dir.path()).await;
+    let report = json(&router, "/report?range=24h").await;
+    let total = |name: &str| {
+        let found = report["totals"].as_array().unwrap().iter().find(|total| total["name"] == name);
+        found.map(|total| (total["now"].as_u64().unwrap(), total["before"].as_u64().unwrap()))
+    };
+    assert_eq!(total("Captures"), Some((3, 0)));
+    assert_eq!(total("New cores"), Some((1, 0)));
+    assert_eq!(total("Visitors"), Some((3, 0)));
+    assert_eq!(report["hosts"][0]["source"], "192.0.2.2");
+    assert_eq!(report["unknown"][0]["new"], true);
+    for address in ["/report.md", "/report?as=markdown"] {
+        let text = get(&router, address).await;
+        assert_eq!(text.file, "attachment; filename=\"roridula-report.md\"", "{}", text.body);
+        assert!(
+            text.body.starts_with("# Roridula: ") && text.body.contains("`ff 00 <script>"),
+            "{}",
+            text.body
+        );
+        assert!(!text.body.contains('\u{202e}'));
+    }
+    assert_eq!(get(&router, "/groups?as=markdown").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn every_table_is_exported_and_no_cell_is_a_formula() {
+    let dir = tempfile::tempdir().unwrap();
+    let (router, _) = console(dir.path()).await;
+    for (view, tables) in [
+        ("/groups", &["groups"][..]),
+        ("/sources", &["sources", "hours"]),
+        ("/sources/192.0.2.1", &["incidents", "samples", "fingerprints", "credentials", "connections"]),
+        ("/tools", &["fingerprints", "tools"]),
+        ("/tools/0011223344556677", &["connections", "sources"]),
+        ("/credentials", &["credentials"]),
+        ("/unknown", &["unknown"]),
+        ("/report", &["totals", "hosts", "families", "tools", "novel", "unknown", "losses"]),
+    ] {
+        for table in tables {
+            let answer = get(&router, &format!("{view}?as=csv&table={table}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{view} {table}");
+            assert_eq!(answer.file, format!("attachment; filename=\"roridula-{table}.csv\""));
+            assert!(
+                !answer.body.contains(",\"=")
+                    && !answer.body.contains("\n\"=")
+                    && !answer.body.contains('\u{202e}')
+            );
+        }
+    }
+    let credentials = get(&router, "/credentials?as=csv").await.body;
+    assert!(
+        credentials.contains("\"'=HYPERLINK(1)\"") && credentials.len() > 65_536,
+        "all of the long name is there"
+    );
+}
+
+#[tokio::test]
+async fn without_a_past_every_view_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Store::open(dir.path(), "here", Options::default()).unwrap());
+    let router = console::router(dir.path(), &ConsoleSettings::default()).unwrap();
+    for address in
+        ["/groups", "/sources", "/tools", "/credentials", "/unknown", "/search", "/groups?range=7d"]
+    {
+        let page = get(&router, address).await;
+        assert_eq!(page.status, StatusCode::OK, "{address}: {}", page.body);
+        assert!(page.body.contains("roridula doctor"), "{address}: {}", page.body);
+    }
+    assert_eq!(get(&router, "/report").await.status, StatusCode::OK);
+    for missing in ["/groups/abcdef", "/sources/192.0.2.1", "/sources/x", "/tools/0011223344556677"] {
+        assert_eq!(get(&router, missing).await.status, StatusCode::NOT_FOUND, "{missing}");
+    }
+}
