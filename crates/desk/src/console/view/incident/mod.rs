@@ -113,10 +113,13 @@ fn lane(reader: &Reader, incident: &Story, member: Member) -> Result<Lane, Probl
     let mut marks = Vec::new();
     for stage in &incident.stages {
         for evidence in stage.evidence.iter().filter(|at| at.connection == member.connection) {
-            marks.extend(mark(reader, stage.stage, evidence)?);
+            let mark = mark(reader, stage.stage, evidence)?;
+            // That it connected is written where it ended: one event for both.
+            let at = if stage.stage == Stage::Connect { Some(rfc3339(member.opened)) } else { None };
+            marks.extend(mark.map(|mark| Mark { at: at.unwrap_or_else(|| mark.at.clone()), ..mark }));
         }
     }
-    marks.sort_by(|a, b| a.at.cmp(&b.at));
+    marks.sort_by(|a, b| a.at.cmp(&b.at).then(a.stage.cmp(&b.stage)));
     Ok(Lane { member, marks })
 }
 
