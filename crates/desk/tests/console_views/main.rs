@@ -69,6 +69,41 @@ async fn an_incident_leads_to_the_bytes_that_show_it() {
 }
 
 #[tokio::test]
+async fn incidents_are_filtered_and_paged_by_all_that_a_view_filters_by() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path());
+    for host in 1..=5 {
+        world.visit(&format!("192.0.2.{host}:4000"), LOGON, &[], &same);
+    }
+    world.visit("192.0.2.7:4000", UPLOAD, &payload(1), &same);
+    let (router, _) = world.open();
+    let count = async |query: &str| {
+        let model = get(&router, &format!("/api/v1/incidents?{query}")).await.json();
+        (model["incidents"].as_array().unwrap().len(), model["next"].as_str().map(str::to_owned))
+    };
+    assert_eq!(count("").await, (6, None));
+    for (query, expected) in [
+        ("stage=captured", 1),
+        ("stage=upload", 1),
+        ("stage=ping", 6),
+        ("stage=kill", 0),
+        ("source=192.0.2.3", 1),
+        ("family=wannacry", 6),
+        ("family=conficker", 0),
+        ("since=2020-01-01", 6),
+        ("until=2020-01-01", 0),
+        ("since=2990-01-01", 0),
+    ] {
+        assert_eq!(count(query).await, (expected, None), "{query}");
+    }
+    let (rows, next) = count("limit=4&stage=ping").await;
+    let next = next.unwrap();
+    assert_eq!((rows, next.as_str()), (4, "4"));
+    assert_eq!(count(&format!("limit=4&stage=ping&cursor={next}")).await, (2, None));
+    assert_eq!(count("limit=6").await, (6, None));
+}
+
+#[tokio::test]
 async fn a_connection_is_told_in_pages_and_taken_away() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::new(dir.path());

@@ -139,7 +139,7 @@ impl World {
         let ids = incidents.ids(100).unwrap().iter().map(ToString::to_string).collect();
         let mut index = roridula_desk::index::Index::open_or_temporary(&self.dir).unwrap();
         index.catch_up(&mut |_| ()).unwrap();
-        (console::router(&self.dir).unwrap(), ids)
+        (console::router(&self.dir, &Default::default()).unwrap(), ids)
     }
 }
 
