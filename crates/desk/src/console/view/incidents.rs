@@ -90,10 +90,10 @@ impl View for Incidents {
                 Cell::text(&row.source),
                 Cell::text(row.outcome.as_str()),
                 row.tool.as_ref().map_or(Cell::None, Cell::text),
-                Cell::text(stages.join(" → ")),
+                Cell::text(&row.summary),
                 Cell::Number(row.connections),
                 Cell::Number(row.samples),
-                Cell::text(&row.summary),
+                Cell::text(stages.join(" → ")),
             ]
         };
         let columns = vec![
@@ -102,10 +102,10 @@ impl View for Incidents {
             "Source",
             "Outcome",
             "Tool",
-            "Stages",
+            "What happened",
             "Connections",
             "Samples",
-            "What happened",
+            "Stages",
         ];
         let empty = html! {
             p { "Nobody came, or nobody who fits the filter." }
