@@ -1,7 +1,7 @@
 //! What every answer says to the browser about itself.
 
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -40,6 +40,7 @@ pub(crate) fn set(headers: &mut HeaderMap, tls: bool) {
     if tls {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TRANSPORT));
     }
-    // What a view shows stays in no cache unless the view says how.
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    // What a view shows stays in no cache; one that gives a tag may be kept by the browser, which asks each time.
+    let kept = if headers.contains_key(ETAG) { "private, no-cache" } else { "no-store" };
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(kept));
 }
