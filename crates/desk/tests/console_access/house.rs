@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// Generous: a loaded machine is slow, a broken program is slower.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -26,6 +27,7 @@ pub(crate) struct House {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) fingerprint: Option<String>,
     stop: Option<oneshot::Sender<()>>,
+    served: Option<JoinHandle<()>>,
     runtime: Option<Runtime>,
 }
 
@@ -61,10 +63,10 @@ impl House {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let config = transport.map(|transport| transport.config);
-        runtime.spawn(serve(guard.protect(rooms()), listener, config, Bounds::from(&settings), async {
+        let served = runtime.spawn(serve(guard.protect(rooms()), listener, config, Bounds::from(&settings), async {
             let _ = stopped.await;
         }));
-        Self { address, dir, fingerprint, stop: Some(stop), runtime: Some(runtime) }
+        Self { address, dir, fingerprint, stop: Some(stop), served: Some(served), runtime: Some(runtime) }
     }
 
     pub(crate) fn data(&self) -> &Path {
@@ -119,8 +121,9 @@ impl House {
     /// Ends it, and waits until it has.
     pub(crate) fn close(mut self) {
         drop(self.stop.take());
-        let runtime = self.runtime.take().unwrap();
-        runtime.shutdown_timeout(PATIENCE);
+        let (runtime, served) = (self.runtime.take().unwrap(), self.served.take().unwrap());
+        runtime.block_on(served).unwrap();
+        runtime.shutdown_background();
     }
 }
 
