@@ -1,4 +1,5 @@
-//! The console as a process: started, started again and ended by `run`, alone on any data, and who may open it.
+//! The console as a process: started, started again and ended by `run`, alone on any data, and who may open
+//! it.
 
 mod common;
 
@@ -173,7 +174,11 @@ fn a_taken_port_costs_no_capture_and_is_tried_again() {
     let at = taken.local_addr().unwrap();
     let honeypot = Running::honeypot(&data, &at.to_string(), &[]);
     caught(honeypot.address(), &data, 2);
-    assert!(honeypot.lines().contains(&format!("console  not there: {at} is in use")), "{}", honeypot.lines());
+    assert!(
+        honeypot.lines().contains(&format!("console  not there: {at} is in use")),
+        "{}",
+        honeypot.lines()
+    );
     drop(taken);
     wait_for("the console", || get(at, "/", "").filter(|(status, _)| *status == 200));
     let said = honeypot.stop();
@@ -193,7 +198,10 @@ fn it_does_not_open_to_others_before_there_is_a_password() {
     for command in [&["console", "--listen", "127.0.0.1:0"][..], &["check", "--listen", "127.0.0.1:0"]] {
         let output = roridula(&[command, &hosts, &["--data", at]].concat());
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && error.contains("roridula console password"), "{command:?}: {error}");
+        assert!(
+            !output.status.success() && error.contains("roridula console password"),
+            "{command:?}: {error}"
+        );
     }
     set_password(at, PASSWORD);
     // No restart is needed.
@@ -229,7 +237,8 @@ fn alone_it_shows_a_copy_and_tokens_open_it() {
     assert!(!again.status.success(), "a token is shown once");
     assert!(text(&["console", "access", "--data", at]).contains("tokens     grafana"));
 
-    let console = Running::start(&dir.path().join("alone"), &["console", "--listen", "127.0.0.1:0", "--data", at]);
+    let console =
+        Running::start(&dir.path().join("alone"), &["console", "--listen", "127.0.0.1:0", "--data", at]);
     let address = console.console(0);
     let bearer = format!("Authorization: Bearer {}\r\n", token.trim());
     assert_eq!(get(address, "/", "").unwrap().0, 303);
@@ -239,6 +248,12 @@ fn alone_it_shows_a_copy_and_tokens_open_it() {
     // Nobody is left who could be asked, and only this machine's users come.
     assert_eq!(get(address, "/", "").unwrap().0, 200);
     console.stop();
-    let nothing = roridula(&["console", "--listen", "127.0.0.1:0", "--data", dir.path().join("none").to_str().unwrap()]);
+    let nothing = roridula(&[
+        "console",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        dir.path().join("none").to_str().unwrap(),
+    ]);
     assert!(!nothing.status.success());
 }

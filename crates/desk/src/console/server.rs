@@ -56,7 +56,8 @@ impl Default for Peer {
 pub struct Bounds {
     /// Open at once; others wait to be accepted.
     pub connections_max: u32,
-    /// Time for a handshake, for a request's head, between two requests, and for a visitor to take what he was sent.
+    /// Time for a handshake, for a request's head, between two requests, and for a visitor to take what he
+    /// was sent.
     pub idle: Duration,
 }
 
@@ -160,8 +161,8 @@ async fn talk(
     Ok(connection.await?)
 }
 
-/// A stream whose writes fail when nothing of them goes out for too long: who asks for much and reads nothing does not keep
-/// his place.
+/// A stream whose writes fail when nothing of them goes out for too long: who asks for much and reads nothing
+/// does not keep his place.
 #[derive(Debug)]
 struct Patient {
     stream: TcpStream,

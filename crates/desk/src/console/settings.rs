@@ -29,7 +29,8 @@ pub struct ConsoleSettings {
     pub connections_max: u32,
     /// Bytes of a request's body.
     pub request_bytes_max: u32,
-    /// A connection that neither sends nor takes anything for so long is closed; a request's head and body have as long.
+    /// A connection that neither sends nor takes anything for so long is closed; a request's head and body
+    /// have as long.
     pub idle_secs: u64,
     /// Sessions open at once; one more ends the one that was not used for the longest time.
     pub sessions_max: u32,
@@ -37,7 +38,8 @@ pub struct ConsoleSettings {
     pub session_idle_secs: u64,
     /// A session ends after so long.
     pub session_secs: u64,
-    /// Log-ins that one address may try in a minute; all addresses together may try [`LOGINS_FACTOR`] times as many.
+    /// Log-ins that one address may try in a minute; all addresses together may try [`LOGINS_FACTOR`] times
+    /// as many.
     pub logins_per_minute: u32,
 }
 

@@ -58,14 +58,17 @@ impl House {
         let guard = Guard::open(&settings, dir.path()).unwrap();
         let transport = transport(&settings, dir.path()).unwrap();
         let fingerprint = transport.as_ref().map(|transport| transport.fingerprint.clone());
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(settings.listen.address().unwrap())).unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let listener =
+            runtime.block_on(tokio::net::TcpListener::bind(settings.listen.address().unwrap())).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let config = transport.map(|transport| transport.config);
-        let served = runtime.spawn(serve(guard.protect(rooms()), listener, config, Bounds::from(&settings), async {
-            let _ = stopped.await;
-        }));
+        let served =
+            runtime.spawn(serve(guard.protect(rooms()), listener, config, Bounds::from(&settings), async {
+                let _ = stopped.await;
+            }));
         Self { address, dir, fingerprint, stop: Some(stop), served: Some(served), runtime: Some(runtime) }
     }
 
@@ -91,7 +94,10 @@ impl House {
 
     /// A GET with further header lines.
     pub(crate) fn get(&self, path: &str, headers: &[&str]) -> Answer {
-        self.raw(&format!("GET {path} HTTP/1.1\r\nHost: {{host}}\r\n{}Connection: close\r\n\r\n", lines(headers)))
+        self.raw(&format!(
+            "GET {path} HTTP/1.1\r\nHost: {{host}}\r\n{}Connection: close\r\n\r\n",
+            lines(headers)
+        ))
     }
 
     /// A form, with further header lines.
@@ -178,7 +184,8 @@ impl Answer {
 
     /// The token in a page's form.
     pub(crate) fn token(&self) -> String {
-        let (_, rest) = self.body.split_once("name=\"csrf\" value=\"").unwrap_or_else(|| panic!("{}", self.text));
+        let (_, rest) =
+            self.body.split_once("name=\"csrf\" value=\"").unwrap_or_else(|| panic!("{}", self.text));
         rest.split('"').next().unwrap().to_owned()
     }
 }

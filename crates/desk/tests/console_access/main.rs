@@ -34,10 +34,12 @@ fn it_does_not_open_to_others_without_a_password_and_says_how_to_set_one() {
     let dir = tempfile::tempdir().unwrap();
     let open = |listen: &str, hosts: &[&str]| {
         let hosts = hosts.iter().map(|&host| host.to_owned()).collect();
-        let settings = ConsoleSettings { listen: listen.parse().unwrap(), hosts, ..ConsoleSettings::default() };
+        let settings =
+            ConsoleSettings { listen: listen.parse().unwrap(), hosts, ..ConsoleSettings::default() };
         Guard::open(&settings, dir.path()).map(|guard| guard.asks()).map_err(|error| error.to_string())
     };
-    for (listen, hosts) in [("0.0.0.0:8445", &[][..]), ("[::]:8445", &[]), ("127.0.0.1:8445", &["a.example"])] {
+    for (listen, hosts) in [("0.0.0.0:8445", &[][..]), ("[::]:8445", &[]), ("127.0.0.1:8445", &["a.example"])]
+    {
         let error = open(listen, hosts).unwrap_err();
         for way in ["roridula console password", "roridula console token", "ssh -L"] {
             assert!(error.contains(way), "{error}");
@@ -56,7 +58,8 @@ fn it_does_not_open_to_others_without_a_password_and_says_how_to_set_one() {
 fn a_foreign_name_is_answered_with_nothing() {
     let house = House::open(false, |_| {});
     assert_eq!(house.get("/", &[]).status, 200);
-    let named = |host: &str| house.raw(&format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+    let named =
+        |host: &str| house.raw(&format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
     for host in ["evil.example", "127.0.0.1.evil.example:8445", "localhost@evil.example", "a\"><script>"] {
         let answer = named(host);
         assert!(matches!(answer.status, 400 | 421), "{host}: {}", answer.head);
@@ -93,7 +96,12 @@ fn every_answer_says_what_a_browser_may_do_with_it() {
         (303, house.get("/", &[])),
         (401, house.get("/api/v1/seen", &[])),
         (404, house.get("/nothing", &[&session])),
-        (405, house.raw(&format!("OPTIONS / HTTP/1.1\r\nHost: {{host}}\r\n{session}\r\nConnection: close\r\n\r\n"))),
+        (
+            405,
+            house.raw(&format!(
+                "OPTIONS / HTTP/1.1\r\nHost: {{host}}\r\n{session}\r\nConnection: close\r\n\r\n"
+            )),
+        ),
         (403, house.post("/change", &[&session], "a=b")),
         (413, house.post("/change", &[&session], &long)),
         (421, house.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
@@ -120,7 +128,10 @@ fn nobody_comes_in_without_the_password_and_is_led_where_he_wanted_after() {
     for wrong in ["", "wrong", "correct horse battery stapl", &"x".repeat(5000)] {
         let answer = house.post("/login", &[&cookie], &filled(wrong, &token, "/"));
         assert_eq!(answer.status, 403, "{wrong}");
-        assert!(answer.body.contains("neither the password nor a token") && answer.headers("set-cookie").is_empty());
+        assert!(
+            answer.body.contains("neither the password nor a token")
+                && answer.headers("set-cookie").is_empty()
+        );
     }
     let next = "/samples?range=24h%26family=a%2526b";
     let answer = house.post("/login", &[&cookie], &filled(PASSWORD, &token, next));
@@ -141,7 +152,10 @@ fn cookies_are_for_this_console_alone_and_scripts_do_not_see_them() {
     let form = house.get("/login", &[]);
     let flags = form.header("set-cookie");
     assert!(flags.starts_with(&format!("roridula-form-{port}=")), "{flags}");
-    assert!(flags.contains("; Path=/; HttpOnly; SameSite=Lax; Max-Age=") && !flags.contains("Secure"), "{flags}");
+    assert!(
+        flags.contains("; Path=/; HttpOnly; SameSite=Lax; Max-Age=") && !flags.contains("Secure"),
+        "{flags}"
+    );
     let (cookie, token) = (format!("Cookie: {}", form.cookie()), form.token());
     let answer = house.post("/login", &[&cookie], &filled(PASSWORD, &token, "/"));
     let flags = answer.header("set-cookie");
@@ -201,7 +215,12 @@ fn programs_come_in_by_token() {
     assert!(answer.status == 200 && answer.body.starts_with("Program "), "{}", answer.text);
     assert!(answer.headers("set-cookie").is_empty());
     assert_eq!(house.post("/change", &[&line], "x").body, "changed x", "no page can send this header unseen");
-    let wrong = [format!("Bearer {token}0"), "Bearer".to_owned(), format!("Basic {token}"), "Bearer \u{1}".to_owned()];
+    let wrong = [
+        format!("Bearer {token}0"),
+        "Bearer".to_owned(),
+        format!("Basic {token}"),
+        "Bearer \u{1}".to_owned(),
+    ];
     for wrong in wrong {
         let status = house.get("/api/v1/seen", &[&format!("Authorization: {wrong}")]).status;
         assert!(matches!(status, 400 | 401), "{wrong}: {status}");
@@ -234,13 +253,15 @@ fn nothing_changes_without_a_token_of_the_form() {
             true => house.get("/", &[&house.log_in()]).body.split(' ').nth(1).unwrap().to_owned(),
             false => house.get("/", &[]).body.split(' ').nth(1).unwrap().to_owned(),
         };
-        for wrong in ["a=b", "csrf=", "csrf=0", &format!("csrf={other}"), &format!("csrf={}", "0".repeat(64))] {
+        for wrong in ["a=b", "csrf=", "csrf=0", &format!("csrf={other}"), &format!("csrf={}", "0".repeat(64))]
+        {
             let answer = house.post("/change", &[&cookie], wrong);
             assert_eq!(answer.status, 403, "{wrong}");
             assert!(!answer.body.contains("changed"));
         }
         assert_eq!(house.post("/change", &[&cookie, "X-CSRF-Token: 0"], &right).status, 403);
-        let kind = format!("POST /change HTTP/1.1\r\nHost: {{host}}\r\n{cookie}\r\nContent-Type: text/plain\r\n");
+        let kind =
+            format!("POST /change HTTP/1.1\r\nHost: {{host}}\r\n{cookie}\r\nContent-Type: text/plain\r\n");
         let plain = format!("{kind}Content-Length: {}\r\nConnection: close\r\n\r\n{right}", right.len());
         assert_eq!(house.raw(&plain).status, 403, "no form, no header");
         if !locked {
@@ -251,7 +272,10 @@ fn nothing_changes_without_a_token_of_the_form() {
             assert_eq!(house.post("/change", &[&cookie, from], &right).status, 403, "{from}");
         }
         let own = format!("Origin: http://{}", house.address);
-        assert_eq!(house.post("/change", &[&cookie, &own, "Sec-Fetch-Site: same-origin"], &right).status, 200);
+        assert_eq!(
+            house.post("/change", &[&cookie, &own, "Sec-Fetch-Site: same-origin"], &right).status,
+            200
+        );
     }
 }
 
@@ -269,7 +293,11 @@ fn another_sites_page_may_lead_here_but_take_nothing() {
     let house = House::open(true, |_| {});
     let led = house.get("/samples?a=b", &[site, "Sec-Fetch-Mode: navigate"]);
     assert_eq!(led.status, 200);
-    assert!(led.body.contains("http-equiv=\"refresh\" content=\"0;url=/login?next=/samples%3Fa%3Db\""), "{}", led.body);
+    assert!(
+        led.body.contains("http-equiv=\"refresh\" content=\"0;url=/login?next=/samples%3Fa%3Db\""),
+        "{}",
+        led.body
+    );
 }
 
 #[test]
@@ -287,7 +315,13 @@ fn what_comes_through_a_proxy_is_not_this_machines() {
 #[test]
 fn no_path_leads_elsewhere_and_none_writes_a_header() {
     let house = House::open(true, |_| {});
-    for path in ["//evil.example/a", "/\\evil.example", "/%2f%2fevil.example", "/a%0d%0aSet-Cookie:%20x=y", "/..//evil.example"] {
+    for path in [
+        "//evil.example/a",
+        "/\\evil.example",
+        "/%2f%2fevil.example",
+        "/a%0d%0aSet-Cookie:%20x=y",
+        "/..//evil.example",
+    ] {
         let asked = house.get(path, &[]);
         assert_eq!(asked.status, 303, "{path}");
         assert!(asked.header("location").starts_with("/login?next=/"), "{}", asked.head);
@@ -295,8 +329,16 @@ fn no_path_leads_elsewhere_and_none_writes_a_header() {
     }
     let (cookie, token) = house.form();
     for next in [
-        "//evil.example", "%2F%2Fevil.example", "/%5Cevil.example", "https://evil.example", "%09//evil.example",
-        "/a%0D%0ASet-Cookie:%20x=y", "javascript:alert(1)", "/%E2%80%AE", "/login", "",
+        "//evil.example",
+        "%2F%2Fevil.example",
+        "/%5Cevil.example",
+        "https://evil.example",
+        "%09//evil.example",
+        "/a%0D%0ASet-Cookie:%20x=y",
+        "javascript:alert(1)",
+        "/%E2%80%AE",
+        "/login",
+        "",
     ] {
         let answer = house.post("/login", &[&cookie], &filled(PASSWORD, &token, next));
         assert_eq!((answer.status, answer.header("location")), (303, "/"), "{next}: {}", answer.head);
@@ -305,7 +347,11 @@ fn no_path_leads_elsewhere_and_none_writes_a_header() {
         assert!(page.body.contains("name=\"next\" value=\"/\""), "{next}: {}", page.body);
     }
     let script = house.get("/login?next=/%22%3E%3Cscript%3E", &[]);
-    assert!(script.body.contains("&quot;&gt;&lt;script&gt;") && !script.body.contains("<script"), "{}", script.body);
+    assert!(
+        script.body.contains("&quot;&gt;&lt;script&gt;") && !script.body.contains("<script"),
+        "{}",
+        script.body
+    );
     assert_eq!(house.get("/login?next=/a&next=/b", &[]).status, 200);
 }
 
@@ -365,9 +411,11 @@ fn heads_and_bodies_have_bounds() {
     assert!(matches!(house.get(&format!("/{}", "a".repeat(100_000)), &[]).status, 0 | 414 | 431));
     assert_eq!(house.post("/change", &[], &"a".repeat(5000)).status, 413);
     // As large as it likes, if one believes it; and in pieces that do not say how many there will be.
-    let claimed = "POST /change HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n";
+    let claimed =
+        "POST /change HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n";
     assert_eq!(house.raw(&format!("{claimed}{}", "a".repeat(5000))).status, 413);
-    let pieces = "POST /change HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+    let pieces =
+        "POST /change HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
     assert_eq!(house.raw(&format!("{pieces}2000\r\n{}", "a".repeat(8192))).status, 413);
     assert_eq!(house.raw("\u{16}\u{3}\u{1}no HTTP at all\r\n\r\n").status, 400);
     assert_eq!(house.get("/", &[]).status, 200);
@@ -378,7 +426,12 @@ fn who_is_slow_does_not_keep_his_place() {
     let house = House::open(false, |settings| (settings.connections_max, settings.idle_secs) = (4, 1));
     // Nothing at all, half a head, half a body, an answer and no further question: all places are taken.
     let change = "POST /change HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\na";
-    let begun = ["", "GET / HTTP/1.1\r\nHost: local", change, "GET /assets/console.css HTTP/1.1\r\nHost: localhost\r\n\r\n"];
+    let begun = [
+        "",
+        "GET / HTTP/1.1\r\nHost: local",
+        change,
+        "GET /assets/console.css HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ];
     let mut slow: Vec<_> = begun.iter().map(|_| house.connect()).collect();
     for (stream, begun) in slow.iter_mut().zip(begun) {
         stream.write_all(begun.as_bytes()).unwrap();

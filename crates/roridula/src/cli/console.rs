@@ -81,9 +81,11 @@ pub(crate) fn child(data: &Path) -> ExitCode {
 pub(crate) fn run(args: &ConsoleArgs, data: &Path) -> Result<(), Failure> {
     match &args.command {
         None => serve(args, data),
-        Some(ConsoleCommand::Password { remove: true, .. }) => {
-            told(guard::remove_password(data).map_err(told_by)?, "the password is gone", "there was no password")
-        }
+        Some(ConsoleCommand::Password { remove: true, .. }) => told(
+            guard::remove_password(data).map_err(told_by)?,
+            "the password is gone",
+            "there was no password",
+        ),
         Some(ConsoleCommand::Password { stdin, .. }) => password(*stdin, data),
         Some(ConsoleCommand::Token { name, remove: true }) => told(
             guard::remove_token(data, name).map_err(told_by)?,
@@ -149,7 +151,10 @@ fn token(name: &str, data: &Path) -> Result<(), Failure> {
     sandbox::make_data(data)?;
     let token = guard::add_token(data, name).map_err(told_by)?;
     let mut err = std::io::stderr();
-    writeln!(err, "This is the only time that it is shown. A program sends it as: Authorization: Bearer TOKEN")?;
+    writeln!(
+        err,
+        "This is the only time that it is shown. A program sends it as: Authorization: Bearer TOKEN"
+    )?;
     Ok(writeln!(out::stdout(), "{token}")?)
 }
 

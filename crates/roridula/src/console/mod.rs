@@ -1,7 +1,8 @@
-//! The console's process, as `run` keeps it: started, started again, ended; whatever happens to it, capture goes on.
+//! The console's process, as `run` keeps it: started, started again, ended; whatever happens to it, capture
+//! goes on.
 //!
-//! It is this binary again. It gets its settings on standard input and ends when that is closed, so that it never outlives
-//! the honeypot; on standard output it says once where it serves, or why it does not.
+//! It is this binary again. It gets its settings on standard input and ends when that is closed, so that it
+//! never outlives the honeypot; on standard output it says once where it serves, or why it does not.
 
 mod child;
 mod serve;
@@ -82,8 +83,8 @@ impl Shared {
     }
 }
 
-/// Starts the console of the data directory `data`; nothing where the settings have none. Where `quiet`, the caller asks
-/// with [`ConsoleHandle::first`] and shows that; else it is logged, as is everything later.
+/// Starts the console of the data directory `data`; nothing where the settings have none. Where `quiet`, the
+/// caller asks with [`ConsoleHandle::first`] and shows that; else it is logged, as is everything later.
 pub(crate) fn start(settings: &ConsoleSettings, data: &Path, quiet: bool) -> Option<ConsoleHandle> {
     if settings.listen == Listen::Off {
         return None;

@@ -48,8 +48,8 @@ impl fmt::Display for Serving {
     }
 }
 
-/// Serves the console of `data` until `end` is ready or a signal says so; calls `serving` once it listens. An error says why
-/// it does not, and what to do.
+/// Serves the console of `data` until `end` is ready or a signal says so; calls `serving` once it listens. An
+/// error says why it does not, and what to do.
 pub(super) fn serve<E>(
     settings: &ConsoleSettings,
     data: &Path,
@@ -116,7 +116,9 @@ pub(crate) fn bind_help(address: SocketAddr, error: &std::io::Error) -> String {
              (`run`), or --listen ADDR:PORT (`console`)"
         ),
         ErrorKind::PermissionDenied => {
-            format!("no right to listen on {address}: take a port above 1023, with something in front of it if need be")
+            format!(
+                "no right to listen on {address}: take a port above 1023, with something in front of it if need be"
+            )
         }
         ErrorKind::AddrNotAvailable => format!("{address}: this machine has no such address"),
         _ => format!("cannot listen on {address}: {error}"),

@@ -29,8 +29,8 @@ pub struct Transport {
     pub self_made: bool,
 }
 
-/// What the settings ask for: nothing where there is no TLS. Makes a certificate in `DIR/console` where one is wanted and none
-/// is there; where that cannot be written, it lasts until the end of this process.
+/// What the settings ask for: nothing where there is no TLS. Makes a certificate in `DIR/console` where one
+/// is wanted and none is there; where that cannot be written, it lasts until the end of this process.
 pub fn transport(settings: &ConsoleSettings, dir: &Path) -> Result<Option<Transport>, ConsoleError> {
     let private = settings.listen.address().is_none_or(|address| address.ip().to_canonical().is_loopback());
     let given = settings.certificate.as_deref().zip(settings.key.as_deref());

@@ -13,15 +13,16 @@ const SAME_MAX: usize = 8;
 pub(crate) enum Kind {
     /// Who has logged in. It does not come along when another site leads here.
     Session,
-    /// A browser, for the tokens of forms. It comes along then, so that it is not replaced, but never with a form of
-    /// another site.
+    /// A browser, for the tokens of forms. It comes along then, so that it is not replaced, but never with a
+    /// form of another site.
     Form,
 }
 
 impl Kind {
     /// A browser keeps one set of cookies for all ports of a machine, hence the port in the name.
     fn name(self, peer: &Peer) -> String {
-        // RFC 6265bis, 4.1.3.2: a browser takes `__Host-` only over TLS, for this host alone and for every path.
+        // RFC 6265bis, 4.1.3.2: a browser takes `__Host-` only over TLS, for this host alone and for every
+        // path.
         let prefix = if peer.tls { "__Host-" } else { "" };
         let kind = if self == Self::Session { "session" } else { "form" };
         format!("{prefix}roridula-{kind}-{}", peer.local.port())

@@ -1,7 +1,7 @@
 //! The password and the tokens of one data directory: `DIR/console/access.json`, hashes only.
 //!
-//! A password is chosen by a person, so it is kept as argon2id. A token is 256 random bits, which nobody guesses, so that its
-//! plain hash is enough and checking one costs a program's request nothing.
+//! A password is chosen by a person, so it is kept as argon2id. A token is 256 random bits, which nobody
+//! guesses, so that its plain hash is enough and checking one costs a program's request nothing.
 
 use super::secret::{Secret, hex};
 use crate::console::ConsoleError;
@@ -24,8 +24,8 @@ const FILE: &str = "access.json";
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Tokens that there may be.
 const TOKENS_MAX: usize = 256;
-/// Characters of the shortest password. NIST SP 800-63B, 3.1.1.2, asks for 15 where it is the only factor, and for no rules
-/// about which characters.
+/// Characters of the shortest password. NIST SP 800-63B, 3.1.1.2, asks for 15 where it is the only factor,
+/// and for no rules about which characters.
 pub(super) const PASSWORD_CHARS_MIN: usize = 15;
 /// Bytes of the longest password.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
@@ -92,7 +92,8 @@ impl Credentials {
         Ok(Self { read: Mutex::new((stamp(&path), Arc::new(known))), path })
     }
 
-    /// Who may come in now, and whether that has changed since it was last asked for. What cannot be read lets nobody in.
+    /// Who may come in now, and whether that has changed since it was last asked for. What cannot be read
+    /// lets nobody in.
     pub(crate) fn now(&self) -> (Arc<Known>, bool) {
         let mut last = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = stamp(&self.path);
@@ -136,7 +137,8 @@ fn read(path: &Path) -> Result<Known, ConsoleError> {
         .map_err(|error| fail(format!("not what `roridula console password` wrote: {error}")))
 }
 
-/// Sets the password of the data directory `dir`; a console that runs takes it at once, and ends all its sessions.
+/// Sets the password of the data directory `dir`; a console that runs takes it at once, and ends all its
+/// sessions.
 pub fn set_password(dir: &Path, password: &str) -> Result<(), ConsoleError> {
     if password.chars().count() < PASSWORD_CHARS_MIN || password.len() > PASSWORD_BYTES_MAX {
         let what = format!(

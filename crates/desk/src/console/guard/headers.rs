@@ -24,8 +24,9 @@ const ALWAYS: [(HeaderName, &str); 8] = [
     (HeaderName::from_static("permissions-policy"), PERMISSIONS),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "DENY"),
-    // Not `no-referrer`: with that a browser sends `Origin: null` with our own forms (Fetch, "append a request Origin
-    // header"), and a form of another site could not be told from them. Other sites get nothing by either.
+    // Not `no-referrer`: with that a browser sends `Origin: null` with our own forms (Fetch, "append a
+    // request Origin header"), and a form of another site could not be told from them. Other sites get
+    // nothing by either.
     (REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
@@ -40,7 +41,8 @@ pub(crate) fn set(headers: &mut HeaderMap, tls: bool) {
     if tls {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TRANSPORT));
     }
-    // What a view shows stays in no cache; one that gives a tag may be kept by the browser, which asks each time.
+    // What a view shows stays in no cache; one that gives a tag may be kept by the browser, which asks each
+    // time.
     let kept = if headers.contains_key(ETAG) { "private, no-cache" } else { "no-store" };
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(kept));
 }

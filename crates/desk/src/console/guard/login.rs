@@ -131,7 +131,8 @@ impl Guard {
     }
 }
 
-/// The answer for somebody who must log in first: a program is told so, a browser is sent to the form and back here after.
+/// The answer for somebody who must log in first: a program is told so, a browser is sent to the form and
+/// back here after.
 pub(super) fn ask(request: &Request, program: bool) -> Response {
     if program {
         return unauthorised(
@@ -152,8 +153,8 @@ pub(super) fn ask(request: &Request, program: bool) -> Response {
     if !origin::is_led_here(request.headers()) {
         return go(&to);
     }
-    // A link of another site leads here, and the browser holds the session's cookie back. From a page of ours it brings it
-    // along, and `/login` leads on.
+    // A link of another site leads here, and the browser holds the session's cookie back. From a page of ours
+    // it brings it along, and `/login` leads on.
     let refresh = format!("0;url={to}");
     page_of(
         "Log in",

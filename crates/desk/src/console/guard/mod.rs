@@ -1,9 +1,9 @@
 //! Who may talk to the console, and how: nothing behind it sees a request that it has not let in.
 //!
-//! In this order: the name by which we are called ([`origin`]: DNS rebinding), which page sent it, who sends it (a session's
-//! cookie or a token), the body (bounded in size and time), and for everything that changes something a token of the form.
-//! Where anybody has a password or a token, all must log in. Where nobody has, only this machine's users may come, and
-//! the console refuses to listen for others.
+//! In this order: the name by which we are called ([`origin`]: DNS rebinding), which page sent it, who sends
+//! it (a session's cookie or a token), the body (bounded in size and time), and for everything that changes
+//! something a token of the form. Where anybody has a password or a token, all must log in. Where nobody has,
+//! only this machine's users may come, and the console refuses to listen for others.
 
 mod certificate;
 mod cookie;
@@ -77,8 +77,8 @@ struct Inner {
 }
 
 impl Guard {
-    /// The guard of the console over the data directory `dir`. Refuses where others could come in and nobody would be
-    /// asked who he is.
+    /// The guard of the console over the data directory `dir`. Refuses where others could come in and nobody
+    /// would be asked who he is.
     pub fn open(settings: &ConsoleSettings, dir: &Path) -> Result<Self, ConsoleError> {
         let credentials = Credentials::open(dir)?;
         if !settings.is_private() && credentials.now().0.is_empty() {
@@ -99,8 +99,8 @@ impl Guard {
         !self.0.settings.is_private() || !self.0.credentials.now().0.is_empty()
     }
 
-    /// `router` with this guard before it, and with `/login` and `/logout`. Whoever serves it says in an extension where a
-    /// request comes from ([`Peer`]).
+    /// `router` with this guard before it, and with `/login` and `/logout`. Whoever serves it says in an
+    /// extension where a request comes from ([`Peer`]).
     pub fn protect(&self, router: Router) -> Router {
         Router::new()
             .route("/login", get(login::page).post(login::log_in))
@@ -142,7 +142,8 @@ impl Guard {
         if asks && who == Who::Anybody && !is_for_anybody(path) {
             return Err(login::ask(&request, program));
         }
-        // Who is logged in has a token of that session; before that, of a cookie that says only which browser it is.
+        // Who is logged in has a token of that session; before that, of a cookie that says only which browser
+        // it is.
         let (id, cookie) = match session {
             Some(session) => (session, None),
             None => match Kind::Form.of(headers, peer).into_iter().next() {

@@ -11,8 +11,9 @@ const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 /// What something that stands in front of us adds: RFC 7239, and what was usual before it.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "via"];
 
-/// Whether the request calls us by a name of ours. A name of somebody else's that leads here is how a page in the reader's
-/// browser reads what it may not (DNS rebinding); an address in its place cannot be made to lead elsewhere.
+/// Whether the request calls us by a name of ours. A name of somebody else's that leads here is how a page in
+/// the reader's browser reads what it may not (DNS rebinding); an address in its place cannot be made to lead
+/// elsewhere.
 pub(crate) fn calls_us<B>(request: &Request<B>, peer: &Peer, hosts: &[String]) -> bool {
     let mut named = request.headers().get_all(HOST).into_iter();
     let (Some(host), None) = (named.next(), named.next()) else { return false };
@@ -44,8 +45,9 @@ pub(crate) fn is_led_here(headers: &HeaderMap) -> bool {
     matches!(text(headers, &FETCH_SITE), Some("cross-site" | "same-site"))
 }
 
-/// Whether a page of ours may have sent this. Another site's page may only lead a reader to a page of ours: it may neither
-/// embed, fetch nor change anything. (A browser says which it is; what says nothing is no browser.)
+/// Whether a page of ours may have sent this. Another site's page may only lead a reader to a page of ours:
+/// it may neither embed, fetch nor change anything. (A browser says which it is; what says nothing is no
+/// browser.)
 pub(crate) fn may_send(method: &Method, headers: &HeaderMap) -> bool {
     let safe = is_safe(method);
     if is_led_here(headers) && !(safe && text(headers, &FETCH_MODE) == Some("navigate")) {
@@ -59,8 +61,8 @@ pub(crate) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// Whether `Origin`, where it is there, names the same host and port as `Host`. Its scheme is not looked at: TLS may end in
-/// front of us.
+/// Whether `Origin`, where it is there, names the same host and port as `Host`. Its scheme is not looked at:
+/// TLS may end in front of us.
 fn is_own_origin(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };

@@ -46,12 +46,14 @@ impl Secret {
         hex(&self.0)
     }
 
-    /// By which a table knows it: who reads the table cannot use it, and finding it there takes no time that tells it.
+    /// By which a table knows it: who reads the table cannot use it, and finding it there takes no time that
+    /// tells it.
     pub(crate) fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.0).into()
     }
 
-    /// A value that only who knows `self` can make for `other`. Both have a fixed length, so that a plain hash is enough.
+    /// A value that only who knows `self` can make for `other`. Both have a fixed length, so that a plain
+    /// hash is enough.
     pub(crate) fn bind(&self, other: &Self) -> Self {
         Self(Sha256::new().chain_update(self.0).chain_update(other.0).finalize().into())
     }

@@ -31,7 +31,8 @@ impl Sessions {
         }
     }
 
-    /// Begins one and gives its id. The table does not grow above its bound: then the longest unused session ends.
+    /// Begins one and gives its id. The table does not grow above its bound: then the longest unused session
+    /// ends.
     pub(crate) fn begin(&mut self, now: Instant) -> Secret {
         let (idle, life) = (self.idle, self.life);
         self.open.retain(|_, session| session.is_open(now, idle, life));

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Tries in the present minute, of each address and in all. What all may try bounds how many addresses there can be.
+/// Tries in the present minute, of each address and in all. What all may try bounds how many addresses there
+/// can be.
 #[derive(Debug)]
 pub(crate) struct Tries {
     each: u32,
