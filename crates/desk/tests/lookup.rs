@@ -12,7 +12,7 @@ use roridula_desk::sample::Reports;
 use roridula_evidence::{Capture, Options, SampleId, Store};
 use roridula_proto::event::{Event, Origin, UploadState};
 use roridula_proto::time::WallClock;
-use roridula_triage::{FORMAT, FoundBy, Hashes, Kind, Layer, Report, State};
+use roridula_triage::{Depth, FORMAT, FoundBy, Hashes, Kind, Layer, Report, State};
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -101,7 +101,15 @@ fn report(raw: u8, dll: u8, core: u8) -> Report {
         layer(Some(2), Kind::Resource, hash(0xef)),
         layer(Some(3), Kind::Pe, hash(core)),
     ];
-    Report { format: FORMAT, rules: String::new(), layers, core: Some(4), verdict: None, remarks: Vec::new() }
+    Report {
+        format: FORMAT,
+        depth: Depth::Full,
+        rules: String::new(),
+        layers,
+        core: Some(4),
+        verdict: None,
+        remarks: Vec::new(),
+    }
 }
 
 struct World {

@@ -155,7 +155,8 @@ pub(crate) fn make_data(data: &Path) -> Result<(), Failure> {
 /// Root that looks at a data directory becomes its owner: what is derived there must stay the owner's, and nobody needs root
 /// to show a page. To be called before any thread is started.
 pub(crate) fn become_owner(data: &Path) -> Result<(), Failure> {
-    let failed = |error: nix::Error| Failure::new(format!("cannot become the owner of {}: {error}", data.display()));
+    let failed =
+        |error: nix::Error| Failure::new(format!("cannot become the owner of {}: {error}", data.display()));
     let meta = fs::metadata(data).map_err(|error| Failure::new(format!("{}: {error}", data.display())))?;
     if Uid::effective().is_root() && meta.uid() != 0 {
         let (uid, gid) = (Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()));
@@ -273,7 +274,8 @@ pub(crate) fn confine_console(data: &Path, also: Option<&Path>) {
         (PathBuf::from("/proc"), read | list),
     ];
     // A database that is updated is a new file in the same folder.
-    let folder = |path: &Path| if path.is_dir() { Some(path.to_owned()) } else { path.parent().map(Path::to_owned) };
+    let folder =
+        |path: &Path| if path.is_dir() { Some(path.to_owned()) } else { path.parent().map(Path::to_owned) };
     allowed.extend(also.and_then(folder).map(|folder| (folder, read | list)));
     let restrict = || {
         let mut rules = Ruleset::default()

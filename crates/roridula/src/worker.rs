@@ -9,7 +9,7 @@ use crate::triage::{
 };
 use clap::Args;
 use roridula_triage::rules::Rules;
-use roridula_triage::{Budget, triage};
+use roridula_triage::{Budget, Look, MEMORY_BYTES, Memory, Report};
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
@@ -43,17 +43,26 @@ fn answer(args: &WorkerArgs, from: &mut impl Read, to: &mut impl Write) -> Resul
     let Some(opening) = read_json::<Opening>(from, RULES_BYTES_MAX).map_err(failed)? else { return Ok(()) };
     let (rules, errors) = Rules::compile(&opening.files());
     write_json(to, &Opened { digest: rules.digest().to_owned(), errors }).map_err(failed)?;
+    let (budget, mut memory) = (Budget::default(), Memory::new(MEMORY_BYTES));
     // Asking for the memory first turns "too large" into an error instead of an abort.
     let max = u32::try_from(args.memory_bytes / 4).unwrap_or(u32::MAX);
     while let Some(question) = read_json::<Question>(from, max).map_err(failed)? {
         let Some(sample) = read(from, max).map_err(failed)? else { return Ok(()) };
         sandbox::allow_cpu(args.cpu_secs).map_err(|error| format!("cannot confine: {error}"))?;
-        let report = triage(&sample, question.road(), &rules, &Budget::default());
-        let text = serde_json::to_vec(&report).map_err(|error| error.to_string())?;
-        if text.len() > ANSWER_BYTES_MAX as usize {
-            return Err(format!("a report of {} bytes", text.len()));
+        let [sha256, sha1, md5] = &question.hashes;
+        let mut look = Look::new(&sample, question.road(), &rules, &budget).with_hashes(sha256, sha1, md5);
+        if question.first && !look.is_known(&mut memory) {
+            tell(to, &look.first())?;
         }
-        crate::triage::write(to, &text).map_err(failed)?;
+        tell(to, &look.full(&mut memory))?;
     }
     Ok(())
+}
+
+fn tell(to: &mut impl Write, report: &Report) -> Result<(), String> {
+    let text = serde_json::to_vec(report).map_err(|error| error.to_string())?;
+    if text.len() > ANSWER_BYTES_MAX as usize {
+        return Err(format!("a report of {} bytes", text.len()));
+    }
+    crate::triage::write(to, &text).map_err(|error| error.to_string())
 }

@@ -83,6 +83,19 @@ macro_rules! words {
 pub(crate) use words;
 
 words! {
+    /// How much of a report there is.
+    #[derive(Default)]
+    Depth {
+        /// Layers with their SHA-256, structural facts, strings and rules: what tells a sample from others. Archives are
+        /// listed and not unpacked, and each layer's rules look only at what no layer in it takes.
+        First = "first",
+        /// All of it.
+        #[default]
+        Full = "full",
+    }
+}
+
+words! {
     /// What a layer is.
     Kind {
         /// An upload of stub and file, or of anything that is no file of its own.
@@ -148,7 +161,14 @@ words! {
     }
 }
 
-/// The hashes of a layer, in hexadecimal.
+impl Depth {
+    /// Whether nothing is left to be worked out.
+    pub fn is_full(&self) -> bool {
+        *self == Self::Full
+    }
+}
+
+/// The hashes of a layer, in hexadecimal; those but SHA-256 are empty in a first report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hashes {
     /// SHA-256.
@@ -208,6 +228,9 @@ pub struct Layer {
 pub struct Report {
     /// [`FORMAT`] of the build that made it.
     pub format: u32,
+    /// How much of it there is.
+    #[serde(default, skip_serializing_if = "Depth::is_full")]
+    pub depth: Depth,
     /// [`Rules::digest`](crate::rules::Rules::digest) of the rules that were used.
     pub rules: String,
     /// The sample first, then each layer behind its parent, in the order of their offsets.

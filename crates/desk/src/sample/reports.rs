@@ -8,7 +8,7 @@ use roridula_evidence::SampleId;
 use roridula_triage::facts::Facts;
 use roridula_triage::family::Verdict;
 use roridula_triage::rules::Hit;
-use roridula_triage::{FORMAT, FoundBy, Hashes, Kind, Layer, Report, State};
+use roridula_triage::{Depth, FORMAT, FoundBy, Hashes, Kind, Layer, Report, State};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// Which layout of the file this build writes; any other is made anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// zstd's level for what is written once and kept.
 const LEVEL: i32 = 7;
 
@@ -31,7 +31,9 @@ CREATE TABLE report (n INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, format 
 CREATE INDEX report_core ON report (core);
 CREATE INDEX report_carrier ON report (carrier);
 -- name: SHA-256 and kind of a layer. body: its hashes, facts and hits, JSON, zstd. rules: by which hits were found.
-CREATE TABLE content (name TEXT PRIMARY KEY, rules TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+-- full: whether it is all of that, or what a first report has.
+CREATE TABLE content (name TEXT PRIMARY KEY, rules TEXT NOT NULL, full INTEGER NOT NULL, body BLOB NOT NULL)
+  WITHOUT ROWID;
 -- In which reports a layer lies.
 CREATE TABLE place (layer TEXT NOT NULL, report INTEGER NOT NULL, PRIMARY KEY (layer, report)) WITHOUT ROWID;
 ";
@@ -73,6 +75,8 @@ pub struct Reports {
 /// A report without what its layers' bytes are.
 #[derive(Serialize, Deserialize)]
 struct Body {
+    #[serde(default)]
+    depth: Depth,
     places: Vec<Place>,
     core: Option<u32>,
     verdict: Option<Verdict>,
@@ -181,10 +185,12 @@ impl Reports {
         rows.and_then(Iterator::collect).map_err(|source| self.database(source))
     }
 
-    /// Keeps the report of a sample, in place of an earlier one.
+    /// Keeps the report of a sample, in place of an earlier one. What a full report said of a layer stays where a first
+    /// one says less.
     pub fn put(&self, sample: SampleId, report: &Report) -> Result<(), ReportError> {
         let outline = Outline::of(report);
         let body = Body {
+            depth: report.depth,
             places: report.layers.iter().map(place).collect(),
             core: report.core,
             verdict: report.verdict.clone(),
@@ -211,20 +217,20 @@ impl Reports {
             let n: i64 = transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
             transaction.prepare_cached("DELETE FROM place WHERE report = ?")?.execute([n])?;
             for layer in &report.layers {
-                self.put_layer(&transaction, n, &report.rules, layer)?;
+                self.put_layer(&transaction, n, report, layer)?;
             }
             transaction.commit()
         };
         write().map_err(|source| self.database(source))
     }
 
-    fn put_layer(&self, db: &Connection, report: i64, rules: &str, layer: &Layer) -> rusqlite::Result<()> {
+    fn put_layer(&self, db: &Connection, n: i64, report: &Report, layer: &Layer) -> rusqlite::Result<()> {
         let sql = "INSERT OR IGNORE INTO place VALUES (?, ?)";
-        db.prepare_cached(sql)?.execute(params![layer.hashes.sha256, report])?;
+        db.prepare_cached(sql)?.execute(params![layer.hashes.sha256, n])?;
         let name = content_name(&layer.hashes.sha256, layer.kind);
         let known = db
-            .prepare_cached("SELECT 1 FROM content WHERE name = ? AND rules = ?")?
-            .exists([&name, rules])?;
+            .prepare_cached("SELECT 1 FROM content WHERE name = ?1 AND (NOT ?3 OR (rules = ?2 AND full))")?
+            .exists(params![name, report.rules, report.depth.is_full()])?;
         if !known {
             let content = Content {
                 hashes: layer.hashes.clone(),
@@ -234,8 +240,12 @@ impl Reports {
             let body = self
                 .packed(&content)
                 .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-            db.prepare_cached("INSERT OR REPLACE INTO content VALUES (?, ?, ?)")?
-                .execute(params![name, rules, body])?;
+            db.prepare_cached("INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?)")?.execute(params![
+                name,
+                report.rules,
+                report.depth.is_full(),
+                body
+            ])?;
             put_indicators(db, &layer.hashes.sha256, &layer.facts)?;
         }
         Ok(())
@@ -255,6 +265,7 @@ impl Reports {
         }
         Ok(Some(Report {
             format: FORMAT,
+            depth: body.depth,
             rules,
             layers,
             core: body.core,

@@ -52,7 +52,11 @@ pub(crate) fn check(args: &SettingsArgs, data: &Path) -> Result<(), Failure> {
 }
 
 /// Where the console would be. A port that is taken is no fault: the console is tried again, the rest does not wait.
-fn console(out: &mut impl Write, settings: &ConsoleSettings, data: &Path) -> std::io::Result<Result<(), String>> {
+fn console(
+    out: &mut impl Write,
+    settings: &ConsoleSettings,
+    data: &Path,
+) -> std::io::Result<Result<(), String>> {
     let Some(address) = settings.listen.address() else {
         return writeln!(out, "console    off").map(Ok);
     };

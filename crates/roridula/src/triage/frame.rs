@@ -1,7 +1,8 @@
 //! What parent and worker say to each other over the worker's standard input and output.
 //!
 //! A frame is a 32-bit little-endian length and so many bytes. First the parent sends the rules, as JSON; then, for
-//! each sample, how it came, as JSON, and its bytes. Each is answered with one frame of JSON.
+//! each sample, how it came, as JSON, and its bytes. It is answered with a report as JSON; if a first report was asked
+//! for, perhaps with that before.
 
 use roridula_triage::Road;
 use roridula_triage::rules::{RuleError, RuleFile};
@@ -41,16 +42,20 @@ pub(crate) struct Opened {
     pub(crate) errors: Vec<RuleError>,
 }
 
-/// What stands in front of a sample; the answer is a report.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+/// What stands in front of a sample; the last answer is its full report.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Question {
     /// Whether it is the buffer of an exploit.
     pub(crate) exploit_buffer: bool,
+    /// Whether a first report is wanted before the full one, where that takes much longer.
+    pub(crate) first: bool,
+    /// Hashes of the sample, hexadecimal, that its capture has worked out: SHA-256, SHA-1, MD5; empty if it has not.
+    pub(crate) hashes: [String; 3],
 }
 
 impl Question {
     /// By which road it came.
-    pub(crate) fn road(self) -> Road {
+    pub(crate) fn road(&self) -> Road {
         if self.exploit_buffer { Road::ExploitBuffer } else { Road::Payload }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use told::{in_order, left_alone, triaged};
 
 use crate::settings::{Duplicates, TriageSettings};
 use keep::Keeper;
-use roridula_desk::sample::{Outline, Reports};
+use roridula_desk::sample::{Outline, ReportError, Reports};
 use roridula_evidence::{Kept, Reader, SampleId, SampleView, Store, StoreError};
 use roridula_proto::event::Origin;
 use roridula_triage::Report;
@@ -221,7 +221,13 @@ impl Triage {
                 tracing::warn!("rules left out: {}:{}: {}", error.file, error.line, error.what);
             }
         }
-        self.seat.ask(question(sample), &bytes)
+        let asked = Question { first: true, ..question(sample) };
+        let (reports, dir) = (&mut self.reports, self.store.dir());
+        self.seat.ask(&asked, &bytes, |first| {
+            if let Err(error) = keep(reports, dir, sample.sha256, first) {
+                tracing::warn!("the first report of {} is not kept: {error}", sample.sha256);
+            }
+        })
     }
 
     /// Waits after workers have died one after another; one death alone may be its sample's fault.
@@ -240,7 +246,7 @@ impl Triage {
 
     /// Keeps the report, tells its outline, and keeps the sample as the settings say.
     fn tell(&mut self, id: SampleId, report: &Report) {
-        if let Err(error) = self.keep(id, report) {
+        if let Err(error) = keep(&mut self.reports, self.store.dir(), id, report) {
             // It is made again when somebody asks for it; what the journal tells is enough to go on.
             tracing::warn!("the report of {id} is not kept: {error}");
         }
@@ -250,13 +256,14 @@ impl Triage {
             keeper.keep(id, report, || base_for(reports, id, report));
         }
     }
+}
 
-    fn keep(&mut self, id: SampleId, report: &Report) -> Result<(), roridula_desk::sample::ReportError> {
-        if self.reports.is_none() {
-            self.reports = Some(Reports::open(self.store.dir())?);
-        }
-        self.reports.as_ref().map_or(Ok(()), |reports| reports.put(id, report))
+/// Keeps a report; the file is opened for the first one.
+fn keep(reports: &mut Option<Reports>, dir: &Path, id: SampleId, report: &Report) -> Result<(), ReportError> {
+    if reports.is_none() {
+        *reports = Some(Reports::open(dir)?);
     }
+    reports.as_ref().map_or(Ok(()), |reports| reports.put(id, report))
 }
 
 /// Why a sample that killed its workers has no report; how the last one died.
@@ -266,7 +273,11 @@ pub(crate) fn given_up(how: &str) -> String {
 
 /// What the worker is told of a sample.
 pub(crate) fn question(sample: &SampleView) -> Question {
-    Question { exploit_buffer: sample.origin == Origin::ExploitBuffer }
+    Question {
+        exploit_buffer: sample.origin == Origin::ExploitBuffer,
+        first: false,
+        hashes: [sample.sha256.to_string(), sample.sha1.clone(), sample.md5.clone()],
+    }
 }
 
 /// A sample's bytes. Where they are not kept, no second try finds them.

@@ -4,8 +4,8 @@ use super::frame::{self, ANSWER_BYTES_MAX, Opened, Opening, Question};
 use crate::settings::TriageSettings;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use roridula_triage::Report;
 use roridula_triage::rules::RuleFile;
+use roridula_triage::{Depth, Report};
 use std::collections::HashSet;
 use std::io::BufReader;
 use std::path::Path;
@@ -113,14 +113,29 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Asks about one sample; an error says how the worker died, and it is of no more use.
-    pub(crate) fn ask(&mut self, question: Question, sample: &[u8]) -> Result<Report, String> {
+    /// Asks about one sample; `first` is handed the first report, if there is one. An error says how the worker died,
+    /// and it is of no more use.
+    pub(crate) fn ask(
+        &mut self,
+        question: &Question,
+        sample: &[u8],
+        mut first: impl FnMut(&Report),
+    ) -> Result<Report, String> {
         self.asked = self.asked.saturating_add(1);
-        let question = serde_json::to_vec(&question).map_err(|error| error.to_string())?;
-        self.exchange(self.timeout, &[&question, sample])
+        let text = serde_json::to_vec(question).map_err(|error| error.to_string())?;
+        let report: Report = self.exchange(self.timeout, &[&text, sample])?;
+        if report.depth.is_full() {
+            return Ok(report);
+        }
+        first(&report);
+        let report: Report = self.exchange(self.timeout, &[])?;
+        match report.depth {
+            Depth::Full => Ok(report),
+            Depth::First => Err(self.how_it_died(self.timeout, None)),
+        }
     }
 
-    /// Sends frames and reads the answer, in `time`.
+    /// Sends frames, if there are any, and reads an answer, in `time`.
     fn exchange<T: serde::de::DeserializeOwned>(
         &mut self,
         time: Duration,

@@ -70,12 +70,18 @@ impl Seat {
         Err(Trouble::Sample(format!("not looked into: it has {size} bytes, {max} are allowed ({what})")))
     }
 
-    /// Asks about one sample; a worker that died of it has left.
-    pub(crate) fn ask(&mut self, question: Question, sample: &[u8]) -> Result<Report, Trouble> {
+    /// Asks about one sample; a worker that died of it has left. `first` is handed the first report, if the question asks
+    /// for one and there is one.
+    pub(crate) fn ask(
+        &mut self,
+        question: &Question,
+        sample: &[u8],
+        first: impl FnMut(&Report),
+    ) -> Result<Report, Trouble> {
         self.fits(sample.len() as u64)?;
         self.fill()?;
         let worker = self.worker.as_mut().ok_or_else(|| Trouble::Start("no worker".to_owned()))?;
-        worker.ask(question, sample).map_err(|how| {
+        worker.ask(question, sample, first).map_err(|how| {
             self.worker = None;
             Trouble::Died(how)
         })

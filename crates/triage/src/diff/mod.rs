@@ -257,7 +257,7 @@ fn zeroed(range: &RangeDiff, bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::facts::{Facts, Indicator, IndicatorKind, PeFacts, SectionFacts};
-    use crate::report::{FORMAT, FoundBy, State};
+    use crate::report::{Depth, FORMAT, FoundBy, State};
 
     /// A payload of 64 bytes in front, a PE of 400 bytes, padding.
     fn sample(change: impl Fn(&mut Vec<u8>)) -> (Vec<u8>, Report) {
@@ -282,6 +282,7 @@ mod tests {
         let layers = vec![root, pe, padding];
         let report = Report {
             format: FORMAT,
+            depth: Depth::Full,
             rules: String::new(),
             layers,
             core: Some(1),

@@ -2,17 +2,17 @@
 
 use super::{Place, describe};
 use crate::pe::Machine;
-use crate::report::Kind;
+use crate::report::{Depth, Kind};
 
 /// Facts of bytes that are said to be a PE file, and of a range in them as a layer of its own.
 pub fn pe_facts(bytes: &[u8]) {
     let half = bytes.len() / 2;
     let inner = bytes.get(half..).unwrap_or_default();
-    let places = [
-        Place { kind: Kind::Pe, bytes, inside: None },
-        Place { kind: Kind::Pe, bytes: inner, inside: Some((0, half..bytes.len())) },
-    ];
-    assert_eq!(describe(&places).len(), 2);
+    let outer = Place { children: vec![half..bytes.len()], ..Place::alone(Kind::Pe, bytes) };
+    let inner = Place { inside: Some((0, half..bytes.len())), ..Place::alone(Kind::Pe, inner) };
+    for depth in [Depth::First, Depth::Full] {
+        assert_eq!(describe(&[outer.clone(), inner.clone()], depth).len(), 2);
+    }
 }
 
 /// Strings and indicators of bytes of any kind.

@@ -1,29 +1,26 @@
 //! Exact names of bytes.
 
+use super::md5;
 use crate::report::Hashes;
-use md5::{Digest, Md5};
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
-/// A piece that stays in the processor's cache while three hashes go over it.
-const PIECE: usize = 64 * 1024;
+/// Puts SHA-256 and SHA-1 into each where they are missing.
+pub(super) fn sha<'a>(parts: impl Iterator<Item = (&'a [u8], &'a mut Hashes)>) {
+    for (bytes, hashes) in parts {
+        if hashes.sha256.is_empty() {
+            hashes.sha256 = hex(&Sha256::digest(bytes));
+        }
+        if hashes.sha1.is_empty() {
+            hashes.sha1 = hex(&Sha1::digest(bytes));
+        }
+    }
+}
 
-/// SHA-256, SHA-1 and MD5 of a layer.
-pub(super) fn exact(bytes: &[u8]) -> Hashes {
-    let (mut sha256, mut sha1, mut md5) = (Sha256::new(), Sha1::new(), Md5::new());
-    for piece in bytes.chunks(PIECE) {
-        sha256.update(piece);
-        sha1.update(piece);
-        md5.update(piece);
-    }
-    Hashes {
-        sha256: hex(&sha256.finalize()),
-        sha1: hex(&sha1.finalize()),
-        md5: hex(&md5.finalize()),
-        ssdeep: String::new(),
-        tlsh: String::new(),
-    }
+/// MD5 of each part, hexadecimal.
+pub(super) fn md5s(parts: &[&[u8]]) -> Vec<String> {
+    md5::digests(parts).iter().map(|digest| hex(digest)).collect()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -5,12 +5,14 @@ mod code;
 pub mod fuzzing;
 mod hashes;
 mod indicators;
+mod md5;
 mod pe;
 mod strings;
 mod stub;
 mod zip;
 
 pub use code::CodeFacts;
+pub(crate) use hashes::hex;
 pub use indicators::{Indicator, IndicatorKind};
 pub use pe::{Import, PeFacts, ResourceFacts, SectionFacts};
 pub use stub::StubFacts;
@@ -19,8 +21,7 @@ pub(crate) use zip::zip;
 pub use zip::{Member, ZipFacts};
 
 use crate::pe::Machine;
-use crate::report::{Hashes, Kind};
-use md5::{Digest, Md5};
+use crate::report::{Depth, Hashes, Kind};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -58,6 +59,17 @@ pub(crate) struct Place<'a> {
     /// In which of the places before it, and where, its bytes stand as they are; `None` for the sample and for
     /// what had to be decoded.
     pub(crate) inside: Option<(usize, Range<usize>)>,
+    /// Where layers stand in it as they are: they speak for themselves.
+    pub(crate) children: Vec<Range<usize>>,
+    /// Hashes that are known already.
+    pub(crate) hashes: Hashes,
+}
+
+impl<'a> Place<'a> {
+    /// Bytes that stand alone.
+    pub(crate) fn alone(kind: Kind, bytes: &'a [u8]) -> Self {
+        Self { kind, bytes, inside: None, children: Vec::new(), hashes: Hashes::default() }
+    }
 }
 
 /// Bytes of sections that are hashed, all together, as a multiple of the file's size: sections may overlap, and
@@ -65,18 +77,16 @@ pub(crate) struct Place<'a> {
 const SECTION_BYTES_RATIO: usize = 2;
 
 /// Hashes and facts of all layers of a sample, in their order. Layers inside each other share what goes over
-/// all bytes.
-pub(crate) fn describe(places: &[Place<'_>]) -> Vec<(Hashes, Facts)> {
+/// all bytes. At the first depth: no hashes, and nothing that goes over all bytes.
+pub(crate) fn describe(places: &[Place<'_>], depth: Depth) -> Vec<(Hashes, Facts)> {
+    let mut found: Vec<(Hashes, Facts)> =
+        places.iter().map(|place| (place.hashes.clone(), read(place, depth))).collect();
+    if depth == Depth::First {
+        return found;
+    }
+    hashes::sha(places.iter().zip(&mut found).map(|(place, (hashes, _))| (place.bytes, hashes)));
+    md5s(places, &mut found);
     let homes = homes(places);
-    let children = |number: usize| -> Vec<Range<usize>> {
-        let inside = places.iter().filter_map(|place| place.inside.clone());
-        inside.filter(|(parent, _)| *parent == number).map(|(_, range)| range).collect()
-    };
-    let mut found: Vec<(Hashes, Facts)> = places
-        .iter()
-        .enumerate()
-        .map(|(number, place)| (hashes::exact(place.bytes), read(place.kind, place.bytes, &children(number))))
-        .collect();
     for (base, place) in places.iter().enumerate() {
         let members: Vec<usize> =
             homes.iter().enumerate().filter(|(_, home)| home.0 == base).map(|(at, _)| at).collect();
@@ -87,11 +97,46 @@ pub(crate) fn describe(places: &[Place<'_>]) -> Vec<(Hashes, Facts)> {
     found
 }
 
+/// MD5 of each layer and of each section that holds no layer: what does is named by the layer's hashes.
+fn md5s(places: &[Place<'_>], found: &mut [(Hashes, Facts)]) {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    let mut wanted: Vec<&mut String> = Vec::new();
+    for (place, (hashes, facts)) in places.iter().zip(found) {
+        if hashes.md5.is_empty() {
+            parts.push(place.bytes);
+            wanted.push(&mut hashes.md5);
+        }
+        for (section, range) in facts.pe.iter_mut().flat_map(|pe| sections(pe, place)) {
+            parts.push(place.bytes.get(range).unwrap_or_default());
+            wanted.push(&mut section.md5);
+        }
+    }
+    let all = hashes::md5s(&parts);
+    wanted.into_iter().zip(all).for_each(|(place, md5)| *place = md5);
+}
+
+/// The sections that are hashed, and where they stand.
+fn sections<'p>(
+    pe: &'p mut PeFacts,
+    place: &Place<'_>,
+) -> impl Iterator<Item = (&'p mut SectionFacts, Range<usize>)> {
+    let mut left = place.bytes.len().saturating_mul(SECTION_BYTES_RATIO);
+    let ranges: Vec<Range<usize>> = pe::section_ranges(pe, place.bytes.len()).collect();
+    pe.sections.iter_mut().zip(ranges).filter(move |(_, range)| {
+        let holds_layer =
+            place.children.iter().any(|child| range.start <= child.start && child.start < range.end);
+        let Some(rest) = left.checked_sub(range.len()) else { return false };
+        let wanted = !holds_layer && !range.is_empty();
+        left = if wanted { rest } else { left };
+        wanted
+    })
+}
+
 /// All hashes of bytes that stand alone.
 #[cfg(test)]
 pub(crate) fn hashes(bytes: &[u8]) -> Hashes {
-    let place = Place { kind: Kind::Data, bytes, inside: None };
-    describe(&[place]).pop().map(|(hashes, _)| hashes).unwrap_or_default()
+    let described = describe(&[Place::alone(Kind::Data, bytes)], Depth::Full).pop();
+    described.map(|(hashes, _)| hashes).unwrap_or_default()
 }
 
 /// For each place, the outermost place that its bytes stand in as they are, and where.
@@ -144,8 +189,9 @@ fn walk(base: &[u8], members: &[usize], homes: &[(usize, Range<usize>)], found: 
     }
 }
 
-/// What a layer's own bytes say; `children` are the layers that stand in them, which speak for themselves.
-fn read(kind: Kind, bytes: &[u8], children: &[Range<usize>]) -> Facts {
+/// What a layer's own bytes say. The first depth leaves out the code.
+fn read(place: &Place<'_>, depth: Depth) -> Facts {
+    let Place { kind, bytes, .. } = *place;
     let mut facts = Facts::default();
     if kind == Kind::Pe {
         facts.pe = pe::read(bytes);
@@ -153,17 +199,14 @@ fn read(kind: Kind, bytes: &[u8], children: &[Range<usize>]) -> Facts {
     if kind == Kind::Stub {
         facts.stub = stub(bytes);
     }
-    if matches!(kind, Kind::Stub | Kind::Shellcode) {
+    if matches!(kind, Kind::Stub | Kind::Shellcode) && depth == Depth::Full {
         let named =
             |machine: &Machine| facts.stub.as_ref().is_some_and(|stub| stub.machine == machine.as_str());
         facts.code = code::code([Machine::X86, Machine::X64].into_iter().find(named), bytes);
     }
-    if let Some(pe) = &mut facts.pe {
-        hash_sections(pe, bytes, children);
-    }
     // What is packed is noise to a reader of strings; its members speak for themselves.
     if !matches!(kind, Kind::Padding | Kind::Zip | Kind::Cab | Kind::Gzip) {
-        let found = strings::read(bytes, children);
+        let found = strings::read(bytes, &place.children);
         facts.indicators = found.indicators;
         facts.strings = found.strings;
     }
@@ -179,18 +222,4 @@ fn read(kind: Kind, bytes: &[u8], children: &[Range<usize>]) -> Facts {
         }
     }
     facts
-}
-
-/// MD5 of each section that holds no layer: what does is named by the layer's hashes.
-fn hash_sections(pe: &mut PeFacts, bytes: &[u8], children: &[Range<usize>]) {
-    let mut left = bytes.len().saturating_mul(SECTION_BYTES_RATIO);
-    let ranges: Vec<Range<usize>> = pe::section_ranges(pe, bytes.len()).collect();
-    for (section, range) in pe.sections.iter_mut().zip(ranges) {
-        let holds_layer = children.iter().any(|child| range.start <= child.start && child.start < range.end);
-        let Some(rest) = left.checked_sub(range.len()) else { continue };
-        if !holds_layer && !range.is_empty() {
-            left = rest;
-            section.md5 = hashes::hex(&Md5::digest(bytes.get(range).unwrap_or_default()));
-        }
-    }
 }

@@ -2,10 +2,12 @@
 
 use crate::bytes::slice;
 use crate::facts::ZipFacts;
+use crate::memory::Node;
 use crate::pe::Pe;
-use crate::report::{Budget, FoundBy, Kind, State};
+use crate::report::{Budget, Depth, FoundBy, Kind, State};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A child that a finder proposes. Its bytes are the parent's at `range`, or `decoded`.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct Found {
     pub(crate) encoding: String,
     pub(crate) remarks: Vec<String>,
     pub(crate) decoded: Option<Vec<u8>>,
+    /// What is known of it already; there are no decoded bytes then.
+    pub(crate) known: Option<Arc<Node>>,
 }
 
 impl Found {
@@ -32,7 +36,15 @@ impl Found {
             encoding: String::new(),
             remarks: Vec::new(),
             decoded: None,
+            known: None,
         }
+    }
+
+    /// Its own size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        let there = self.decoded.as_ref().map_or(self.range.len(), Vec::len);
+        let there = u64::try_from(there).unwrap_or(u64::MAX);
+        self.known.as_ref().map_or(there, |known| known.layer.size)
     }
 
     /// With a name.
@@ -114,19 +126,47 @@ pub(crate) fn gaps(found: &[Found], length: usize) -> Vec<Range<usize>> {
     gaps
 }
 
+/// What was spent of a budget on looking into layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    pub(crate) candidates: u32,
+    pub(crate) decoded: u64,
+}
+
+impl Spent {
+    /// What was spent since `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            candidates: self.candidates.saturating_sub(before.candidates),
+            decoded: self.decoded.saturating_sub(before.decoded),
+        }
+    }
+}
+
 /// What is left of a budget.
 #[derive(Debug)]
 pub(crate) struct Purse<'b> {
     pub(crate) budget: &'b Budget,
-    candidates: u32,
-    decoded: u64,
+    /// How far archives are looked into.
+    pub(crate) depth: Depth,
+    pub(crate) spent: Spent,
     /// Bounds that were met, each once.
     pub(crate) remarks: Vec<String>,
 }
 
 impl<'b> Purse<'b> {
-    pub(crate) fn new(budget: &'b Budget) -> Self {
-        Self { budget, candidates: 0, decoded: 0, remarks: Vec::new() }
+    pub(crate) fn new(budget: &'b Budget, depth: Depth) -> Self {
+        Self { budget, depth, spent: Spent::default(), remarks: Vec::new() }
+    }
+
+    /// Pays what looking into a layer has cost before; a bound that is met then is told.
+    pub(crate) fn charge(&mut self, again: Spent) {
+        self.spent.candidates = self.spent.candidates.saturating_add(again.candidates);
+        self.spent.decoded = self.spent.decoded.saturating_add(again.decoded);
+        let Budget { candidates_max, decoded_bytes_max, .. } = *self.budget;
+        if self.spent.candidates > candidates_max || self.spent.decoded > decoded_bytes_max {
+            self.remark("a bound was met".to_owned());
+        }
     }
 
     /// Tells once which bound was met.
@@ -138,18 +178,18 @@ impl<'b> Purse<'b> {
 
     /// Whether one more place may be looked into.
     pub(crate) fn candidate(&mut self) -> bool {
-        if self.candidates >= self.budget.candidates_max {
-            let looked = self.candidates;
+        if self.spent.candidates >= self.budget.candidates_max {
+            let looked = self.spent.candidates;
             self.remark(format!("only the first {looked} places that look like a file were looked into"));
             return false;
         }
-        self.candidates = self.candidates.saturating_add(1);
+        self.spent.candidates = self.spent.candidates.saturating_add(1);
         true
     }
 
     /// How many bytes decoding `stored` bytes may produce.
     pub(crate) fn decodable(&self, stored: usize) -> usize {
-        let left = self.budget.decoded_bytes_max.saturating_sub(self.decoded);
+        let left = self.budget.decoded_bytes_max.saturating_sub(self.spent.decoded);
         let stored = u64::try_from(stored).unwrap_or(u64::MAX);
         // A few bytes may grow by more than the ratio: what they make is small.
         let grown = stored.saturating_mul(self.budget.ratio_max).max(4096);
@@ -158,7 +198,7 @@ impl<'b> Purse<'b> {
 
     /// Pays for decoded bytes.
     pub(crate) fn pay(&mut self, decoded: usize) {
-        self.decoded = self.decoded.saturating_add(u64::try_from(decoded).unwrap_or(u64::MAX));
+        self.spent.decoded = self.spent.decoded.saturating_add(u64::try_from(decoded).unwrap_or(u64::MAX));
     }
 
     /// Tells that something was not decoded because it would have cost too much.

@@ -6,7 +6,7 @@ use super::zip::{self, Archive, Entry};
 use super::{identify, overlay, zipcrypto};
 use crate::bytes::slice;
 use crate::facts::{Member, ZipFacts};
-use crate::report::{FoundBy, State};
+use crate::report::{Depth, FoundBy, State};
 use flate2::Crc;
 use std::io::{Cursor, Read};
 
@@ -56,6 +56,10 @@ pub(crate) fn inside(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
                 what: "its own header is not where the directory says".to_owned(),
                 ..Reading::default()
             },
+            // What has to be decoded is left to the full report.
+            Some(_) if purse.depth == Depth::First && (entry.encrypted() || entry.method != STORED) => {
+                Reading::default()
+            }
             Some(_) if entry.encrypted() && entry.aes() => {
                 by_crate(bytes, number, entry, &mut aes, &mut facts, purse)
             }

@@ -23,11 +23,14 @@ mod zipcrypto;
 
 use crate::bytes::slice;
 use crate::facts::ZipFacts;
+use crate::memory::Node;
 use crate::pe::Pe;
-use crate::report::{Budget, FoundBy, Kind, Road, State};
-use found::{Found, Inside, Purse};
+use crate::report::{Budget, Depth, FoundBy, Kind, Road, State};
+pub(crate) use found::{Found, Spent};
+use found::{Inside, Purse};
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// What is wrong with a layer is told in so many sentences: an archive has many members.
 const REMARKS_MAX: usize = 16;
@@ -44,9 +47,36 @@ pub(crate) struct Peel<'a> {
     pub(crate) stored_size: u64,
     pub(crate) encoding: String,
     pub(crate) remarks: Vec<String>,
+    /// Empty where it had to be decoded and is known.
     pub(crate) bytes: Cow<'a, [u8]>,
+    /// Its own size in bytes.
+    pub(crate) size: u64,
+    /// Where its bytes stand in the sample, where nothing had to be decoded to come to them.
+    pub(crate) home: Option<Range<usize>>,
+    /// Its SHA-256, hexadecimal; empty until somebody wanted it.
+    pub(crate) sha256: String,
     /// A ZIP archive's members: checking them is peeling them, so it is done once, here.
     pub(crate) zip: Option<ZipFacts>,
+    /// What is known of it, so that it was not looked into.
+    pub(crate) known: Option<Arc<Node>>,
+    /// State and number of remarks that its container gave it, before it was looked into.
+    pub(crate) given: (State, usize),
+    /// What looking into it said of itself, and cost.
+    pub(crate) wrong: Vec<(State, String)>,
+    pub(crate) spent: Spent,
+}
+
+/// Knows layers from earlier samples.
+pub(crate) trait Lookup {
+    /// Says in the layer itself, whose bytes are there, what is known of it.
+    fn look_up(&mut self, layer: &mut Peel<'_>);
+}
+
+/// Knows nothing.
+pub(crate) struct Unknown;
+
+impl Lookup for Unknown {
+    fn look_up(&mut self, _: &mut Peel<'_>) {}
 }
 
 /// All layers of a sample.
@@ -62,19 +92,29 @@ pub(crate) struct Peeled<'a> {
 
 /// Finds the layers of one sample. Never fails: what cannot be understood is no layer.
 pub(crate) fn peel<'a>(sample: &'a [u8], road: Road, budget: &Budget) -> Peeled<'a> {
-    let mut peeler = Peeler::new(sample, budget);
+    peel_with(sample, road, budget, Depth::Full, &mut Unknown)
+}
+
+/// The same to this depth. What `memory` knows is not looked into. That changes nothing, unless a bound was met (there
+/// are remarks then): what is behind a bound is for a peeler to say that remembers nothing.
+pub(crate) fn peel_with<'a>(
+    sample: &'a [u8],
+    road: Road,
+    budget: &Budget,
+    depth: Depth,
+    memory: &mut dyn Lookup,
+) -> Peeled<'a> {
+    let mut peeler = Peeler::new(sample, budget, depth);
     let mut at = 0;
     while let Some(layer) = peeler.layers.get_mut(at) {
-        // Lent out while it is looked into: a decoded layer's bytes are not copied for that.
-        let (kind, bytes) = (layer.kind, std::mem::take(&mut layer.bytes));
-        let inside = match at {
-            0 if kind == Kind::Payload => payload(&bytes, road, &mut peeler.purse),
-            _ => inside(kind, &bytes, &mut peeler.purse),
-        };
-        if let Some(layer) = peeler.layers.get_mut(at) {
-            layer.bytes = bytes;
+        let as_payload = at == 0 && layer.kind == Kind::Payload;
+        if layer.known.is_none() && !as_payload {
+            memory.look_up(layer);
         }
-        peeler.take(at, inside);
+        match layer.known.clone() {
+            Some(node) => peeler.recall(at, &node),
+            None => peeler.look(at, as_payload.then_some(road)),
+        }
         at = at.saturating_add(1);
     }
     let alone = peeler.layers.len() == 1;
@@ -87,7 +127,7 @@ pub(crate) fn peel<'a>(sample: &'a [u8], road: Road, budget: &Budget) -> Peeled<
 
 /// The members of an archive, checked.
 pub(crate) fn zip_facts(bytes: &[u8], budget: &Budget) -> Option<ZipFacts> {
-    members::inside(bytes, &mut Purse::new(budget)).zip
+    members::inside(bytes, &mut Purse::new(budget, Depth::Full)).zip
 }
 
 /// The resources of a PE file: name, place, claimed size.
@@ -113,7 +153,7 @@ fn core(layers: &[Peel<'_>]) -> Option<u32> {
     let rules: [&dyn Fn(&Peel<'_>) -> bool; 6] = [
         &carried,
         &|layer| is_pe(layer) && layer.found_by == FoundBy::StubSizeField,
-        &|layer| is_pe(layer) && layer.encoding.is_empty() && matches!(layer.bytes, Cow::Borrowed(_)),
+        &|layer| is_pe(layer) && layer.home.is_some(),
         &|layer| layer.kind == Kind::Shellcode && layer.found_by == FoundBy::LengthField,
         &|layer| is_pe(layer) && layer.found_by == FoundBy::Decoded,
         &|layer| layer.parent.is_none(),
@@ -127,6 +167,7 @@ fn inside(kind: Kind, bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
     match kind {
         Kind::Pe => executable(bytes, purse),
         Kind::Zip => members::inside(bytes, purse),
+        Kind::Gzip | Kind::Cab if purse.depth == Depth::First => Inside::default(),
         Kind::Gzip => archive::gzip(bytes, purse),
         Kind::Cab => cabinet::inside(bytes, purse),
         Kind::Data | Kind::Resource | Kind::Overlay | Kind::Payload => {
@@ -187,36 +228,60 @@ struct Peeler<'a, 'b> {
 }
 
 impl<'a, 'b> Peeler<'a, 'b> {
-    fn new(sample: &'a [u8], budget: &'b Budget) -> Self {
+    fn new(sample: &'a [u8], budget: &'b Budget, depth: Depth) -> Self {
         let identity = identify::file(sample);
-        let root = Peel {
-            parent: None,
-            kind: identity.as_ref().map_or(Kind::Payload, |identity| identity.kind),
-            name: String::new(),
-            state: identity.as_ref().map_or(State::Intact, |identity| identity.state),
-            found_by: FoundBy::WholeSample,
-            offset: 0,
-            stored_size: size(sample.len()),
-            encoding: String::new(),
-            remarks: identity.map(|identity| identity.remarks).unwrap_or_default(),
-            bytes: Cow::Borrowed(sample),
-            zip: None,
-        };
+        let kind = identity.as_ref().map_or(Kind::Payload, |identity| identity.kind);
+        let mut root = Found::new(kind, FoundBy::WholeSample, 0..sample.len());
+        if let Some(identity) = identity {
+            (root.state, root.remarks) = (identity.state, identity.remarks);
+        }
+        let root = layer(None, Cow::Borrowed(sample), Some(0..sample.len()), root);
         let bytes = root.stored_size;
-        Self { layers: vec![root], depths: vec![0], bytes, purse: Purse::new(budget) }
+        Self { layers: vec![root], depths: vec![0], bytes, purse: Purse::new(budget, depth) }
+    }
+
+    /// Looks into layer `at`; `road` is that of the sample, where it is no file.
+    fn look(&mut self, at: usize, road: Option<Road>) {
+        let before = self.purse.spent;
+        let Some(layer) = self.layers.get_mut(at) else { return };
+        // Lent out while it is looked into: a decoded layer's bytes are not copied for that.
+        let (kind, bytes) = (layer.kind, std::mem::take(&mut layer.bytes));
+        let inside = match road {
+            Some(road) => payload(&bytes, road, &mut self.purse),
+            None => inside(kind, &bytes, &mut self.purse),
+        };
+        if let Some(layer) = self.layers.get_mut(at) {
+            layer.bytes = bytes;
+            layer.spent = self.purse.spent.since(before);
+        }
+        self.take(at, inside);
+    }
+
+    /// Takes from memory what is inside of layer `at`.
+    fn recall(&mut self, at: usize, node: &Node) {
+        self.purse.charge(node.spent);
+        let found = node.children.iter().map(|(place, child)| {
+            let mut found = place.clone();
+            found.known = Some(Arc::clone(child));
+            found
+        });
+        let inside =
+            Inside { found: found.collect(), wrong: node.wrong.clone(), zip: node.layer.facts.zip.clone() };
+        self.take(at, inside);
     }
 
     /// Takes what was found in layer `at`.
     fn take(&mut self, at: usize, inside: Inside) {
         let Some(parent) = self.layers.get_mut(at) else { return };
-        for (state, remark) in inside.wrong {
-            parent.state = parent.state.max(state);
+        for (state, remark) in &inside.wrong {
+            parent.state = parent.state.max(*state);
             if parent.remarks.len() < REMARKS_MAX {
-                parent.remarks.push(remark);
+                parent.remarks.push(remark.clone());
             }
         }
+        parent.wrong = inside.wrong;
         parent.zip = inside.zip;
-        let length = parent.bytes.len();
+        let length = usize::try_from(parent.size).unwrap_or(usize::MAX);
         for child in found::disjoint(inside.found, length) {
             if !self.push(at, child) {
                 return;
@@ -225,12 +290,11 @@ impl<'a, 'b> Peeler<'a, 'b> {
     }
 
     /// One layer more; `false` when the budget forbids it.
-    fn push(&mut self, at: usize, child: Found) -> bool {
+    fn push(&mut self, at: usize, mut child: Found) -> bool {
         let budget = self.purse.budget;
         let Some(parent) = self.layers.get(at) else { return false };
         let depth = self.depths.get(at).copied().unwrap_or(0).saturating_add(1);
-        let length = child.decoded.as_ref().map_or(child.range.len(), Vec::len);
-        let bytes = self.bytes.saturating_add(size(length));
+        let bytes = self.bytes.saturating_add(child.size());
         let met = if self.layers.len() >= budget.layers_max {
             format!("only the first {} layers were looked into", budget.layers_max)
         } else if depth > budget.depth_max {
@@ -244,29 +308,53 @@ impl<'a, 'b> Peeler<'a, 'b> {
             self.purse.remark(met);
             return false;
         }
-        let stored_size = size(child.range.len());
-        let offset = size(child.range.start);
-        let bytes_of_child = match (child.decoded, &parent.bytes) {
+        let home = parent.home.as_ref().filter(|_| child.encoding.is_empty()).and_then(|home| {
+            let place = |at: usize| home.start.checked_add(at);
+            Some(place(child.range.start)?..place(child.range.end)?)
+        });
+        let bytes_of_child = match (child.decoded.take(), &parent.bytes) {
             (Some(decoded), _) => Cow::Owned(decoded),
-            (None, Cow::Borrowed(bytes)) => Cow::Borrowed(slice(bytes, child.range).unwrap_or_default()),
-            (None, Cow::Owned(bytes)) => Cow::Owned(slice(bytes, child.range).unwrap_or_default().to_vec()),
+            (None, _) if !child.encoding.is_empty() => Cow::Owned(Vec::new()),
+            (None, Cow::Borrowed(bytes)) => {
+                Cow::Borrowed(slice(bytes, child.range.clone()).unwrap_or_default())
+            }
+            (None, Cow::Owned(bytes)) => {
+                Cow::Owned(slice(bytes, child.range.clone()).unwrap_or_default().to_vec())
+            }
         };
         self.bytes = bytes;
         self.depths.push(depth);
-        self.layers.push(Peel {
-            parent: u32::try_from(at).ok(),
-            kind: child.kind,
-            name: child.name,
-            state: child.state,
-            found_by: child.found_by,
-            offset,
-            stored_size,
-            encoding: child.encoding,
-            remarks: child.remarks,
-            bytes: bytes_of_child,
-            zip: None,
-        });
+        self.layers.push(layer(u32::try_from(at).ok(), bytes_of_child, home, child));
         true
+    }
+}
+
+/// A layer that was found, before it is looked into.
+fn layer<'a>(
+    parent: Option<u32>,
+    bytes: Cow<'a, [u8]>,
+    home: Option<Range<usize>>,
+    found: Found,
+) -> Peel<'a> {
+    Peel {
+        parent,
+        kind: found.kind,
+        name: found.name,
+        state: found.state,
+        found_by: found.found_by,
+        offset: size(found.range.start),
+        stored_size: size(found.range.len()),
+        encoding: found.encoding,
+        size: found.known.as_ref().map_or_else(|| size(bytes.len()), |known| known.layer.size),
+        given: (found.state, found.remarks.len()),
+        remarks: found.remarks,
+        bytes,
+        home,
+        sha256: String::new(),
+        zip: None,
+        known: found.known,
+        wrong: Vec::new(),
+        spent: Spent::default(),
     }
 }
 

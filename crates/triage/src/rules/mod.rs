@@ -3,9 +3,11 @@
 mod builtin;
 mod compile;
 
-use boreal::scanner::{EvaluatedRule, ScanParams};
+use boreal::memory::{FragmentedMemory, MemoryParams, Region, RegionDescription};
+use boreal::scanner::{EvaluatedRule, ScanError, ScanParams, ScanResult};
 use boreal::{Metadata, MetadataValue, Scanner};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Offsets that a hit names.
@@ -93,19 +95,37 @@ impl Rules {
 
     /// The rules that fit `bytes`. What takes too long is left out.
     pub fn scan(&self, bytes: &[u8]) -> Vec<Hit> {
+        self.scan_in_time(bytes).0
+    }
+
+    /// The rules that fit `bytes`, and whether all of them were asked before the time was over.
+    pub(crate) fn scan_in_time(&self, bytes: &[u8]) -> (Vec<Hit>, bool) {
+        self.scanner
+            .as_ref()
+            .map_or((Vec::new(), true), |scanner| self.hits(scanner, scanner.scan_mem(bytes)))
+    }
+
+    /// The rules that fit these parts of `bytes`, in order and disjoint; places are those in `bytes`. Its size is
+    /// unknown to the rules.
+    pub(crate) fn scan_parts(&self, bytes: &[u8], parts: Vec<Range<usize>>) -> Vec<Hit> {
         let Some(scanner) = &self.scanner else { return Vec::new() };
-        let found = match scanner.scan_mem(bytes) {
-            Ok(found) => found,
-            Err((_, partial)) => partial,
+        self.hits(scanner, scanner.scan_fragmented(Parts { bytes, parts, at: None })).0
+    }
+
+    fn hits<'s>(
+        &'s self,
+        scanner: &'s Scanner,
+        found: Result<ScanResult<'s>, (ScanError, ScanResult<'s>)>,
+    ) -> (Vec<Hit>, bool) {
+        let (found, in_time) = match found {
+            Ok(found) => (found, true),
+            Err((_, partial)) => (partial, false),
         };
-        found
-            .rules
-            .iter()
-            .map(|rule| Hit {
-                at: places(rule),
-                ..self.hit(scanner, rule.name, rule.namespace, rule.metadatas, rule.tags)
-            })
-            .collect()
+        let hit = |rule: &EvaluatedRule<'_>| Hit {
+            at: places(rule),
+            ..self.hit(scanner, rule.name, rule.namespace, rule.metadatas, rule.tags)
+        };
+        (found.rules.iter().map(hit).collect(), in_time)
     }
 
     /// Every rule that can fit, as a hit that is nowhere.
@@ -143,6 +163,33 @@ impl Rules {
             *field = String::from_utf8_lossy(scanner.get_bytes_symbol(value)).into_owned();
         }
         hit
+    }
+}
+
+/// Parts of bytes, as the engine reads memory with holes.
+#[derive(Debug)]
+struct Parts<'a> {
+    bytes: &'a [u8],
+    parts: Vec<Range<usize>>,
+    /// The part that is being read.
+    at: Option<usize>,
+}
+
+impl FragmentedMemory for Parts<'_> {
+    fn reset(&mut self) {
+        self.at = None;
+    }
+
+    fn next(&mut self, _: &MemoryParams) -> Option<RegionDescription> {
+        let at = self.at.map_or(0, |at| at.saturating_add(1));
+        self.at = Some(at);
+        let part = self.parts.get(at)?;
+        Some(RegionDescription { start: part.start, length: part.len() })
+    }
+
+    fn fetch(&mut self, _: &MemoryParams) -> Option<Region<'_>> {
+        let part = self.parts.get(self.at?)?;
+        Some(Region { start: part.start, mem: self.bytes.get(part.clone())? })
     }
 }
 

@@ -9,7 +9,7 @@ mod restore;
 mod show;
 mod tree;
 
-use super::{Failure, index, reader};
+use super::{Failure, index, out, reader};
 use clap::{Args, Subcommand};
 use roridula_desk::lookup::{Found, Lookups};
 use roridula_desk::sample::{Catalog, CatalogError, Reports};

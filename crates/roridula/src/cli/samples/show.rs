@@ -8,6 +8,7 @@ use roridula_desk::lookup::Found;
 use roridula_desk::sample::Entry;
 use roridula_desk::story::Weight;
 use roridula_evidence::{CaptureView, SampleView};
+use roridula_triage::{Depth, Report};
 use std::io::{Result as Written, Write};
 
 /// Captures that are listed where not all are asked for.
@@ -53,7 +54,10 @@ pub(super) fn run(room: &Room, args: &ShowArgs) -> Result<(), Failure> {
     writeln!(out, "{}.\n", wrapped(&paint.weight(Weight::Catch, &entry.sentence)))?;
     about(&mut out, &sample, entry, &kept.to_string())?;
     match &report {
-        Some(report) => explained(&mut out, report, detail)?,
+        Some(report) => {
+            first_look(&mut out, report, sample.triaged)?;
+            explained(&mut out, report, detail)?;
+        }
         None => writeln!(
             out,
             "\nNot looked into yet: `roridula triage {}` does it",
@@ -89,6 +93,15 @@ fn about(out: &mut impl Write, sample: &SampleView, entry: &Entry, kept: &str) -
 
 fn brought(entry: &Entry) -> String {
     if entry.tool.is_empty() { String::new() } else { format!(", first brought by {}", entry.tool) }
+}
+
+/// Says so where the report is the first one; `triaged`: no other is to come.
+fn first_look(out: &mut impl Write, report: &Report, triaged: bool) -> Written<()> {
+    match (report.depth, triaged) {
+        (Depth::Full, _) => Ok(()),
+        (Depth::First, false) => writeln!(out, "report      a first one: the rest is being worked out"),
+        (Depth::First, true) => writeln!(out, "report      a first one: the rest could not be worked out"),
+    }
 }
 
 /// What services said, when, and where to read more.

@@ -132,7 +132,8 @@ impl Again<'_> {
     fn sample(&mut self, sample: &SampleView) -> Result<Became, Failure> {
         let id = sample.sha256;
         // A report that cannot be read is made again.
-        let current = |report: Report| report.format == FORMAT && report.rules == self.digest;
+        let current =
+            |report: Report| report.format == FORMAT && report.rules == self.digest && report.depth.is_full();
         if !self.force && self.reports.get(id).ok().flatten().is_some_and(current) {
             return Ok(Became::Current);
         }
@@ -162,7 +163,7 @@ impl Again<'_> {
     fn look(&mut self, sample: &SampleView) -> Result<Report, Trouble> {
         self.seat.fits(sample.size)?;
         let bytes = bytes(&self.reader, sample)?;
-        self.seat.ask(question(sample), &bytes)
+        self.seat.ask(&question(sample), &bytes, |_| ())
     }
 
     /// Puts it into the journal, where that is ours.

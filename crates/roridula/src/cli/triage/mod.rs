@@ -108,7 +108,7 @@ fn each(
     for (number, what) in args.what.iter().enumerate() {
         let max = settings.triage.sample_bytes_max();
         let result = input(what, data, max)
-            .and_then(|(question, bytes)| seat.ask(question, &bytes).map_err(|how| how.to_string()));
+            .and_then(|(question, bytes)| seat.ask(&question, &bytes, |_| ()).map_err(|how| how.to_string()));
         if args.json {
             results.push(result);
             continue;
@@ -141,7 +141,7 @@ fn each(
 
 /// The bytes that were asked for, and by which road they came.
 fn input(what: &str, data: &Path, max: u64) -> Result<(Question, Vec<u8>), String> {
-    let at_hand = Question { exploit_buffer: false };
+    let at_hand = Question::default();
     if what == "-" {
         return Ok((at_hand, read(std::io::stdin().lock(), max)?));
     }

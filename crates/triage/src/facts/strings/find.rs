@@ -1,6 +1,7 @@
 //! What is looked for in one readable text.
 
 use super::super::IndicatorKind;
+use super::glance::Glance;
 use super::{known, wallet, words};
 
 /// What ends a word: blanks, quotes, brackets and separators that no URL or address has.
@@ -11,13 +12,14 @@ fn ends_word(character: char) -> bool {
 }
 
 /// Tells every indicator: kind, place in characters, value, note.
-pub(super) fn all(text: &str, mut tell: impl FnMut(IndicatorKind, usize, &str, String)) {
-    let names = words::NAMES.any_in(text);
-    for (at, word) in pieces(text, ends_word) {
+pub(super) fn all(text: &str, glance: &Glance, mut tell: impl FnMut(IndicatorKind, usize, &str, String)) {
+    let Glance { marks, long, names, .. } = *glance;
+    let words = if marks || long || names { text } else { "" };
+    for (at, word) in pieces(words, ends_word) {
         if word.len() < 5 {
             continue;
         }
-        if url(at, word, &mut tell) || email(at, word, &mut tell) {
+        if marks && (url(at, word, &mut tell) || email(at, word, &mut tell)) {
             continue;
         }
         if word.contains('.') {
@@ -36,23 +38,16 @@ pub(super) fn all(text: &str, mut tell: impl FnMut(IndicatorKind, usize, &str, S
             mutex(at, word, &mut tell);
         }
     }
-    if words::COMMANDS.any_in(text) {
+    if glance.commands {
         command(text, &mut tell);
     }
 }
 
 /// How much a text tells that holds no indicator; 0 for nothing.
-pub(super) fn rank(text: &str) -> u32 {
-    if text.len() < 8 {
-        return 0;
-    }
-    let telling = if words::TELLING.any_in(text) { known::TELLING } else { &[] };
+pub(super) fn rank(text: &str, glance: &Glance) -> u32 {
+    let telling = if glance.telling { known::TELLING } else { &[] };
     let best = telling.iter().filter(|(word, _)| text.contains(word)).map(|(_, rank)| *rank).max();
-    let letters = text.chars().filter(|c| c.is_ascii_alphabetic()).count();
-    let blanks = text.chars().filter(|c| *c == ' ').count();
-    let readable = letters.saturating_add(blanks).saturating_mul(10) >= text.len().saturating_mul(8);
-    let sentence = readable && (1..=letters.checked_div(3).unwrap_or(0)).contains(&blanks);
-    best.unwrap_or(0).max(if sentence { 8 } else { 0 })
+    best.unwrap_or(0).max(if glance.sentence { 8 } else { 0 })
 }
 
 /// The parts between characters that `splits`, with their places.

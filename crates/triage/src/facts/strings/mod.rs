@@ -4,11 +4,13 @@
 //! those. Everything is bounded: the length of a run's piece, the number of strings and of indicators.
 
 mod find;
+mod glance;
 pub(super) mod known;
 mod wallet;
 mod words;
 
 use super::{Indicator, IndicatorKind};
+use glance::Glance;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -67,19 +69,22 @@ fn gaps(len: usize, children: &[Range<usize>]) -> Vec<Range<usize>> {
 /// Tells each readable run of characters of `WIDTH` bytes, in pieces.
 fn runs<const WIDTH: usize>(bytes: &[u8], mut tell: impl FnMut(usize, &str)) {
     let units = bytes.as_chunks::<WIDTH>().0;
-    let mut len = 0usize;
-    for (at, unit) in units.iter().enumerate() {
+    let readable = |unit: &&[u8; WIDTH]| is_readable(unit);
+    // Of any RUN_MIN units one behind the other a run that long has one: only every sixth is looked at, and what is
+    // around those that are readable. No run goes on from before `from`.
+    let (mut from, mut at) = (0usize, RUN_MIN - 1);
+    while let Some(unit) = units.get(at) {
+        let mut end = at;
         if is_readable(unit) {
-            len = len.saturating_add(1);
-            continue;
+            let before = units.get(from..at).unwrap_or_default().iter().rev().take_while(readable).count();
+            let after = units.get(at..).unwrap_or_default().iter().take_while(readable).count();
+            end = at.saturating_add(after);
+            if before.saturating_add(after) >= RUN_MIN {
+                pieces(units, at.saturating_sub(before)..end, &mut tell);
+            }
         }
-        if len >= RUN_MIN {
-            pieces(units, at.saturating_sub(len)..at, &mut tell);
-        }
-        len = 0;
-    }
-    if len >= RUN_MIN {
-        pieces(units, units.len().saturating_sub(len)..units.len(), &mut tell);
+        from = end.saturating_add(1);
+        at = from.saturating_add(RUN_MIN - 1);
     }
 }
 
@@ -91,12 +96,19 @@ fn is_readable<const WIDTH: usize>(unit: &[u8; WIDTH]) -> bool {
 /// Tells one run in pieces that overlap.
 fn pieces<const WIDTH: usize>(units: &[[u8; WIDTH]], run: Range<usize>, tell: &mut impl FnMut(usize, &str)) {
     let mut start = run.start;
+    let mut wide = Vec::new();
     loop {
         let end = start.saturating_add(PIECE_MAX).min(run.end);
         let piece = units.get(start..end).unwrap_or_default();
-        let text: String =
-            piece.iter().filter_map(|unit| unit.first()).map(|&byte| char::from(byte)).collect();
-        tell(start.saturating_mul(WIDTH), &text);
+        let text = if WIDTH == 1 {
+            piece.as_flattened()
+        } else {
+            wide.clear();
+            wide.extend(piece.iter().filter_map(|unit| unit.first()));
+            &wide
+        };
+        // Readable is ASCII.
+        tell(start.saturating_mul(WIDTH), std::str::from_utf8(text).unwrap_or_default());
         if end == run.end {
             return;
         }
@@ -121,12 +133,16 @@ struct Reader {
 impl Reader {
     /// One readable text that starts at `at`, with `width` bytes a character.
     fn look(&mut self, at: usize, width: usize, text: &str) {
+        let glance = Glance::at(text);
+        if glance.is_nothing() {
+            return;
+        }
         let before = self.seen.len();
-        find::all(text, |kind, offset, value, note| {
+        find::all(text, &glance, |kind, offset, value, note| {
             self.add(kind, at.saturating_add(offset.saturating_mul(width)), value, note);
         });
         let told = self.seen.len() > before;
-        let rank = if told { 100 } else { find::rank(text) };
+        let rank = if told { 100 } else { find::rank(text, &glance) };
         if rank > 0 {
             self.keep(rank, at, text);
         }

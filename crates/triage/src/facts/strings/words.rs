@@ -21,6 +21,14 @@ pub(super) static COMMANDS: Words = Words(LazyLock::new(|| automaton(known::COMM
 pub(super) static TELLING: Words =
     Words(LazyLock::new(|| automaton(known::TELLING.iter().map(|(word, _)| *word), false)));
 
+/// Any of all these words, in any case: asked first.
+pub(super) static ANY: Words = Words(LazyLock::new(|| {
+    let noted = known::FILES.iter().chain(known::SERVICES).chain(known::MUTEXES).map(|(name, _)| *name);
+    let telling = known::TELLING.iter().map(|(word, _)| *word);
+    let all = noted.chain(known::NAME_SPACES.iter().copied()).chain(known::COMMANDS.iter().copied());
+    automaton(all.chain(telling), true)
+}));
+
 fn automaton(words: impl Iterator<Item = &'static str>, any_case: bool) -> Option<AhoCorasick> {
     AhoCorasick::builder().ascii_case_insensitive(any_case).build(words).ok()
 }
@@ -40,11 +48,13 @@ mod tests {
     fn every_known_word_is_seen_wherever_it_stands() {
         let around = |word: &str| [format!("{word} x"), format!("xx.{word}"), format!("a{word}b{word}")];
         let names = known::FILES.iter().chain(known::SERVICES).chain(known::MUTEXES).map(|(name, _)| *name);
-        assert!(names.flat_map(around).all(|text| NAMES.any_in(&text)));
+        assert!(names.clone().flat_map(around).all(|text| NAMES.any_in(&text)));
         assert!(NAMES.any_in("Global\\x") && NAMES.any_in("Local\\x"));
         let commands = known::COMMANDS.iter().map(|word| word.to_ascii_uppercase());
-        assert!(commands.flat_map(|word| around(&word)).all(|text| COMMANDS.any_in(&text)));
-        assert!(known::TELLING.iter().flat_map(|(word, _)| around(word)).all(|text| TELLING.any_in(&text)));
-        assert!(![&NAMES, &COMMANDS, &TELLING].iter().any(|words| words.any_in("nothing to tell")));
+        let any = |words: &Words, text: &str| words.any_in(text) && ANY.any_in(text);
+        assert!(commands.flat_map(|word| around(&word)).all(|text| any(&COMMANDS, &text)));
+        assert!(known::TELLING.iter().flat_map(|(word, _)| around(word)).all(|text| any(&TELLING, &text)));
+        assert!(names.flat_map(around).all(|text| ANY.any_in(&text)));
+        assert!(![&ANY, &NAMES, &COMMANDS, &TELLING].iter().any(|words| words.any_in("nothing to tell")));
     }
 }

@@ -148,7 +148,7 @@ fn drawn(layer: &Layer, place: Place, href: &str, is_core: bool) -> Markup {
 pub(super) mod tests {
     use super::*;
     use roridula_triage::facts::Facts;
-    use roridula_triage::{FORMAT, FoundBy, Hashes, State};
+    use roridula_triage::{Depth, FORMAT, FoundBy, Hashes, State};
 
     pub(in crate::console::view) fn layer(
         parent: Option<u32>,
@@ -175,7 +175,15 @@ pub(super) mod tests {
     }
 
     pub(in crate::console::view) fn report(layers: Vec<Layer>) -> Report {
-        Report { format: FORMAT, rules: String::new(), layers, core: Some(1), verdict: None, remarks: vec![] }
+        Report {
+            format: FORMAT,
+            depth: Depth::Full,
+            rules: String::new(),
+            layers,
+            core: Some(1),
+            verdict: None,
+            remarks: vec![],
+        }
     }
 
     #[test]

@@ -1,0 +1,205 @@
+//! Looking into one sample: a first report for whoever waits, then the full one.
+
+use crate::facts::{self, Facts, Place};
+use crate::family;
+use crate::memory::{Asked, Digests, Memory};
+use crate::peel::{self, Peel, Peeled};
+use crate::report::{Budget, Depth, FORMAT, Hashes, Kind, Layer, Report, Road};
+use crate::rules::{Hit, Rules};
+use std::ops::Range;
+
+/// What is packed is noise to a first scan, but for its header.
+const PACKED_HEAD: usize = 64 * 1024;
+
+/// Looks into the bytes of one sample, within `budget`: the full report.
+pub fn triage(sample: &[u8], road: Road, rules: &Rules, budget: &Budget) -> Report {
+    Look::new(sample, road, rules, budget).full(&mut Memory::new(0))
+}
+
+/// One sample that is looked into. What one report has hashed, the next does not hash again.
+#[derive(Debug)]
+pub struct Look<'a> {
+    sample: &'a [u8],
+    road: Road,
+    rules: &'a Rules,
+    budget: &'a Budget,
+    hashes: Hashes,
+    digests: Digests,
+}
+
+impl<'a> Look<'a> {
+    /// Of these bytes, which came by `road`.
+    pub fn new(sample: &'a [u8], road: Road, rules: &'a Rules, budget: &'a Budget) -> Self {
+        Self { sample, road, rules, budget, hashes: Hashes::default(), digests: Digests::default() }
+    }
+
+    /// With hashes of the whole sample that its capture has worked out; what is empty is not known. They are believed.
+    pub fn with_hashes(mut self, sha256: &str, sha1: &str, md5: &str) -> Self {
+        if !sha256.is_empty() {
+            self.digests.take(0..self.sample.len(), sha256.to_owned());
+        }
+        self.hashes.sha1 = sha1.to_owned();
+        self.hashes.md5 = md5.to_owned();
+        self
+    }
+
+    /// The first report: see [`Depth::First`].
+    pub fn first(&mut self) -> Report {
+        self.report(Depth::First, &mut Memory::new(0))
+    }
+
+    /// Whether the core of the sample is one that `memory` knows: then the full report takes hardly longer than a
+    /// first one.
+    pub fn is_known(&mut self, memory: &mut Memory) -> bool {
+        memory.begin(self.rules.digest(), self.budget);
+        let peeled = self.peel(Depth::First, memory);
+        let core = peeled.core.and_then(|core| peeled.layers.get(usize::try_from(core).ok()?));
+        core.is_some_and(|core| core.known.is_some())
+    }
+
+    /// The full report, the same whatever `memory` knows; it learns from the sample.
+    pub fn full(&mut self, memory: &mut Memory) -> Report {
+        self.report(Depth::Full, memory)
+    }
+
+    fn peel(&mut self, depth: Depth, memory: &mut Memory) -> Peeled<'a> {
+        let mut asked = Asked { memory, digests: &mut self.digests };
+        peel::peel_with(self.sample, self.road, self.budget, depth, &mut asked)
+    }
+
+    fn report(&mut self, depth: Depth, memory: &mut Memory) -> Report {
+        memory.begin(self.rules.digest(), self.budget);
+        let mut peeled = self.peel(depth, memory);
+        if memory.is_used() && !peeled.remarks.is_empty() {
+            peeled = self.peel(depth, &mut Memory::new(0));
+        }
+        let layers = self.describe(&mut peeled, depth);
+        memory.learn(&peeled, &layers);
+        Report {
+            format: FORMAT,
+            depth,
+            rules: self.rules.digest().to_owned(),
+            core: peeled.core,
+            verdict: family::verdict(&layers),
+            layers,
+            remarks: peeled.remarks,
+        }
+    }
+
+    /// All that the layers' bytes say.
+    fn describe(&mut self, peeled: &mut Peeled<'_>, depth: Depth) -> Vec<Layer> {
+        for layer in peeled.layers.iter_mut().filter(|layer| layer.known.is_none()) {
+            self.digests.of(layer);
+        }
+        let places = self.places(&peeled.layers);
+        let mut described = facts::describe(&places, depth).into_iter().zip(&places);
+        let mut layers = Vec::with_capacity(peeled.layers.len());
+        for (number, layer) in peeled.layers.iter().enumerate() {
+            let said = match &layer.known {
+                Some(known) => known.said(),
+                None => {
+                    let Some(((hashes, mut facts), place)) = described.next() else { break };
+                    facts.zip = layer.zip.clone().or(facts.zip);
+                    let (hits, in_time) = self.scan(place, &facts, depth);
+                    if !in_time {
+                        let remark =
+                            format!("not all rules were asked about layer {number}: they took too long");
+                        peeled.remarks.push(remark);
+                    }
+                    (hashes, facts, hits)
+                }
+            };
+            layers.push(told(layer, said));
+        }
+        layers
+    }
+
+    /// The layers that nothing is known of, as facts see them. What lies in a known one is known.
+    fn places<'p>(&self, layers: &'p [Peel<'_>]) -> Vec<Place<'p>> {
+        let mut numbers: Vec<Option<usize>> = vec![None; layers.len()];
+        let mut places: Vec<Place<'p>> = Vec::with_capacity(layers.len());
+        for (number, layer) in layers.iter().enumerate() {
+            let parent = layer.parent.and_then(|at| *numbers.get(usize::try_from(at).ok()?)?);
+            let stands = range(layer).filter(|_| layer.encoding.is_empty());
+            let inside = parent.zip(stands);
+            if let Some((parent, range)) = &inside
+                && let Some(parent) = places.get_mut(*parent)
+            {
+                parent.children.push(range.clone());
+            }
+            if layer.known.is_some() {
+                continue;
+            }
+            if let Some(number) = numbers.get_mut(number) {
+                *number = Some(places.len());
+            }
+            let of_sample = if number == 0 { self.hashes.clone() } else { Hashes::default() };
+            let hashes = Hashes { sha256: layer.sha256.clone(), ..of_sample };
+            places.push(Place { inside, hashes, ..Place::alone(layer.kind, &layer.bytes) });
+        }
+        places
+    }
+
+    /// The rules that fit a layer, and whether all were asked in time.
+    fn scan(&self, place: &Place<'_>, facts: &Facts, depth: Depth) -> (Vec<Hit>, bool) {
+        if depth == Depth::Full {
+            return self.rules.scan_in_time(place.bytes);
+        }
+        let parts = match place.kind {
+            Kind::Padding => return (Vec::new(), true),
+            Kind::Gzip | Kind::Cab => std::iter::once(0..PACKED_HEAD.min(place.bytes.len())).collect(),
+            _ => own_parts(place, facts),
+        };
+        match parts.as_slice() {
+            [] => (Vec::new(), true),
+            [whole] if whole.len() == place.bytes.len() => self.rules.scan_in_time(place.bytes),
+            _ => (self.rules.scan_parts(place.bytes, parts), true),
+        }
+    }
+}
+
+/// What no layer in it and no member of an archive takes of a layer's bytes.
+fn own_parts(place: &Place<'_>, facts: &Facts) -> Vec<Range<usize>> {
+    let members = facts.zip.iter().flat_map(|zip| &zip.members).filter_map(|member| {
+        let at = usize::try_from(member.offset).ok().filter(|&at| at > 0)?;
+        Some(at..at.checked_add(usize::try_from(member.stored_size).ok()?)?)
+    });
+    let mut taken: Vec<Range<usize>> = place.children.iter().cloned().chain(members).collect();
+    taken.sort_by_key(|range| range.start);
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for range in taken {
+        if from < range.start {
+            parts.push(from..range.start.min(place.bytes.len()));
+        }
+        from = from.max(range.end);
+    }
+    if from < place.bytes.len() {
+        parts.push(from..place.bytes.len());
+    }
+    parts
+}
+
+/// Where a layer lies in its parent.
+fn range(layer: &Peel<'_>) -> Option<Range<usize>> {
+    let start = usize::try_from(layer.offset).ok()?;
+    Some(start..start.checked_add(usize::try_from(layer.size).ok()?)?)
+}
+
+fn told(layer: &Peel<'_>, (hashes, facts, hits): (Hashes, Facts, Vec<Hit>)) -> Layer {
+    Layer {
+        parent: layer.parent,
+        kind: layer.kind,
+        name: layer.name.clone(),
+        state: layer.state,
+        found_by: layer.found_by,
+        offset: layer.offset,
+        stored_size: layer.stored_size,
+        size: layer.size,
+        encoding: layer.encoding.clone(),
+        remarks: layer.remarks.clone(),
+        hashes,
+        facts,
+        hits,
+    }
+}
