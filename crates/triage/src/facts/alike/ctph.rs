@@ -100,7 +100,9 @@ impl Plan {
         let end = at.saturating_add(1);
         // One more than the sum as a 32-bit number is a multiple of three in `ssdeep` only without wrapping.
         let next = u64::from(sum).saturating_add(1);
-        if next.checked_rem(BLOCK_MIN << self.lowest) != Some(0) {
+        // Asked in two halves: a remainder of three alone is a multiplication.
+        let halved = next.trailing_zeros() >= self.lowest;
+        if !halved || (next >> self.lowest).checked_rem(BLOCK_MIN) != Some(0) {
             return;
         }
         let levels = next.trailing_zeros().saturating_sub(self.lowest).saturating_add(1);

@@ -61,20 +61,21 @@ pub(crate) fn hash(bytes: &[u8]) -> String {
 
 struct Counter {
     /// For each byte what the first of three mixing steps makes of it, for each of [`SALTS`].
-    first: [Table; 7],
+    first: [[u8; 8]; 256],
     /// Of the last uniform chunk: its byte, its length, and what it does to a checksum.
     uniform: Option<(u8, usize, Table)>,
 }
 
-/// Of the checksum, then of the six pairs of a window's newest byte with two older ones.
-const SALTS: [u8; 7] = [1, 49, 12, 84, 178, 166, 230];
+/// Of the checksum, then of the six pairs of a window's newest byte with two older ones; the last one fills up.
+const SALTS: [u8; 8] = [1, 49, 12, 84, 178, 166, 230, 0];
 
 impl Counter {
     fn new() -> Self {
-        Self {
-            first: SALTS.map(|salt| std::array::from_fn(|byte| look(&PEARSON, usize::from(salt) ^ byte))),
-            uniform: None,
+        let mut first = [[0; 8]; 256];
+        for (byte, firsts) in (0u8..=255).zip(&mut first) {
+            *firsts = SALTS.map(|salt| look(&PEARSON, usize::from(salt ^ byte)));
         }
+        Self { first, uniform: None }
     }
 
     /// What the windows count that end in `ends`; carries the checksums on.
@@ -92,45 +93,77 @@ impl Counter {
                 self.uniform_chunk(byte, len, &mut counts, walks);
                 continue;
             }
-            self.windows(bytes, &mut counts, &mut chain);
+            let together = walks.len().min(CHAINS);
+            let (first, more) = walks.split_at_mut_checked(together).unwrap_or_default();
+            // Checksums wait for themselves at each byte; the windows are counted meanwhile.
+            match first {
+                [walk] => self.windows(bytes, &mut counts, &mut chain, [&mut walk.checksum]),
+                first => {
+                    let mut sums = sums(first);
+                    self.windows(bytes, &mut counts, &mut chain, sums.each_mut());
+                    for (sum, walk) in sums.iter().zip(first) {
+                        walk.checksum = *sum;
+                    }
+                }
+            }
             let chain = chain.get(..len).unwrap_or_default();
-            for group in walks.chunks_mut(CHAINS) {
+            for group in more.chunks_mut(CHAINS) {
                 follow(chain, group);
             }
         }
         counts
     }
 
-    /// Counts the windows of `bytes`; each has a link of the checksum.
-    fn windows(&self, bytes: &[u8], counts: &mut Counts, chain: &mut [u8]) {
+    /// Counts the windows of `bytes`; each has a link of the checksum, on which `sums` are carried.
+    fn windows<const N: usize>(
+        &self,
+        bytes: &[u8],
+        counts: &mut Counts,
+        chain: &mut [u8],
+        sums: [&mut u8; N],
+    ) {
         let (before, ends) = bytes.split_at_checked(4).unwrap_or_default();
-        let [mut e, mut d, mut c, mut b] = before.first_chunk().copied().unwrap_or([0; 4]).map(usize::from);
-        let [sum, ab_c, ab_d, ab_e, ac_d, ac_e, ad_e] = &self.first;
+        let [mut e, mut d, mut c, mut b] = before.first_chunk().copied().unwrap_or([0; 4]);
+        let mut running = sums.each_ref().map(|sum| **sum);
+        // Two tables: neighbours that count in one bucket would wait for each other in one. The third mixing step moves
+        // all that was counted under one number to another: it is made once, below.
+        let mut tables = [[0u32; 256]; 2];
         for (&a, link) in ends.iter().zip(chain) {
-            let a = usize::from(a);
-            let mut count = |first: &Table, second: usize, third: usize| {
-                let mixed = look(&PEARSON, usize::from(look(first, a)) ^ second);
-                let bucket = look(&PEARSON, usize::from(mixed) ^ third);
-                if let Some(count) = counts.get_mut(usize::from(bucket)) {
+            let [sum, ab_c, ab_d, ab_e, ac_d, ac_e, ad_e, _] =
+                self.first.get(usize::from(a)).copied().unwrap_or_default();
+            let [one, other] = &mut tables;
+            let count = |counts: &mut Counts, first: u8, second: u8, third: u8| {
+                let mixed = look(&PEARSON, usize::from(first ^ second)) ^ third;
+                if let Some(count) = counts.get_mut(usize::from(mixed)) {
                     *count = count.wrapping_add(1);
                 }
             };
-            count(ab_c, b, c);
-            count(ab_d, b, d);
-            count(ab_e, b, e);
-            count(ac_d, c, d);
-            count(ac_e, c, e);
-            count(ad_e, d, e);
-            *link = look(&PEARSON, usize::from(look(sum, a)) ^ b);
+            count(one, ab_c, b, c);
+            count(other, ab_d, b, d);
+            count(one, ab_e, b, e);
+            count(other, ac_d, c, d);
+            count(one, ac_e, c, e);
+            count(other, ad_e, d, e);
+            *link = look(&PEARSON, usize::from(sum ^ b));
+            for running in &mut running {
+                *running = look(&PEARSON, usize::from(*link ^ *running));
+            }
             (b, c, d, e) = (a, b, c, d);
         }
+        for table in &tables {
+            for (&bucket, count) in PEARSON.iter().zip(table) {
+                let sum = counts.get_mut(usize::from(bucket));
+                sum.into_iter().for_each(|sum| *sum = sum.wrapping_add(*count));
+            }
+        }
+        sums.into_iter().zip(running).for_each(|(sum, running)| *sum = running);
     }
 
     /// `len` windows of nothing but `byte`, as in padding: one counts for all.
     fn uniform_chunk(&mut self, byte: u8, len: usize, counts: &mut Counts, walks: &mut [&mut Walk]) {
         let mut one = [0u32; 256];
         let mut link = [0];
-        self.windows(&[byte; 5], &mut one, &mut link);
+        self.windows(&[byte; 5], &mut one, &mut link, []);
         let times = u32::try_from(len).unwrap_or(u32::MAX);
         for (sum, count) in counts.iter_mut().zip(&one) {
             *sum = sum.wrapping_add(count.wrapping_mul(times));
@@ -144,16 +177,15 @@ impl Counter {
     }
 }
 
+fn sums(walks: &[&mut Walk]) -> [u8; CHAINS] {
+    let mut sums = [0; CHAINS];
+    sums.iter_mut().zip(walks).for_each(|(sum, walk)| *sum = walk.checksum);
+    sums
+}
+
 /// Carries up to [`CHAINS`] checksums over the same links.
 fn follow(chain: &[u8], walks: &mut [&mut Walk]) {
-    if let [walk] = walks {
-        walk.checksum = chain.iter().fold(walk.checksum, |sum, link| look(&PEARSON, usize::from(link ^ sum)));
-        return;
-    }
-    let mut sums = [0u8; CHAINS];
-    for (sum, walk) in sums.iter_mut().zip(&*walks) {
-        *sum = walk.checksum;
-    }
+    let mut sums = sums(walks);
     for link in chain {
         for sum in &mut sums {
             *sum = look(&PEARSON, usize::from(link ^ *sum));

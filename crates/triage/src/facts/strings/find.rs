@@ -14,7 +14,10 @@ fn ends_word(character: char) -> bool {
 /// Tells every indicator: kind, place in characters, value, note.
 pub(super) fn all(text: &str, glance: &Glance, mut tell: impl FnMut(IndicatorKind, usize, &str, String)) {
     let Glance { marks, long, names, .. } = *glance;
-    let words = if marks || long || names { text } else { "" };
+    if long && !(marks || names) {
+        wallets(0, text, &mut tell);
+    }
+    let words = if marks || names { text } else { "" };
     for (at, word) in pieces(words, ends_word) {
         if word.len() < 5 {
             continue;
@@ -26,11 +29,8 @@ pub(super) fn all(text: &str, glance: &Glance, mut tell: impl FnMut(IndicatorKin
             address(at, word, &mut tell);
             domain(at, word, &mut tell);
         }
-        let long = if word.len() >= wallet::LEN_MIN { word } else { "" };
-        for (offset, part) in pieces(long, |c| !c.is_ascii_alphanumeric()) {
-            if let Some(note) = wallet::note(part) {
-                tell(IndicatorKind::Wallet, at.saturating_add(offset), part, note);
-            }
+        if long {
+            wallets(at, word, &mut tell);
         }
         if names && words::NAMES.any_in(word) {
             named(at, word, known::FILES, IndicatorKind::File, &mut tell);
@@ -58,6 +58,18 @@ fn pieces(text: &str, splits: impl Fn(char) -> bool) -> impl Iterator<Item = (us
         from = from.saturating_add(part.len()).saturating_add(1);
         (at, part)
     })
+}
+
+fn wallets(at: usize, text: &str, tell: Tell<'_>) {
+    let mut from = 0usize;
+    // Readable is ASCII.
+    for part in text.as_bytes().split(|byte| !byte.is_ascii_alphanumeric()) {
+        let word = std::str::from_utf8(part).ok().filter(|word| word.len() >= wallet::LEN_MIN);
+        if let Some((word, note)) = word.and_then(|word| Some((word, wallet::note(word)?))) {
+            tell(IndicatorKind::Wallet, at.saturating_add(from), word, note);
+        }
+        from = from.saturating_add(part.len()).saturating_add(1);
+    }
 }
 
 type Tell<'a> = &'a mut dyn FnMut(IndicatorKind, usize, &str, String);
