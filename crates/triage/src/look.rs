@@ -94,11 +94,15 @@ impl<'a> Look<'a> {
         let places = self.places(&peeled.layers);
         let mut described = facts::describe(&places, depth).into_iter().zip(&places);
         let mut layers = Vec::with_capacity(peeled.layers.len());
+        let mut traces = Vec::with_capacity(peeled.layers.len());
         for (number, layer) in peeled.layers.iter().enumerate() {
+            let mut trace = None;
             let said = match &layer.known {
                 Some(known) => known.said(),
                 None => {
-                    let Some(((hashes, mut facts), place)) = described.next() else { break };
+                    let Some((found, place)) = described.next() else { break };
+                    let (hashes, mut facts) = (found.hashes, found.facts);
+                    trace = found.trace;
                     facts.zip = layer.zip.clone().or(facts.zip);
                     let (hits, in_time) = self.scan(place, &facts, depth);
                     if !in_time {
@@ -110,7 +114,9 @@ impl<'a> Look<'a> {
                 }
             };
             layers.push(told(layer, said));
+            traces.push(trace);
         }
+        peeled.layers.iter_mut().zip(traces).for_each(|(layer, trace)| layer.trace = trace);
         layers
     }
 
@@ -126,6 +132,8 @@ impl<'a> Look<'a> {
                 && let Some(parent) = places.get_mut(*parent)
             {
                 parent.children.push(range.clone());
+                let trace = layer.known.as_ref().and_then(|known| known.trace.as_ref());
+                parent.seen.extend(trace.map(|trace| (range.clone(), trace)));
             }
             if layer.known.is_some() {
                 continue;

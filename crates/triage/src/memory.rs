@@ -3,7 +3,7 @@
 //! Everything that is said of a layer depends on its bytes and its kind alone (and on rules and budget), so it is said
 //! again where SHA-256 and kind are the same. A report is the same with and without a memory; tests hold that.
 
-use crate::facts::{Facts, hex};
+use crate::facts::{Facts, Trace, hex};
 use crate::peel::{Found, Lookup, Peel, Peeled, Spent};
 use crate::report::{Budget, Hashes, Kind, Layer, State};
 use crate::rules::Hit;
@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub const MEMORY_BYTES: usize = 32 * 1024 * 1024;
 /// Smaller layers are worked out faster than they are looked up.
 const LAYER_BYTES_MIN: u64 = 1024;
+/// Walking over smaller layers costs little.
+const TRACED_BYTES_MIN: u64 = 64 * 1024;
 /// What a node costs besides its texts.
 const NODE_BYTES: usize = 1024;
 /// Bytes in memory for each character in which a fact is written out: numbers, texts with what manages them.
@@ -35,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) spent: Spent,
     /// Where each of its children lies, and what is known of that.
     pub(crate) children: Vec<(Found, Arc<Node>)>,
+    /// What walking over it told; only of larger ones.
+    pub(crate) trace: Option<Trace>,
     /// Bytes of it and of all that lies in it.
     weight: usize,
 }
@@ -154,13 +158,14 @@ fn node(peel: &Peel<'_>, layer: &Layer, children: Vec<(Found, Arc<Node>)>) -> No
         remarks: Vec::new(),
         ..layer.clone()
     };
-    let own = written(&(&layer, &peel.wrong)).saturating_mul(BYTES_PER_CHARACTER);
+    let trace = peel.trace.as_ref().filter(|_| peel.size >= TRACED_BYTES_MIN).cloned();
+    let own = written(&(&layer, &peel.wrong, &trace)).saturating_mul(BYTES_PER_CHARACTER);
     let places = children.iter().map(|(place, child)| {
         written(place).saturating_mul(BYTES_PER_CHARACTER).saturating_add(child.weight)
     });
     // What several hold counts for each of them: more is counted than there is.
     let weight = places.fold(own.saturating_add(NODE_BYTES), usize::saturating_add);
-    Node { layer, wrong: peel.wrong.clone(), spent: peel.spent, children, weight }
+    Node { layer, wrong: peel.wrong.clone(), spent: peel.spent, children, trace, weight }
 }
 
 /// A layer as its container gave it.

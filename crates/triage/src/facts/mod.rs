@@ -11,6 +11,7 @@ mod strings;
 mod stub;
 mod zip;
 
+pub(crate) use alike::Trace;
 pub use code::CodeFacts;
 pub(crate) use hashes::hex;
 pub use indicators::{Indicator, IndicatorKind};
@@ -22,6 +23,7 @@ pub use zip::{Member, ZipFacts};
 
 use crate::pe::Machine;
 use crate::report::{Depth, Hashes, Kind};
+use alike::Seen;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -63,12 +65,23 @@ pub(crate) struct Place<'a> {
     pub(crate) children: Vec<Range<usize>>,
     /// Hashes that are known already.
     pub(crate) hashes: Hashes,
+    /// Layers in it that were walked over before, and where they stand.
+    pub(crate) seen: Vec<(Range<usize>, &'a Trace)>,
+}
+
+/// All that is said of a place.
+#[derive(Default)]
+pub(crate) struct Described {
+    pub(crate) hashes: Hashes,
+    pub(crate) facts: Facts,
+    /// `None` at the first depth.
+    pub(crate) trace: Option<Trace>,
 }
 
 impl<'a> Place<'a> {
     /// Bytes that stand alone.
     pub(crate) fn alone(kind: Kind, bytes: &'a [u8]) -> Self {
-        Self { kind, bytes, inside: None, children: Vec::new(), hashes: Hashes::default() }
+        Self { kind, bytes, inside: None, children: Vec::new(), hashes: Hashes::default(), seen: Vec::new() }
     }
 }
 
@@ -78,30 +91,34 @@ const SECTION_BYTES_RATIO: usize = 2;
 
 /// Hashes and facts of all layers of a sample, in their order. Layers inside each other share what goes over
 /// all bytes. At the first depth: no hashes, and nothing that goes over all bytes.
-pub(crate) fn describe(places: &[Place<'_>], depth: Depth) -> Vec<(Hashes, Facts)> {
-    let mut found: Vec<(Hashes, Facts)> =
-        places.iter().map(|place| (place.hashes.clone(), read(place, depth))).collect();
+pub(crate) fn describe(places: &[Place<'_>], depth: Depth) -> Vec<Described> {
+    let said = |place: &Place<'_>| Described {
+        hashes: place.hashes.clone(),
+        facts: read(place, depth),
+        trace: None,
+    };
+    let mut found: Vec<Described> = places.iter().map(said).collect();
     if depth == Depth::First {
         return found;
     }
-    hashes::sha(places.iter().zip(&mut found).map(|(place, (hashes, _))| (place.bytes, hashes)));
+    hashes::sha(places.iter().zip(&mut found).map(|(place, found)| (place.bytes, &mut found.hashes)));
     md5s(places, &mut found);
     let homes = homes(places);
     for (base, place) in places.iter().enumerate() {
         let members: Vec<usize> =
             homes.iter().enumerate().filter(|(_, home)| home.0 == base).map(|(at, _)| at).collect();
         if !members.is_empty() {
-            walk(place.bytes, &members, &homes, &mut found);
+            walk(place.bytes, &members, places, &homes, &mut found);
         }
     }
     found
 }
 
 /// MD5 of each layer and of each section that holds no layer: what does is named by the layer's hashes.
-fn md5s(places: &[Place<'_>], found: &mut [(Hashes, Facts)]) {
+fn md5s(places: &[Place<'_>], found: &mut [Described]) {
     let mut parts: Vec<&[u8]> = Vec::new();
     let mut wanted: Vec<&mut String> = Vec::new();
-    for (place, (hashes, facts)) in places.iter().zip(found) {
+    for (place, Described { hashes, facts, .. }) in places.iter().zip(found) {
         if hashes.md5.is_empty() {
             parts.push(place.bytes);
             wanted.push(&mut hashes.md5);
@@ -136,7 +153,7 @@ fn sections<'p>(
 #[cfg(test)]
 pub(crate) fn hashes(bytes: &[u8]) -> Hashes {
     let described = describe(&[Place::alone(Kind::Data, bytes)], Depth::Full).pop();
-    described.map(|(hashes, _)| hashes).unwrap_or_default()
+    described.map(|described| described.hashes).unwrap_or_default()
 }
 
 /// For each place, the outermost place that its bytes stand in as they are, and where.
@@ -156,35 +173,39 @@ fn homes(places: &[Place<'_>]) -> Vec<(usize, Range<usize>)> {
 }
 
 /// What goes over all bytes, for the members of one home.
-fn walk(base: &[u8], members: &[usize], homes: &[(usize, Range<usize>)], found: &mut [(Hashes, Facts)]) {
+fn walk(
+    base: &[u8],
+    members: &[usize],
+    places: &[Place<'_>],
+    homes: &[(usize, Range<usize>)],
+    found: &mut [Described],
+) {
     let ranges: Vec<Range<usize>> =
         members.iter().filter_map(|&at| homes.get(at)).map(|home| home.1.clone()).collect();
-    let alike = alike::ctph::hashes(base, &ranges).into_iter().zip(alike::tlsh::hashes(base, &ranges));
-    for (&member, (ssdeep, tlsh)) in members.iter().zip(alike) {
-        if let Some((hashes, _)) = found.get_mut(member) {
-            hashes.ssdeep = ssdeep;
-            hashes.tlsh = tlsh;
-        }
-    }
+    let shifted = |range: &Range<usize>, by: usize| range.start.saturating_add(by)..range.end.saturating_add(by);
+    let mut seen = Vec::new();
     // Layers first, then the sections of each, in that order again below.
     let mut wanted = ranges.clone();
     for (&member, range) in members.iter().zip(&ranges) {
-        let Some(pe) = found.get(member).and_then(|(_, facts)| facts.pe.as_ref()) else { continue };
-        let sections = pe::section_ranges(pe, range.len());
-        wanted.extend(
-            sections
-                .map(|inner| range.start.saturating_add(inner.start)..range.start.saturating_add(inner.end)),
-        );
+        let known = places.get(member).into_iter().flat_map(|place| &place.seen);
+        seen.extend(known.map(|(at, trace)| Seen { range: shifted(at, range.start), trace }));
+        let Some(pe) = found.get(member).and_then(|found| found.facts.pe.as_ref()) else { continue };
+        wanted.extend(pe::section_ranges(pe, range.len()).map(|inner| shifted(&inner, range.start)));
     }
-    let mut entropies = alike::entropy::entropies(base, &wanted).into_iter();
-    for &member in members {
-        let entropy = entropies.next().unwrap_or(0.0);
-        found.get_mut(member).into_iter().for_each(|(_, facts)| facts.entropy = entropy);
+    let piecewise = alike::ctph::hashes(base, &ranges, &seen);
+    let local = alike::tlsh::hashes(base, &ranges, &seen);
+    let mut entropies = alike::entropy::entropies(base, &wanted, &seen).into_iter();
+    for ((&member, (ssdeep, ctph)), (text, tlsh)) in members.iter().zip(piecewise).zip(local) {
+        let (Some(found), Some((bits, entropy))) = (found.get_mut(member), entropies.next()) else { continue };
+        found.hashes.ssdeep = ssdeep;
+        found.hashes.tlsh = text;
+        found.facts.entropy = bits;
+        found.trace = Some(Trace { entropy, tlsh, ctph });
     }
     for &member in members {
-        let pe = found.get_mut(member).and_then(|(_, facts)| facts.pe.as_mut());
+        let pe = found.get_mut(member).and_then(|found| found.facts.pe.as_mut());
         for section in pe.into_iter().flat_map(|pe| &mut pe.sections) {
-            section.entropy = entropies.next().unwrap_or(0.0);
+            section.entropy = entropies.next().map_or(0.0, |(bits, _)| bits);
         }
     }
 }

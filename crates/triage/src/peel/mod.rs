@@ -22,7 +22,7 @@ mod zip;
 mod zipcrypto;
 
 use crate::bytes::slice;
-use crate::facts::ZipFacts;
+use crate::facts::{Trace, ZipFacts};
 use crate::memory::Node;
 use crate::pe::Pe;
 use crate::report::{Budget, Depth, FoundBy, Kind, Road, State};
@@ -55,6 +55,8 @@ pub(crate) struct Peel<'a> {
     pub(crate) home: Option<Range<usize>>,
     /// Its SHA-256, hexadecimal; empty until somebody wanted it.
     pub(crate) sha256: String,
+    /// What walking over it told.
+    pub(crate) trace: Option<Trace>,
     /// A ZIP archive's members: checking them is peeling them, so it is done once, here.
     pub(crate) zip: Option<ZipFacts>,
     /// What is known of it, so that it was not looked into.
@@ -351,6 +353,7 @@ fn layer<'a>(
         bytes,
         home,
         sha256: String::new(),
+        trace: None,
         zip: None,
         known: found.known,
         wrong: Vec::new(),

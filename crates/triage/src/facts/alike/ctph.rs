@@ -6,7 +6,7 @@
 //! known, so that only the few block sizes that can win are followed; pieces that several ranges share are
 //! hashed once, and four pieces side by side.
 
-use super::{is_all, within};
+use super::{Seen, is_all, within};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -27,14 +27,25 @@ const PRIME: u8 = 19;
 const START: u8 = 0x27;
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// The hash of each range; empty where it is empty.
-pub(crate) fn hashes(base: &[u8], ranges: &[Range<usize>]) -> Vec<String> {
+/// Cuts that a trace holds: some hundred where the block size fits the length, far more in what is uniform.
+const TRACE_MAX: usize = 2048;
+
+/// Where pieces may end in a layer, and which character each piece is. Places count from the layer's start.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trace {
+    /// The lowest level of the cuts, and each with its rolling sum; `None` where there are too many.
+    cuts: Option<(u32, Vec<(usize, u32)>)>,
+    pieces: BTreeMap<(usize, usize), u8>,
+}
+
+/// The hash of each range, empty where it is empty; and its trace. What was `seen` before is not walked over again.
+pub(crate) fn hashes(base: &[u8], ranges: &[Range<usize>], seen: &[Seen<'_>]) -> Vec<(String, Trace)> {
     let mut plans: Vec<Plan> = ranges.iter().map(|range| Plan::new(base, range)).collect();
-    follow_all(base, &mut plans);
+    follow_all(base, &mut plans, seen);
     for plan in &mut plans {
         if plan.lowest > 0 && plan.chosen().is_none() {
             plan.restart(0);
-            follow(base, plan.range.clone(), &mut [plan]);
+            follow(base, plan.range.clone(), &mut [plan], seen);
         }
     }
     let mut pieces = Pieces::default();
@@ -43,14 +54,14 @@ pub(crate) fn hashes(base: &[u8], ranges: &[Range<usize>]) -> Vec<String> {
             pieces.wanted.insert((piece.start, piece.end), 0);
         }
     }
-    pieces.hash(base);
-    plans.iter().map(|plan| plan.text(&pieces)).collect()
+    pieces.hash(base, seen);
+    plans.iter().map(|plan| (plan.text(&pieces), plan.trace(&pieces))).collect()
 }
 
 /// The hash of `bytes` alone.
 #[cfg(test)]
 pub(crate) fn hash(bytes: &[u8]) -> String {
-    hashes(bytes, std::slice::from_ref(&(0..bytes.len()))).pop().unwrap_or_default()
+    hashes(bytes, std::slice::from_ref(&(0..bytes.len())), &[]).pop().map(|(hash, _)| hash).unwrap_or_default()
 }
 
 /// Where pieces of one block size end.
@@ -71,6 +82,8 @@ struct Plan {
     lowest: u32,
     /// From `lowest` to the one above the guess.
     levels: Vec<Cuts>,
+    /// All of them, with the rolling sum; one more than a trace holds at most.
+    all: Vec<(usize, u32)>,
     /// Whether the rolling sum is not zero at the end.
     open: bool,
 }
@@ -83,7 +96,7 @@ impl Plan {
         let guess = (0..=LEVEL_MAX).find(fits).unwrap_or(LEVEL_MAX);
         let range = if bytes.is_empty() { 0..0 } else { range.clone() };
         let open = bytes.len().checked_sub(1).is_some_and(|last| sum_at(bytes, last) != 0);
-        let mut plan = Self { range, guess, lowest: 0, levels: Vec::new(), open };
+        let mut plan = Self { range, guess, lowest: 0, levels: Vec::new(), all: Vec::new(), open };
         plan.restart(guess.saturating_sub(BELOW));
         plan
     }
@@ -91,6 +104,7 @@ impl Plan {
     fn restart(&mut self, lowest: u32) {
         self.lowest = lowest;
         self.levels.clear();
+        self.all.clear();
         let levels = usize::try_from(self.guess.saturating_sub(lowest)).unwrap_or(0).saturating_add(2);
         self.levels.resize(levels, Cuts::default());
     }
@@ -104,6 +118,9 @@ impl Plan {
         let halved = next.trailing_zeros() >= self.lowest;
         if !halved || (next >> self.lowest).checked_rem(BLOCK_MIN) != Some(0) {
             return;
+        }
+        if self.all.len() <= TRACE_MAX {
+            self.all.push((at, sum));
         }
         let levels = next.trailing_zeros().saturating_sub(self.lowest).saturating_add(1);
         for cuts in self.levels.iter_mut().take(usize::try_from(levels).unwrap_or(0)) {
@@ -136,6 +153,22 @@ impl Plan {
             Part { cuts: first, max: LENGTH - 1, open: self.open },
             Part { cuts: second, max: LENGTH / 2 - 1, open: self.open },
         ]
+    }
+
+    fn trace(&self, pieces: &Pieces) -> Trace {
+        let start = self.range.start;
+        let inside = |at: usize| at.checked_sub(start);
+        // The first sums do not know what stands in front.
+        let cuts = self.all.iter().filter_map(|(at, sum)| Some((inside(*at).filter(|at| *at >= WINDOW)?, *sum)));
+        let within = pieces.wanted.range((start, 0)..(self.range.end, 0));
+        let within = within.filter(|((_, end), _)| *end <= self.range.end);
+        let mut trace = Trace { cuts: None, pieces: BTreeMap::new() };
+        if self.all.len() <= TRACE_MAX {
+            trace.cuts = Some((self.lowest, cuts.collect()));
+        }
+        trace.pieces =
+            within.filter_map(|((from, to), value)| Some(((inside(*from)?, inside(*to)?), *value))).collect();
+        trace
     }
 
     fn text(&self, pieces: &Pieces) -> String {
@@ -179,7 +212,7 @@ impl Part<'_> {
 }
 
 /// Follows every plan, those of one guess together.
-fn follow_all(base: &[u8], plans: &mut [Plan]) {
+fn follow_all(base: &[u8], plans: &mut [Plan], seen: &[Seen<'_>]) {
     let mut by_guess: BTreeMap<u32, Vec<&mut Plan>> = BTreeMap::new();
     for plan in plans.iter_mut().filter(|plan| !plan.range.is_empty()) {
         by_guess.entry(plan.guess).or_default().push(plan);
@@ -196,14 +229,14 @@ fn follow_all(base: &[u8], plans: &mut [Plan]) {
                 fits
             });
             let together = together.count();
-            follow(base, span, rest.get_mut(..together).unwrap_or_default());
+            follow(base, span, rest.get_mut(..together).unwrap_or_default(), seen);
             from = from.saturating_add(together.max(1));
         }
     }
 }
 
 /// Walks over `span` and tells each plan where its pieces end. All have the same lowest level.
-fn follow(base: &[u8], span: Range<usize>, plans: &mut [&mut Plan]) {
+fn follow(base: &[u8], span: Range<usize>, plans: &mut [&mut Plan], seen: &[Seen<'_>]) {
     // A range's first sums do not know what stands in front of it.
     for plan in &mut *plans {
         let bytes = within(base, &plan.range);
@@ -211,21 +244,38 @@ fn follow(base: &[u8], span: Range<usize>, plans: &mut [&mut Plan]) {
             plan.cut(plan.range.start.saturating_add(at), sum_at(bytes, at));
         }
     }
-    let mask = (1u32 << plans.first().map_or(0, |plan| plan.lowest)).wrapping_sub(1);
+    let lowest = plans.first().map_or(0, |plan| plan.lowest);
+    // Of what was seen, the sums that know nothing of what stands in front of it; where it has all cuts of this level.
+    let known: Vec<(Range<usize>, usize, &[(usize, u32)])> = seen
+        .iter()
+        .filter_map(|seen| {
+            let (_, cuts) = seen.trace.ctph.cuts.as_ref().filter(|(level, _)| *level <= lowest)?;
+            let from = seen.range.start.checked_add(WINDOW)?;
+            Some((from..seen.range.end, seen.range.start, cuts.as_slice()))
+        })
+        .collect();
+    let mask = (1u32 << lowest).wrapping_sub(1);
     let mut from = span.start.saturating_add(WINDOW);
     while from < span.end {
-        let to = from.saturating_add(CHUNK).min(span.end);
+        let mut tell = |at: usize, sum: u32| {
+            for plan in &mut *plans {
+                if at >= plan.range.start.saturating_add(WINDOW) && at < plan.range.end {
+                    plan.cut(at, sum);
+                }
+            }
+        };
+        if let Some((there, start, cuts)) = known.iter().find(|(there, ..)| there.contains(&from)) {
+            let cuts = cuts.iter().map(|(at, sum)| (start.saturating_add(*at), *sum));
+            cuts.filter(|(at, _)| *at >= from).for_each(|(at, sum)| tell(at, sum));
+            from = there.end;
+            continue;
+        }
+        let next = known.iter().map(|(there, ..)| there.start).filter(|&start| start > from).min();
+        let to = from.saturating_add(CHUNK).min(span.end).min(next.unwrap_or(usize::MAX));
         let bytes = base.get(from.saturating_sub(WINDOW)..to).unwrap_or_default();
         // The sum of zeros is zero, which ends no piece.
         if !is_all(bytes, 0) {
-            roll(bytes, mask, |offset, sum| {
-                let at = from.saturating_add(offset);
-                for plan in &mut *plans {
-                    if at >= plan.range.start.saturating_add(WINDOW) && at < plan.range.end {
-                        plan.cut(at, sum);
-                    }
-                }
-            });
+            roll(bytes, mask, |offset, sum| tell(from.saturating_add(offset), sum));
         }
         from = to;
     }
@@ -283,8 +333,20 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn hash(&mut self, base: &[u8]) {
-        let mut by_length: Vec<(&(usize, usize), &mut u8)> = self.wanted.iter_mut().collect();
+    fn hash(&mut self, base: &[u8], seen: &[Seen<'_>]) {
+        let recalled = |start: usize, end: usize| {
+            seen.iter().find_map(|seen| {
+                let at = |at: usize| at.checked_sub(seen.range.start);
+                seen.trace.ctph.pieces.get(&(at(start)?, at(end)?)).filter(|_| end <= seen.range.end).copied()
+            })
+        };
+        let mut by_length: Vec<(&(usize, usize), &mut u8)> = Vec::new();
+        for (piece, value) in &mut self.wanted {
+            match recalled(piece.0, piece.1) {
+                Some(known) => *value = known,
+                None => by_length.push((piece, value)),
+            }
+        }
         by_length.sort_by_key(|((start, end), _)| end.saturating_sub(*start));
         for four in by_length.chunks_mut(4) {
             let bytes =

@@ -1,14 +1,16 @@
 //! Shannon's entropy of ranges that may overlap in any way: one walk, a count at each boundary.
 
+use super::Seen;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-type Counts = [u32; 256];
+/// How often each byte occurs.
+pub(crate) type Counts = [u32; 256];
 
-/// Bits a byte of each range, rounded to hundredths.
-pub(crate) fn entropies(base: &[u8], ranges: &[Range<usize>]) -> Vec<f32> {
+/// Bits a byte of each range, rounded to hundredths, and its counts.
+pub(crate) fn entropies(base: &[u8], ranges: &[Range<usize>], seen: &[Seen<'_>]) -> Vec<(f32, Counts)> {
     let mut bounds: BTreeMap<usize, Counts> = BTreeMap::new();
-    for range in ranges {
+    for range in ranges.iter().chain(seen.iter().map(|seen| &seen.range)) {
         for bound in [range.start, range.end] {
             bounds.insert(bound.min(base.len()), [0; 256]);
         }
@@ -16,13 +18,28 @@ pub(crate) fn entropies(base: &[u8], ranges: &[Range<usize>]) -> Vec<f32> {
     let mut so_far = [0; 256];
     let mut from = bounds.keys().next().copied().unwrap_or(0);
     for (&bound, counts) in &mut bounds {
-        count(base.get(from..bound).unwrap_or_default(), &mut so_far);
+        match seen.iter().find(|seen| seen.range == (from..bound)) {
+            Some(seen) => add(&mut so_far, &seen.trace.entropy),
+            None => count(base.get(from..bound).unwrap_or_default(), &mut so_far),
+        }
         *counts = so_far;
         from = bound;
     }
     let none = [0; 256];
     let at = |bound: usize| bounds.get(&bound.min(base.len())).unwrap_or(&none);
-    ranges.iter().map(|range| entropy(at(range.start), at(range.end))).collect()
+    let counts = |range: &Range<usize>| {
+        let mut counts = *at(range.end);
+        let before = at(range.start);
+        counts.iter_mut().zip(before).for_each(|(end, start)| *end = end.wrapping_sub(*start));
+        (entropy(&counts), counts)
+    };
+    ranges.iter().map(counts).collect()
+}
+
+fn add(counts: &mut Counts, more: &Counts) {
+    for (sum, count) in counts.iter_mut().zip(more) {
+        *sum = sum.wrapping_add(*count);
+    }
 }
 
 /// Adds up how often each byte occurs.
@@ -37,15 +54,12 @@ fn count(bytes: &[u8], counts: &mut Counts) {
         }
     }
     for table in &tables {
-        for (sum, count) in counts.iter_mut().zip(table) {
-            *sum = sum.wrapping_add(*count);
-        }
+        add(counts, table);
     }
 }
 
-/// Of what was counted between two bounds.
-fn entropy(start: &Counts, end: &Counts) -> f32 {
-    let counts = end.iter().zip(start).map(|(end, start)| f64::from(end.wrapping_sub(*start)));
+fn entropy(counts: &Counts) -> f32 {
+    let counts = counts.iter().map(|count| f64::from(*count));
     let total: f64 = counts.clone().sum();
     let bits: f64 = counts.filter(|&n| n > 0.0).map(|n| n * (total / n).log2()).sum();
     let rounded = if total > 0.0 { (bits / total * 100.0).round() } else { 0.0 };
@@ -63,6 +77,7 @@ mod tests {
         let base = [&[7u8; 256][..], &every, b"ab"].concat();
         let ranges = [0..256, 256..512, 512..514, 0..512, 600..700, 0..0, 510..9999];
         let expected = [0.0, 8.0, 1.0, 4.98, 0.0, 0.0, 2.0];
-        assert_eq!(entropies(&base, &ranges), expected);
+        let found: Vec<f32> = entropies(&base, &ranges, &[]).iter().map(|(bits, _)| *bits).collect();
+        assert_eq!(found, expected);
     }
 }

@@ -10,6 +10,21 @@ pub(super) mod tlsh;
 
 use std::ops::Range;
 
+/// What walking over a layer has told: who meets the same layer in another sample need not walk over it again.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace {
+    pub(super) entropy: entropy::Counts,
+    pub(super) tlsh: tlsh::Trace,
+    pub(super) ctph: ctph::Trace,
+}
+
+/// Where in the bytes that are walked over such a layer stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(super) range: Range<usize>,
+    pub(super) trace: &'a Trace,
+}
+
 /// The bytes of a range that may be a lie.
 fn within<'a>(base: &'a [u8], range: &Range<usize>) -> &'a [u8] {
     base.get(range.clone()).unwrap_or_default()
@@ -22,7 +37,8 @@ fn is_all(bytes: &[u8], byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ctph, is_all, tlsh};
+    use super::{Seen, Trace, ctph, entropy, is_all, tlsh};
+    use std::ops::Range;
     use tlsh2::TlshDefaultBuilder;
 
     /// Bytes of several natures: noise, few values, slow change, zeros inside, zeros mostly, one byte for long.
@@ -69,8 +85,8 @@ mod tests {
             let bytes = generated(len, nature);
             let ranges =
                 [0..len, 17..len - 5, 100..4000, 300..1200, 4000..4900, 2000..2000, 0..1, len - 3..len];
-            let (piecewise, local) = (ctph::hashes(&bytes, &ranges), tlsh::hashes(&bytes, &ranges));
-            for ((range, piecewise), local) in ranges.iter().zip(piecewise).zip(local) {
+            let (piecewise, local) = (ctph::hashes(&bytes, &ranges, &[]), tlsh::hashes(&bytes, &ranges, &[]));
+            for ((range, (piecewise, _)), (local, _)) in ranges.iter().zip(piecewise).zip(local) {
                 let alone = &bytes[range.clone()];
                 assert_eq!(piecewise, ctph::hash(alone), "ssdeep of {range:?} in {len} bytes of {nature}");
                 assert_eq!(local, tlsh::hash(alone), "tlsh of {range:?} in {len} bytes of {nature}");
@@ -81,8 +97,46 @@ mod tests {
     #[test]
     fn a_range_that_is_a_lie_has_no_hash() {
         let ranges = [0..9999, 5000..5001];
-        assert_eq!(ctph::hashes(&[7; 100], &ranges), ["", ""]);
-        assert_eq!(tlsh::hashes(&[7; 100], &ranges), ["", ""]);
+        assert!(ctph::hashes(&[7; 100], &ranges, &[]).iter().all(|(hash, _)| hash.is_empty()));
+        assert!(tlsh::hashes(&[7; 100], &ranges, &[]).iter().all(|(hash, _)| hash.is_empty()));
+    }
+
+    /// The trace of bytes in the middle of others.
+    fn trace(bytes: &[u8], range: &Range<usize>) -> Trace {
+        let ranges = [0..bytes.len(), range.clone()];
+        Trace {
+            entropy: entropy::entropies(bytes, &ranges, &[]).pop().unwrap().1,
+            tlsh: tlsh::hashes(bytes, &ranges, &[]).pop().unwrap().1,
+            ctph: ctph::hashes(bytes, &ranges, &[]).pop().unwrap().1,
+        }
+    }
+
+    #[test]
+    fn what_was_walked_over_before_does_not_change_hashes() {
+        for (len, nature) in [20_000, 150_000].into_iter().flat_map(|len| (0..6).map(move |n| (len, n))) {
+            let inner = generated(len, nature);
+            // The same bytes in front, so that checksums come in alike; others in front; nothing in front.
+            for (first, second) in [(700, 700), (700, 3), (0, 0), (9, 5000)] {
+                let around = |front: usize, seed: u64| {
+                    let bytes = [&generated(front, 6)[..], &inner, &generated(5000, seed)].concat();
+                    (bytes, front..front + len)
+                };
+                let (before, place) = around(first, 12);
+                let trace = trace(&before, &place);
+                let (bytes, range) = around(second, 18);
+                let seen = [Seen { range: range.clone(), trace: &trace }];
+                let ranges = [0..bytes.len(), 0..range.end + 7, range.start + 100..bytes.len(), 5..600];
+                let same = |what: &str, is: bool| assert!(is, "{what}: {len} of {nature}, {first}, {second}");
+                let text = |all: Vec<(String, tlsh::Trace)>| all.into_iter().map(|one| one.0).collect::<Vec<_>>();
+                let local = text(tlsh::hashes(&bytes, &ranges, &seen));
+                same("tlsh", local == text(tlsh::hashes(&bytes, &ranges, &[])));
+                let text = |all: Vec<(String, ctph::Trace)>| all.into_iter().map(|one| one.0).collect::<Vec<_>>();
+                let piecewise = text(ctph::hashes(&bytes, &ranges, &seen));
+                same("ssdeep", piecewise == text(ctph::hashes(&bytes, &ranges, &[])));
+                let bits = entropy::entropies(&bytes, &ranges, &seen);
+                same("entropy", bits == entropy::entropies(&bytes, &ranges, &[]));
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Each window of five bytes counts in six buckets. Counts add up, so that nested ranges share them; only the
 //! checksum is a chain of its own for each range, and chains that do not wait for each other run side by side.
 
-use super::{is_all, within};
+use super::{Seen, is_all, within};
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -20,43 +20,100 @@ const CHAINS: usize = 4;
 type Table = [u8; 256];
 type Counts = [u32; 256];
 
+/// What the windows of a layer count, and what they made of checksums that came in.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace {
+    counts: Box<Counts>,
+    sums: Vec<(u8, u8)>,
+}
+
 struct Walk {
     /// Where windows end that belong to the range.
     ends: Range<usize>,
     size: usize,
-    counts: Counts,
+    counts: Box<Counts>,
     checksum: u8,
+    /// Checksums of walks around it, and of itself, that have come to it.
+    entered: Vec<(usize, u8)>,
+    /// What it made of them.
+    sums: Vec<(u8, u8)>,
 }
 
-/// The hash of each range; empty where it is too small or too uniform.
-pub(crate) fn hashes(base: &[u8], ranges: &[Range<usize>]) -> Vec<String> {
+/// The hash of each range, empty where it is too small or too uniform; and its trace. What was `seen` before is not
+/// walked over, if the checksums come in as they did then.
+pub(crate) fn hashes(base: &[u8], ranges: &[Range<usize>], seen: &[Seen<'_>]) -> Vec<(String, Trace)> {
     let mut walks: Vec<Walk> =
         ranges.iter().map(|range| Walk::new(within(base, range).len(), range)).collect();
-    let mut bounds: Vec<usize> = walks.iter().flat_map(|walk| [walk.ends.start, walk.ends.end]).collect();
+    let known: Vec<(Range<usize>, &Trace)> = seen
+        .iter()
+        .map(|seen| (Walk::new(within(base, &seen.range).len(), &seen.range).ends, &seen.trace.tlsh))
+        .filter(|(ends, _)| !ends.is_empty())
+        .collect();
+    let ends = walks.iter().map(|walk| &walk.ends).chain(known.iter().map(|(ends, _)| ends));
+    let mut bounds: Vec<usize> = ends.flat_map(|ends| [ends.start, ends.end]).collect();
     bounds.sort_unstable();
     bounds.dedup();
     let mut counter = Counter::new();
     for pair in bounds.windows(2) {
         let &[from, to] = pair else { continue };
+        enter(&mut walks, from);
         let mut active: Vec<&mut Walk> =
             walks.iter_mut().filter(|walk| walk.ends.start <= from && to <= walk.ends.end).collect();
         if active.is_empty() {
             continue;
         }
-        let counts = counter.count(base, from..to, &mut active);
+        let recalled = known.iter().find(|(ends, _)| *ends == (from..to));
+        let counts = recalled.and_then(|(_, trace)| trace.recall(&mut active));
+        let counts = counts.unwrap_or_else(|| counter.count(base, from..to, &mut active));
         for walk in active {
             for (sum, count) in walk.counts.iter_mut().zip(&counts) {
                 *sum = sum.wrapping_add(*count);
             }
         }
+        leave(&mut walks, to);
     }
-    walks.iter().map(|walk| walk.text().unwrap_or_default()).collect()
+    let told = |walk: Walk| (walk.text().unwrap_or_default(), Trace { counts: walk.counts, sums: walk.sums });
+    walks.into_iter().map(told).collect()
+}
+
+/// Notes the checksums with which other walks come to those that begin here.
+fn enter(walks: &mut [Walk], at: usize) {
+    let sums: Vec<(usize, u8, Range<usize>)> =
+        walks.iter().enumerate().map(|(number, walk)| (number, walk.checksum, walk.ends.clone())).collect();
+    for walk in walks.iter_mut().filter(|walk| walk.ends.start == at) {
+        let around = sums.iter().filter(|(_, _, ends)| ends.start <= at && walk.ends.end <= ends.end);
+        walk.entered = around.map(|(number, sum, _)| (*number, *sum)).collect();
+    }
+}
+
+/// Notes what became of them where walks end.
+fn leave(walks: &mut [Walk], at: usize) {
+    let sums: Vec<u8> = walks.iter().map(|walk| walk.checksum).collect();
+    for walk in walks.iter_mut().filter(|walk| walk.ends.end == at) {
+        let entered = std::mem::take(&mut walk.entered);
+        walk.sums = entered
+            .into_iter()
+            .filter_map(|(number, before)| Some((before, *sums.get(number)?)))
+            .collect();
+        walk.sums.sort_unstable();
+        walk.sums.dedup();
+    }
+}
+
+impl Trace {
+    /// The counts, with the checksums carried on; `None` if one of them was not seen.
+    fn recall(&self, walks: &mut [&mut Walk]) -> Option<Counts> {
+        let made = |sum: u8| self.sums.iter().find(|(before, _)| *before == sum).map(|(_, after)| *after);
+        let sums: Vec<u8> = walks.iter().map(|walk| made(walk.checksum)).collect::<Option<_>>()?;
+        walks.iter_mut().zip(sums).for_each(|(walk, sum)| walk.checksum = sum);
+        Some(*self.counts)
+    }
 }
 
 /// The hash of `bytes` alone.
 #[cfg(test)]
 pub(crate) fn hash(bytes: &[u8]) -> String {
-    hashes(bytes, std::slice::from_ref(&(0..bytes.len()))).pop().unwrap_or_default()
+    hashes(bytes, std::slice::from_ref(&(0..bytes.len())), &[]).pop().map(|(hash, _)| hash).unwrap_or_default()
 }
 
 struct Counter {
@@ -226,7 +283,14 @@ impl Walk {
         // The first window ends with the fifth byte.
         let start = range.start.saturating_add(4);
         let ends = if size < SIZE_MIN { 0..0 } else { start..range.end };
-        Self { ends, size, counts: [0; 256], checksum: 0 }
+        Self {
+            ends,
+            size,
+            counts: Box::new([0; 256]),
+            checksum: 0,
+            entered: Vec::new(),
+            sums: Vec::new(),
+        }
     }
 
     fn text(&self) -> Option<String> {
