@@ -5,7 +5,7 @@ use roridula_desk::sample::{Catalog, Outline, Reports};
 use roridula_evidence::{Capture, Options, SampleId, Store};
 use roridula_proto::event::{Event, Origin, UploadState};
 use roridula_triage::rules::Rules;
-use roridula_triage::{Budget, Report, Road, triage};
+use roridula_triage::{Budget, Depth, Look, Report, Road, triage};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -128,6 +128,32 @@ fn a_report_comes_back_as_it_was_and_duplicates_share_what_is_inside() {
     assert_eq!(*core, format!("{:x}", HexOf(&Sha256::digest(&file))));
     assert_eq!(world.reports.with_layer(&core[..12], 8).unwrap(), [first, second]);
     assert!(world.reports.with_layer("0000000000", 8).unwrap().is_empty());
+}
+
+#[test]
+fn a_first_report_stands_until_the_full_one_and_takes_nothing_from_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path());
+    let file = pe(0x3000, 7);
+    let (one, other) = (upload(&file, b"abc"), upload(&file, b"xyz"));
+    let (of_one, of_other) = (SampleId([1; 32]), SampleId([2; 32]));
+    let budget = Budget::default();
+    let first = |bytes: &[u8]| Look::new(bytes, Road::Payload, &world.rules, &budget).first();
+    world.reports.put(of_one, &first(&one)).unwrap();
+    assert_eq!(world.reports.get(of_one).unwrap(), Some(first(&one)));
+    assert_eq!(
+        world.reports.outline(of_one).unwrap().unwrap().core.sha256,
+        Outline::of(&world.report(&one)).core.sha256
+    );
+    world.reports.put(of_one, &world.report(&one)).unwrap();
+    assert_eq!(world.reports.get(of_one).unwrap(), Some(world.report(&one)));
+
+    // The file in it is known in full: the other's first report shows that, and does not make it less.
+    world.reports.put(of_other, &first(&other)).unwrap();
+    let told = world.reports.get(of_other).unwrap().unwrap();
+    assert_eq!((told.depth, &told.layers[0].hashes.md5), (Depth::First, &String::new()));
+    assert_eq!(told.layers[2], world.report(&other).layers[2]);
+    assert_eq!(world.reports.get(of_one).unwrap(), Some(world.report(&one)));
 }
 
 struct HexOf<'a>(&'a [u8]);

@@ -2,9 +2,12 @@
 //! found runs again as a plain test. Each takes bytes and panics where an invariant breaks.
 
 use crate::facts;
+use crate::look::Look;
+use crate::memory::Memory;
 use crate::pe::Pe;
 use crate::peel::{self, Peel, Peeled};
 use crate::report::{Budget, Road};
+use crate::rules::Rules;
 use std::borrow::Cow;
 
 /// A target: its name and its body.
@@ -14,8 +17,11 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("code", facts::fuzzing::code),
     ("pe", pe),
+    ("pe_facts", facts::fuzzing::pe_facts),
     ("peel", peel),
+    ("remembered", remembered),
     ("resources", resources),
+    ("strings", facts::fuzzing::strings),
     ("stubs", stubs),
     ("zip", zip),
 ];
@@ -36,6 +42,19 @@ pub fn peel(data: &[u8]) {
     for road in [Road::Payload, Road::ExploitBuffer] {
         let peeled = peel::peel(data, road, &BUDGET);
         check(data, &peeled, &BUDGET);
+    }
+}
+
+/// Looks into `data` as it is and behind other bytes, with a memory and without: the same reports.
+pub fn remembered(data: &[u8]) {
+    let rules = Rules::default();
+    let mut memory = Memory::new(64 * 1024);
+    let behind = [b"in front", data].concat();
+    for sample in [data, &behind, data] {
+        let look = || Look::new(sample, Road::Payload, &rules, &BUDGET);
+        let known = look().full(&mut memory);
+        assert!(known == look().full(&mut Memory::new(0)), "another report with a memory");
+        assert!(memory.size().1 <= 64 * 1024, "a memory without a bound");
     }
 }
 

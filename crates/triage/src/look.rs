@@ -94,6 +94,7 @@ impl<'a> Look<'a> {
         let places = self.places(&peeled.layers);
         let mut described = facts::describe(&places, depth).into_iter().zip(&places);
         let mut layers = Vec::with_capacity(peeled.layers.len());
+        let mut slow = false;
         let mut traces = Vec::with_capacity(peeled.layers.len());
         for (number, layer) in peeled.layers.iter().enumerate() {
             let mut trace = None;
@@ -104,8 +105,12 @@ impl<'a> Look<'a> {
                     let (hashes, mut facts) = (found.hashes, found.facts);
                     trace = found.trace;
                     facts.zip = layer.zip.clone().or(facts.zip);
-                    let (hits, in_time) = self.scan(place, &facts, depth);
+                    // Whoever waits for a first report does not wait for slow rules twice.
+                    let asked = depth == Depth::Full || !slow;
+                    let (hits, in_time) =
+                        if asked { self.scan(place, &facts, depth) } else { (Vec::new(), true) };
                     if !in_time {
+                        slow = true;
                         let remark =
                             format!("not all rules were asked about layer {number}: they took too long");
                         peeled.remarks.push(remark);
@@ -158,11 +163,7 @@ impl<'a> Look<'a> {
             Kind::Gzip | Kind::Cab => std::iter::once(0..PACKED_HEAD.min(place.bytes.len())).collect(),
             _ => own_parts(place, facts),
         };
-        match parts.as_slice() {
-            [] => (Vec::new(), true),
-            [whole] if whole.len() == place.bytes.len() => self.rules.scan_in_time(place.bytes),
-            _ => (self.rules.scan_parts(place.bytes, parts), true),
-        }
+        self.rules.scan_parts(place.bytes, parts)
     }
 }
 

@@ -51,13 +51,7 @@ impl Chains {
     }
 
     /// All of it in turn. Hashes of the whole file are worked out here as well, where a capture would have them.
-    fn measure(
-        &self,
-        args: &Args,
-        case: &str,
-        rules: &Rules,
-        budget: &Budget,
-    ) -> anyhow::Result<Vec<Row>> {
+    fn measure(&self, args: &Args, case: &str, rules: &Rules, budget: &Budget) -> anyhow::Result<Vec<Row>> {
         let look = |bytes| Look::new(bytes, Road::Payload, rules, budget);
         let again = |bytes: &[u8], memory: &mut Memory, hashes: &[String; 3]| {
             let [sha256, sha1, md5] = hashes;

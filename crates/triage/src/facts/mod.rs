@@ -182,7 +182,8 @@ fn walk(
 ) {
     let ranges: Vec<Range<usize>> =
         members.iter().filter_map(|&at| homes.get(at)).map(|home| home.1.clone()).collect();
-    let shifted = |range: &Range<usize>, by: usize| range.start.saturating_add(by)..range.end.saturating_add(by);
+    let shifted =
+        |range: &Range<usize>, by: usize| range.start.saturating_add(by)..range.end.saturating_add(by);
     let mut seen = Vec::new();
     // Layers first, then the sections of each, in that order again below.
     let mut wanted = ranges.clone();
@@ -196,7 +197,9 @@ fn walk(
     let local = alike::tlsh::hashes(base, &ranges, &seen);
     let mut entropies = alike::entropy::entropies(base, &wanted, &seen).into_iter();
     for ((&member, (ssdeep, ctph)), (text, tlsh)) in members.iter().zip(piecewise).zip(local) {
-        let (Some(found), Some((bits, entropy))) = (found.get_mut(member), entropies.next()) else { continue };
+        let (Some(found), Some((bits, entropy))) = (found.get_mut(member), entropies.next()) else {
+            continue;
+        };
         found.hashes.ssdeep = ssdeep;
         found.hashes.tlsh = text;
         found.facts.entropy = bits;

@@ -19,6 +19,8 @@ const MATCH_BYTES_MAX: usize = 16;
 /// How long one layer is scanned. Own rules need milliseconds; a user's worst rule on a hostile file must not use
 /// up the time of the whole sample.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long for a first report, which somebody waits for.
+const FIRST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A file of rules, read by whoever may read files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +74,8 @@ pub struct Rules {
     /// The file of each namespace, by its number.
     files: Vec<String>,
     scanner: Option<Scanner>,
+    /// The same with less time.
+    hasty: Option<Scanner>,
 }
 
 impl Rules {
@@ -79,13 +83,12 @@ impl Rules {
     pub fn compile(files: &[RuleFile]) -> (Self, Vec<RuleError>) {
         let digest = compile::digest(files);
         let (mut scanner, files, errors) = compile::compile(files);
-        scanner.set_scan_params(
-            ScanParams::default()
-                .timeout_duration(Some(TIMEOUT))
-                .string_max_nb_matches(MATCHES_MAX)
-                .match_max_length(MATCH_BYTES_MAX),
-        );
-        (Self { digest, files, scanner: Some(scanner) }, errors)
+        let params =
+            ScanParams::default().string_max_nb_matches(MATCHES_MAX).match_max_length(MATCH_BYTES_MAX);
+        let mut hasty = scanner.clone();
+        hasty.set_scan_params(params.clone().timeout_duration(Some(FIRST_TIMEOUT)));
+        scanner.set_scan_params(params.timeout_duration(Some(TIMEOUT)));
+        (Self { digest, files, scanner: Some(scanner), hasty: Some(hasty) }, errors)
     }
 
     /// Names the set: changes when any rule or the reference data do. 16 hexadecimal digits.
@@ -105,11 +108,16 @@ impl Rules {
             .map_or((Vec::new(), true), |scanner| self.hits(scanner, scanner.scan_mem(bytes)))
     }
 
-    /// The rules that fit these parts of `bytes`, in order and disjoint; places are those in `bytes`. Its size is
-    /// unknown to the rules.
-    pub(crate) fn scan_parts(&self, bytes: &[u8], parts: Vec<Range<usize>>) -> Vec<Hit> {
-        let Some(scanner) = &self.scanner else { return Vec::new() };
-        self.hits(scanner, scanner.scan_fragmented(Parts { bytes, parts, at: None })).0
+    /// The rules that fit these parts of `bytes` (in order, disjoint), in a first report's time, and whether all were
+    /// asked. Places are those in `bytes`; its size is unknown to the rules, unless the parts are one.
+    pub(crate) fn scan_parts(&self, bytes: &[u8], parts: Vec<Range<usize>>) -> (Vec<Hit>, bool) {
+        let Some(scanner) = &self.hasty else { return (Vec::new(), true) };
+        let found = match parts.as_slice() {
+            [] => return (Vec::new(), true),
+            [whole] if whole.len() == bytes.len() => scanner.scan_mem(bytes),
+            _ => scanner.scan_fragmented(Parts { bytes, parts, at: None }),
+        };
+        self.hits(scanner, found)
     }
 
     fn hits<'s>(

@@ -61,7 +61,10 @@ pub(crate) fn hashes(base: &[u8], ranges: &[Range<usize>], seen: &[Seen<'_>]) ->
 /// The hash of `bytes` alone.
 #[cfg(test)]
 pub(crate) fn hash(bytes: &[u8]) -> String {
-    hashes(bytes, std::slice::from_ref(&(0..bytes.len())), &[]).pop().map(|(hash, _)| hash).unwrap_or_default()
+    hashes(bytes, std::slice::from_ref(&(0..bytes.len())), &[])
+        .pop()
+        .map(|(hash, _)| hash)
+        .unwrap_or_default()
 }
 
 /// Where pieces of one block size end.
@@ -159,7 +162,8 @@ impl Plan {
         let start = self.range.start;
         let inside = |at: usize| at.checked_sub(start);
         // The first sums do not know what stands in front.
-        let cuts = self.all.iter().filter_map(|(at, sum)| Some((inside(*at).filter(|at| *at >= WINDOW)?, *sum)));
+        let cuts =
+            self.all.iter().filter_map(|(at, sum)| Some((inside(*at).filter(|at| *at >= WINDOW)?, *sum)));
         let within = pieces.wanted.range((start, 0)..(self.range.end, 0));
         let within = within.filter(|((_, end), _)| *end <= self.range.end);
         let mut trace = Trace { cuts: None, pieces: BTreeMap::new() };

@@ -127,10 +127,12 @@ mod tests {
                 let seen = [Seen { range: range.clone(), trace: &trace }];
                 let ranges = [0..bytes.len(), 0..range.end + 7, range.start + 100..bytes.len(), 5..600];
                 let same = |what: &str, is: bool| assert!(is, "{what}: {len} of {nature}, {first}, {second}");
-                let text = |all: Vec<(String, tlsh::Trace)>| all.into_iter().map(|one| one.0).collect::<Vec<_>>();
+                let text =
+                    |all: Vec<(String, tlsh::Trace)>| all.into_iter().map(|one| one.0).collect::<Vec<_>>();
                 let local = text(tlsh::hashes(&bytes, &ranges, &seen));
                 same("tlsh", local == text(tlsh::hashes(&bytes, &ranges, &[])));
-                let text = |all: Vec<(String, ctph::Trace)>| all.into_iter().map(|one| one.0).collect::<Vec<_>>();
+                let text =
+                    |all: Vec<(String, ctph::Trace)>| all.into_iter().map(|one| one.0).collect::<Vec<_>>();
                 let piecewise = text(ctph::hashes(&bytes, &ranges, &seen));
                 same("ssdeep", piecewise == text(ctph::hashes(&bytes, &ranges, &[])));
                 let bits = entropy::entropies(&bytes, &ranges, &seen);

@@ -91,10 +91,8 @@ fn leave(walks: &mut [Walk], at: usize) {
     let sums: Vec<u8> = walks.iter().map(|walk| walk.checksum).collect();
     for walk in walks.iter_mut().filter(|walk| walk.ends.end == at) {
         let entered = std::mem::take(&mut walk.entered);
-        walk.sums = entered
-            .into_iter()
-            .filter_map(|(number, before)| Some((before, *sums.get(number)?)))
-            .collect();
+        walk.sums =
+            entered.into_iter().filter_map(|(number, before)| Some((before, *sums.get(number)?))).collect();
         walk.sums.sort_unstable();
         walk.sums.dedup();
     }
@@ -113,7 +111,10 @@ impl Trace {
 /// The hash of `bytes` alone.
 #[cfg(test)]
 pub(crate) fn hash(bytes: &[u8]) -> String {
-    hashes(bytes, std::slice::from_ref(&(0..bytes.len())), &[]).pop().map(|(hash, _)| hash).unwrap_or_default()
+    hashes(bytes, std::slice::from_ref(&(0..bytes.len())), &[])
+        .pop()
+        .map(|(hash, _)| hash)
+        .unwrap_or_default()
 }
 
 struct Counter {
@@ -283,14 +284,7 @@ impl Walk {
         // The first window ends with the fifth byte.
         let start = range.start.saturating_add(4);
         let ends = if size < SIZE_MIN { 0..0 } else { start..range.end };
-        Self {
-            ends,
-            size,
-            counts: Box::new([0; 256]),
-            checksum: 0,
-            entered: Vec::new(),
-            sums: Vec::new(),
-        }
+        Self { ends, size, counts: Box::new([0; 256]), checksum: 0, entered: Vec::new(), sums: Vec::new() }
     }
 
     fn text(&self) -> Option<String> {
