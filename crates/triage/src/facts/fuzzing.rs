@@ -8,7 +8,8 @@ use crate::report::{Depth, Kind};
 pub fn pe_facts(bytes: &[u8]) {
     let half = bytes.len() / 2;
     let inner = bytes.get(half..).unwrap_or_default();
-    let outer = Place { children: vec![half..bytes.len()], ..Place::alone(Kind::Pe, bytes) };
+    let outer =
+        Place { children: std::iter::once(half..bytes.len()).collect(), ..Place::alone(Kind::Pe, bytes) };
     let inner = Place { inside: Some((0, half..bytes.len())), ..Place::alone(Kind::Pe, inner) };
     for depth in [Depth::First, Depth::Full] {
         assert_eq!(describe(&[outer.clone(), inner.clone()], depth).len(), 2);

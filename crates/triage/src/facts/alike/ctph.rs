@@ -30,11 +30,14 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 /// Cuts that a trace holds: some hundred where the block size fits the length, far more in what is uniform.
 const TRACE_MAX: usize = 2048;
 
+/// Where pieces may end, and the rolling sum there.
+type CutList = Vec<(usize, u32)>;
+
 /// Where pieces may end in a layer, and which character each piece is. Places count from the layer's start.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
     /// The lowest level of the cuts, and each with its rolling sum; `None` where there are too many.
-    cuts: Option<(u32, Vec<(usize, u32)>)>,
+    cuts: Option<(u32, CutList)>,
     pieces: BTreeMap<(usize, usize), u8>,
 }
 
@@ -86,7 +89,7 @@ struct Plan {
     /// From `lowest` to the one above the guess.
     levels: Vec<Cuts>,
     /// All of them, with the rolling sum; one more than a trace holds at most.
-    all: Vec<(usize, u32)>,
+    all: CutList,
     /// Whether the rolling sum is not zero at the end.
     open: bool,
 }
@@ -250,12 +253,12 @@ fn follow(base: &[u8], span: Range<usize>, plans: &mut [&mut Plan], seen: &[Seen
     }
     let lowest = plans.first().map_or(0, |plan| plan.lowest);
     // Of what was seen, the sums that know nothing of what stands in front of it; where it has all cuts of this level.
-    let known: Vec<(Range<usize>, usize, &[(usize, u32)])> = seen
+    let known: Vec<(Range<usize>, usize, &CutList)> = seen
         .iter()
         .filter_map(|seen| {
             let (_, cuts) = seen.trace.ctph.cuts.as_ref().filter(|(level, _)| *level <= lowest)?;
             let from = seen.range.start.checked_add(WINDOW)?;
-            Some((from..seen.range.end, seen.range.start, cuts.as_slice()))
+            Some((from..seen.range.end, seen.range.start, cuts))
         })
         .collect();
     let mask = (1u32 << lowest).wrapping_sub(1);
