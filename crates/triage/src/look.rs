@@ -8,8 +8,11 @@ use crate::report::{Budget, Depth, FORMAT, Hashes, Kind, Layer, Report, Road};
 use crate::rules::{Hit, Rules};
 use std::ops::Range;
 
-/// What is packed is noise to a first scan, but for its header.
-const PACKED_HEAD: usize = 64 * 1024;
+/// What is packed is noise to a first scan, but for its header; so much of an upload is scanned whatever lies in it,
+/// because rules know loaders by where they stand in front of a file.
+const HEAD: usize = 64 * 1024;
+/// Smaller layers are scanned whole: that costs little, and rules may ask for the size.
+const WHOLE_MAX: usize = 1024 * 1024;
 
 /// Looks into the bytes of one sample, within `budget`: the full report.
 pub fn triage(sample: &[u8], road: Road, rules: &Rules, budget: &Budget) -> Report {
@@ -160,7 +163,8 @@ impl<'a> Look<'a> {
         }
         let parts = match place.kind {
             Kind::Padding => return (Vec::new(), true),
-            Kind::Gzip | Kind::Cab => std::iter::once(0..PACKED_HEAD.min(place.bytes.len())).collect(),
+            Kind::Gzip | Kind::Cab => std::iter::once(0..HEAD.min(place.bytes.len())).collect(),
+            _ if place.bytes.len() <= WHOLE_MAX => std::iter::once(0..place.bytes.len()).collect(),
             _ => own_parts(place, facts),
         };
         self.rules.scan_parts(place.bytes, parts)
@@ -173,7 +177,9 @@ fn own_parts(place: &Place<'_>, facts: &Facts) -> Vec<Range<usize>> {
         let at = usize::try_from(member.offset).ok().filter(|&at| at > 0)?;
         Some(at..at.checked_add(usize::try_from(member.stored_size).ok()?)?)
     });
-    let mut taken: Vec<Range<usize>> = place.children.iter().cloned().chain(members).collect();
+    let head = if place.kind == Kind::Payload { HEAD } else { 0 };
+    let taken = place.children.iter().cloned().chain(members);
+    let mut taken: Vec<Range<usize>> = taken.map(|range| range.start.max(head)..range.end).collect();
     taken.sort_by_key(|range| range.start);
     let mut parts = Vec::new();
     let mut from = 0;
