@@ -16,6 +16,8 @@ const BELOW: u64 = 22;
 const ABOVE: u64 = 10;
 /// Days that are written below; of more, every so manieth.
 const LABELS_MAX: usize = 8;
+/// A column's width where there are few.
+const STEP_MAX: f64 = 48.0;
 /// Half a mark's width.
 const MARK: f64 = 5.0;
 /// Microseconds of a day.
@@ -49,7 +51,7 @@ pub(crate) fn columns(caption: &str, of: &str, apart: &str, columns: &[Column]) 
     let heights =
         columns.iter().flat_map(|column| column.apart.iter().map(|apart| apart.value).chain([column.value]));
     let most = heights.max().unwrap_or(0);
-    let step = (WIDTH - LEFT) as f64 / columns.len().max(1) as f64;
+    let step = ((WIDTH - LEFT) as f64 / columns.len().max(1) as f64).min(STEP_MAX);
     let left = |at: usize| LEFT as f64 + at as f64 * step;
     let top = |value: u64| ABOVE + HEIGHT - scaled(value, most, HEIGHT);
     let drawing = html! {

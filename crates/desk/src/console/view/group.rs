@@ -158,8 +158,8 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 }
                 dt { "Novelty" } dd { (group.novelty) " of 100" }
                 dt { "Seen" } dd {
-                    (text::number(group.captures)) " captures of " (text::number(group.samples)) " samples from "
-                    (text::number(group.hosts)) " hosts, from " (text::time_text(&group.first_seen)) " to "
+                    (text::count(group.captures, "capture")) " of " (text::count(group.samples, "sample")) " from "
+                    (text::count(group.hosts, "host")) ", from " (text::time_text(&group.first_seen)) " to "
                     (text::time_text(&group.last_seen))
                 }
                 dt { "First sample" } dd { a href={ "/samples/" (model.first) } { (text::hash(&model.first)) } }
@@ -197,7 +197,7 @@ fn members(model: &Model) -> Table {
     };
     Table {
         name: "members",
-        caption: format!("{} samples with this core", text::number(model.group.samples)),
+        caption: format!("{} with this core", text::count(model.group.samples, "sample")),
         columns: vec![
             "SHA-256",
             "With the first",
@@ -227,7 +227,7 @@ fn senders(model: &Model) -> Table {
     };
     Table {
         name: "senders",
-        caption: format!("Who brought it last, of {} hosts", text::number(model.group.hosts)),
+        caption: format!("Who brought it last, of {}", text::count(model.group.hosts, "host")),
         columns: vec!["Source", "Captures", "First", "Last"],
         rows: model.senders.iter().map(cells).collect(),
         empty: None,

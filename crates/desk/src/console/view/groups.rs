@@ -276,7 +276,10 @@ fn table(model: &Model) -> Table {
     };
     Table {
         name: "groups",
-        caption: format!("{} cores; the strips are captures {each} since {since}", text::number(model.count)),
+        caption: format!(
+            "{}; the strips are captures {each} since {since}",
+            text::count(model.count, "core")
+        ),
         columns: vec![
             "Novelty",
             "Core",

@@ -258,7 +258,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 @if !place.is_empty() { dt { "Where" } dd { (text::shown(&place)) } }
                 dt { "Here" } dd {
                     "from " (text::time_text(&model.first)) " to " (text::time_text(&model.last)) ", on "
-                    (text::number(model.days)) " days"
+                    (text::count(model.days, "day"))
                 }
                 dt { "Connections" } dd { (text::number(model.connections_ever)) }
                 dt { "Captures" } dd { (text::number(model.captures_ever)) " (buffers of exploits too)" }

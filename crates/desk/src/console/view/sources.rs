@@ -260,12 +260,12 @@ fn column(hour: &Hour, ask: &Ask) -> Column {
 /// Visitors as a table.
 fn table(model: &Model) -> Table {
     let cells = |row: &Row| {
-        let system = if row.place.asn > 0 { format!("AS{}", row.place.asn) } else { String::new() };
-        vec![
-            Cell::Link(row.source.clone(), format!("/sources/{}", row.source)),
-            Cell::text(&row.place.country),
-            Cell::text(system),
-            Cell::text(&row.place.organisation),
+        let place = &row.place;
+        let system = if place.asn > 0 { format!("AS{}", place.asn) } else { String::new() };
+        let places = [place.country.clone(), system, place.organisation.clone()].map(Cell::Text);
+        let mut cells = vec![Cell::Link(row.source.clone(), format!("/sources/{}", row.source))];
+        cells.extend(places.into_iter().filter(|_| model.places));
+        cells.extend([
             Cell::text(if row.new { "new" } else { "returning" }),
             asked::at(&row.first),
             asked::at(&row.last),
@@ -273,8 +273,12 @@ fn table(model: &Model) -> Table {
             Cell::Number(row.connections),
             Cell::Number(row.captures),
             Cell::text(&row.furthest),
-        ]
+        ]);
+        cells
     };
+    let mut columns = vec!["Source"];
+    columns.extend(["Country", "AS", "Organisation"].into_iter().filter(|_| model.places));
+    columns.extend(["New", "First visit", "Last heard of", "Days", "Connections", "Captures", "Furthest"]);
     let empty = html! {
         p { "Nobody came, or nobody who fits the filter." }
         p {
@@ -285,19 +289,7 @@ fn table(model: &Model) -> Table {
     Table {
         name: "sources",
         caption: "Visitors".to_owned(),
-        columns: vec![
-            "Source",
-            "Country",
-            "AS",
-            "Organisation",
-            "New",
-            "First visit",
-            "Last heard of",
-            "Days",
-            "Connections",
-            "Captures",
-            "Furthest",
-        ],
+        columns,
         rows: model.sources.iter().map(cells).collect(),
         empty: Some(empty),
         next: model.next.clone(),

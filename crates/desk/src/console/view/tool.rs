@@ -83,7 +83,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 dd { @if print.recognised.is_empty() { "nothing" } @else { (text::shown(&print.recognised.join(", "))) } }
                 dt { "Order of messages" } dd { code { (text::shown_to(&print.shape, FEATURE_CHARS)) } }
                 dt { "Seen" } dd {
-                    (text::number(print.connections)) " connections from " (text::number(print.sources)) " hosts, from "
+                    (text::count(print.connections, "connection")) " from " (text::count(print.sources, "host")) ", from "
                     (text::time(print.first)) " to " (text::time(print.last))
                 }
             }
@@ -119,7 +119,7 @@ fn sources(model: &Model) -> Table {
     };
     Table {
         name: "sources",
-        caption: format!("Who came with it last, of {} hosts", text::number(model.print.sources)),
+        caption: format!("Who came with it last, of {}", text::count(model.print.sources, "host")),
         columns: vec!["Source", "First visit", "Last heard of", "Connections", "Furthest"],
         rows: model.sources.iter().map(cells).collect(),
         empty: None,
