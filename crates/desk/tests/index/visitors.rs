@@ -1,4 +1,5 @@
-//! What is asked of visitors together, and of those who used a tool or brought a sample, against going through all events.
+//! What is asked of visitors together, and of those who used a tool or brought a sample, against going
+//! through all events.
 
 use crate::answers::{spans, world};
 use crate::naive::touches;

@@ -1,4 +1,5 @@
-//! The console's views over a small past with hostile names in it: what they show, filter, page, search and export.
+//! The console's views over a small past with hostile names in it: what they show, filter, page, search and
+//! export.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
