@@ -1,5 +1,6 @@
-//! Where an address is: country and autonomous system, out of databases in the [MaxMind format] that the owner of the
-//! honeypot has put there. Nothing is asked of anybody. Without a database nothing is known, and nothing fails.
+//! Where an address is: country and autonomous system, out of databases in the [MaxMind format] that the
+//! owner of the honeypot has put there. Nothing is asked of anybody. Without a database nothing is known, and
+//! nothing fails.
 //!
 //! [MaxMind format]: https://maxmind.github.io/MaxMind-DB/
 
@@ -106,7 +107,8 @@ impl Geo {
         self.path.is_some()
     }
 
-    /// The databases as their files are now: read when they are asked for first, and again when a file has changed.
+    /// The databases as their files are now: read when they are asked for first, and again when a file has
+    /// changed.
     pub(crate) fn books(&self) -> Arc<Books> {
         let Some(path) = &self.path else { return Arc::default() };
         let stamps = stamps(path);
@@ -266,7 +268,8 @@ mod tests {
 
     /// A database that says `record` of the addresses 128.0.0.0/1 and nothing of the others.
     fn database(record: &Data<'_>) -> Vec<u8> {
-        // One node: nothing on the left; on the right the data's beginning, behind the node and 16 bytes of nothing.
+        // One node: nothing on the left; on the right the data's beginning, behind the node and 16 bytes of
+        // nothing.
         let mut out = vec![0, 0, 1, 0, 0, 1 + 16];
         out.extend([0; 16]);
         put(record, &mut out);

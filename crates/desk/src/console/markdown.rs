@@ -6,8 +6,8 @@ use std::fmt::Write;
 /// Characters of an attacker's text in a report.
 const TEXT_MAX: usize = 300;
 
-/// Text in a sentence: what Markdown gives a meaning to is escaped, and what readers make a link of by themselves is
-/// broken up.
+/// Text in a sentence: what Markdown gives a meaning to is escaped, and what readers make a link of by
+/// themselves is broken up.
 pub(crate) fn plain(text: &str) -> String {
     let shown = text::shown_to(text, TEXT_MAX);
     let mut out = String::with_capacity(shown.len());
@@ -18,7 +18,8 @@ pub(crate) fn plain(text: &str) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            // `http://x`, `mailto:x`, `www.x`: readers of GitHub's kind make links of them without being asked.
+            // `http://x`, `mailto:x`, `www.x`: readers of GitHub's kind make links of them without being
+            // asked.
             ':' if shown.get(at..).is_some_and(|rest| rest.starts_with("://")) => out.push_str("\\:"),
             '.' if ends_with_www(shown.get(..at).unwrap_or_default()) => out.push_str("\\."),
             // No escape keeps an address of mail from becoming a link.

@@ -1,4 +1,5 @@
-//! Columns over time on a logarithmic axis, with what stands apart drawn in another colour and in another shape.
+//! Columns over time on a logarithmic axis, with what stands apart drawn in another colour and in another
+//! shape.
 
 use super::{figure, scaled};
 use crate::console::text;
@@ -45,23 +46,25 @@ pub(crate) struct Apart {
     pub(crate) href: String,
 }
 
-/// Columns of equal widths of time, in order and without gaps. `of` says what is counted; `apart` says what it is that
-/// stands apart, or is empty.
+/// Columns of equal widths of time, in order and without gaps. `of` says what is counted; `apart` says what
+/// it is that stands apart, or is empty.
 pub(crate) fn columns(caption: &str, of: &str, apart: &str, columns: &[Column]) -> Markup {
     let heights =
         columns.iter().flat_map(|column| column.apart.iter().map(|apart| apart.value).chain([column.value]));
     let most = heights.max().unwrap_or(0);
     let step = ((WIDTH - LEFT) as f64 / columns.len().max(1) as f64).min(STEP_MAX);
     let left = |at: usize| LEFT as f64 + at as f64 * step;
+    let width = format!("{:.1}", (step - 0.2).max(0.8));
     let top = |value: u64| ABOVE + HEIGHT - scaled(value, most, HEIGHT);
     let drawing = html! {
-        svg.chart viewBox=(format!("0 0 {WIDTH} {}", ABOVE + HEIGHT + BELOW)) role="img" aria-label=(caption) {
+        svg.chart viewBox=(format!("0 0 {WIDTH} {}", ABOVE + HEIGHT + BELOW)) role="img"
+            aria-label=(caption) {
             @for power in powers(most) {
                 line.grid x1=(LEFT) x2=(WIDTH) y1=(top(power)) y2=(top(power)) {}
                 text.quiet x=(LEFT - 6) y=(top(power) + 4) text-anchor="end" { (text::number(power)) }
             }
             @for (at, column) in columns.iter().enumerate().filter(|(_, column)| column.value > 0) {
-                rect.bar x=(format!("{:.1}", left(at))) y=(top(column.value)) width=(format!("{:.1}", (step - 0.2).max(0.8)))
+                rect.bar x=(format!("{:.1}", left(at))) y=(top(column.value)) width=(width)
                     height=(scaled(column.value, most, HEIGHT)) {
                     title { (moment(column.begins)) ": " (text::number(column.value)) " " (of) }
                 }
@@ -69,7 +72,10 @@ pub(crate) fn columns(caption: &str, of: &str, apart: &str, columns: &[Column]) 
             @for (at, column) in columns.iter().enumerate() {
                 @for one in &column.apart {
                     a href=(one.href) { path.spike d=(mark(left(at) + step / 2.0, top(one.value) as f64)) {
-                        title { (moment(column.begins)) ": " (text::number(one.value)) " " (of) " of " (text::shown(&one.label)) }
+                        title {
+                            (moment(column.begins)) ": " (text::number(one.value)) " " (of) " of "
+                            (text::shown(&one.label))
+                        }
                     } }
                 }
             }
@@ -80,8 +86,10 @@ pub(crate) fn columns(caption: &str, of: &str, apart: &str, columns: &[Column]) 
         }
         @if !apart.is_empty() {
             p.quiet {
-                svg.key viewBox="0 0 12 12" aria-hidden="true" { rect.bar x="3" y="1" width="6" height="11" {} } " " (of) ", logarithmic · "
-                svg.key viewBox="0 0 12 12" aria-hidden="true" { path.spike d=(mark(6.0, 6.0)) {} } " " (apart)
+                svg.key viewBox="0 0 12 12" aria-hidden="true" { rect.bar x="3" y="1" width="6" height="11" {} }
+                " " (of) ", logarithmic · "
+                svg.key viewBox="0 0 12 12" aria-hidden="true" { path.spike d=(mark(6.0, 6.0)) {} }
+                " " (apart)
             }
         }
     };
@@ -103,7 +111,8 @@ fn table(of: &str, apart: &str, columns: &[Column]) -> Markup {
                         td.number { (text::number(column.value)) }
                         @if !apart.is_empty() { td {
                             @for one in &column.apart {
-                                a href=(one.href) { (text::shown(&one.label)) } " " (text::number(one.value)) " "
+                                a href=(one.href) { (text::shown(&one.label)) }
+                                " " (text::number(one.value)) " "
                             }
                         } }
                     }

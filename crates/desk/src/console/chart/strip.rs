@@ -7,17 +7,19 @@ use maud::{Markup, html};
 const WIDTH: u64 = 144;
 const HEIGHT: u64 = 24;
 
-/// Columns in order; `most` is how high the highest of all such drawings is, so that they can be compared; `label` says
-/// the same in words.
+/// Columns in order; `most` is how high the highest of all such drawings is, so that they can be compared;
+/// `label` says the same in words.
 pub(crate) fn strip(values: &[u64], most: u64, label: &str) -> Markup {
     let step = WIDTH as f64 / values.len().max(1) as f64;
+    let width = format!("{:.1}", (step - 0.4).max(0.8));
     html! {
-        svg.strip viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(label) preserveAspectRatio="none" {
+        svg.strip viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) preserveAspectRatio="none" role="img"
+            aria-label=(label) {
             title { (label) }
             line.axis x1="0" x2=(WIDTH) y1=(HEIGHT) y2=(HEIGHT) {}
             @for (at, value) in values.iter().enumerate().filter(|(_, value)| **value > 0) {
                 @let height = scaled(*value, most, HEIGHT);
-                rect.bar x=(format!("{:.1}", at as f64 * step)) y=(HEIGHT - height) width=(format!("{:.1}", (step - 0.4).max(0.8))) height=(height) {}
+                rect.bar x=(format!("{:.1}", at as f64 * step)) y=(HEIGHT - height) width=(width) height=(height) {}
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What several views ask alike: the filter in the words of the index, and what of it means nothing to a view.
+//! What several views ask alike: the filter in the words of the index, and what of it means nothing to a
+//! view.
 
 use crate::console::ask::{Ask, Problem};
 use crate::console::shelf::Shelf;

@@ -56,8 +56,11 @@ impl View for Credentials {
             (asked::ignored(ask, &[Word::Family, Word::Stage, Word::Tool]))
             p.quiet {
                 "A hash is what the visitor answered to our challenge: nothing of it is a password of ours. "
-                @if ask.value("accounts") == Some("yes") { a href=(ask.with("accounts", "")) { "Anonymous logons too" } }
-                @else { a href=(ask.with("accounts", "yes")) { "Only with an account" } }
+                @if ask.value("accounts") == Some("yes") {
+                    a href=(ask.with("accounts", "")) { "Anonymous logons too" }
+                } @else {
+                    a href=(ask.with("accounts", "yes")) { "Only with an account" }
+                }
             }
             @for table in Self::tables(model, ask) { (table.html(ask)) }
         };
@@ -67,7 +70,10 @@ impl View for Credentials {
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
         let empty = html! {
             p { "Nobody has logged on yet, or nobody who fits the filter." }
-            p { "Worms log on without an account, and are listed too: " code { "roridula doctor" } " says whether anybody can reach this machine." }
+            p {
+                "Worms log on without an account, and are listed too: " code { "roridula doctor" }
+                " says whether anybody can reach this machine."
+            }
         };
         vec![Table {
             empty: Some(empty),

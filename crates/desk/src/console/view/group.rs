@@ -158,15 +158,17 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 }
                 dt { "Novelty" } dd { (group.novelty) " of 100" }
                 dt { "Seen" } dd {
-                    (text::count(group.captures, "capture")) " of " (text::count(group.samples, "sample")) " from "
-                    (text::count(group.hosts, "host")) ", from " (text::time_text(&group.first_seen)) " to "
+                    (text::count(group.captures, "capture")) " of " (text::count(group.samples, "sample"))
+                    " from " (text::count(group.hosts, "host")) ", from " (text::time_text(&group.first_seen)) " to "
                     (text::time_text(&group.last_seen))
                 }
-                dt { "First sample" } dd { a href={ "/samples/" (model.first) } { (text::hash(&model.first)) } }
+                dt { "First sample" }
+                dd { a href={ "/samples/" (model.first) } { (text::hash(&model.first)) } }
                 @if !group.near.is_empty() {
                     dt { "Near cores" } dd {
                         @for near in group.near.iter().take(20) {
-                            a href={ "/groups/" (near.core) } { (text::hash(&near.core)) } " (TLSH distance " (near.distance) ") "
+                            a href={ "/groups/" (near.core) } { (text::hash(&near.core)) }
+                            " (TLSH distance " (near.distance) ") "
                         }
                     }
                 }

@@ -270,8 +270,9 @@ fn table(model: &Model) -> Table {
     let empty = html! {
         p { "No core is known yet, or none that fits the filter." }
         p {
-            "A core is the innermost stable layer of a sample: " code { "roridula triage --all" } " looks into what was caught, "
-            a href="/samples" { "Samples" } " says whether anything was, and " code { "roridula doctor" } " what is in the way."
+            "A core is the innermost stable layer of a sample: " code { "roridula triage --all" }
+            " looks into what was caught, " a href="/samples" { "Samples" }
+            " says whether anything was, and " code { "roridula doctor" } " what is in the way."
         }
     };
     Table {

@@ -17,6 +17,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// What stands apart in the chart.
+const APART: &str = "one visitor with more than all others";
 /// Columns of the chart.
 const HOURS_MAX: usize = 4000;
 /// Microseconds of an hour.
@@ -171,7 +173,8 @@ fn samples(shelf: &Shelf, ask: &Ask) -> Result<Option<Vec<SampleId>>, Problem> {
     Ok(Some(fits.map(|entry| entry.sha256).collect()))
 }
 
-/// The hours (of more than 32 days, the days) in which somebody came and those between, what stands apart taken out.
+/// The hours (of more than 32 days, the days) in which somebody came and those between, what stands apart
+/// taken out.
 fn hours(funnel: &Funnel, spikes: &[index::Spike]) -> Vec<Hour> {
     let width = funnel.width.max(HOUR);
     let mut hours: BTreeMap<u64, Hour> = BTreeMap::new();
@@ -219,27 +222,32 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     let columns: Vec<Column> = model.hours.iter().map(|hour| column(hour, ask)).collect();
     let when =
         if ask.filter.since.is_none() && ask.filter.until.is_none() { "in the last 30 days" } else { "then" };
+    let by = ask.value("order").unwrap_or("last");
     html! {
         (asked::ignored(ask, &[]))
         section.headline aria-label="New and returning" {
             p {
-                strong { (text::number(model.visitors.new)) } " new and " strong { (text::number(model.visitors.returning)) }
-                " returning visitors " (when) ": "
-                a href=(ask.with("new", "yes")) { "only the new" } " · " a href=(ask.with("new", "no")) { "only the returning" }
+                strong { (text::number(model.visitors.new)) } " new and "
+                strong { (text::number(model.visitors.returning)) } " returning visitors " (when) ": "
+                a href=(ask.with("new", "yes")) { "only the new" } " · "
+                a href=(ask.with("new", "no")) { "only the returning" }
                 @if ask.value("new").is_some() { " · " a href=(ask.with("new", "")) { "all" } }
             }
         }
-        (chart::columns("Connections of all visitors over time", "connections", "one visitor with more than all others", &columns))
+        (chart::columns("Connections of all visitors over time", "connections", APART, &columns))
         nav.ranges aria-label="Order" {
             @for order in ["last", "first", "connections", "captures"] {
-                a href=(ask.with("order", order)) aria-current=[(ask.value("order").unwrap_or("last") == order).then_some("true")] { "by " (order) }
+                a href=(ask.with("order", order)) aria-current=[(by == order).then_some("true")] { "by " (order) }
             }
         }
         (table(model).html(ask))
         @if model.places_broken {
             p.notice { "The database of places cannot be used: " a href="/health" { "Health" } " says why." }
         } @else if !model.places {
-            p.quiet { "No database of places is configured: " code { "[console] geo" } " names one in the MaxMind format, or a directory of them." }
+            p.quiet {
+                "No database of places is configured: " code { "[console] geo" }
+                " names one in the MaxMind format, or a directory of them."
+            }
         }
     }
 }
@@ -282,8 +290,8 @@ fn table(model: &Model) -> Table {
     let empty = html! {
         p { "Nobody came, or nobody who fits the filter." }
         p {
-            a href="/sources" { "All visitors" } " · " code { "roridula doctor" } " says whether anybody can reach this machine; "
-            a href="/health" { "Health" } " shows who was turned away."
+            a href="/sources" { "All visitors" } " · " code { "roridula doctor" }
+            " says whether anybody can reach this machine; " a href="/health" { "Health" } " shows who was turned away."
         }
     };
     Table {

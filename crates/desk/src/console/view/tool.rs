@@ -80,10 +80,14 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                     @for tool in &print.tools { a href={ "/tools?tool=" (tool) } { (asked::tool(tool)) } " " }
                 }
                 dt { "Recognised" }
-                dd { @if print.recognised.is_empty() { "nothing" } @else { (text::shown(&print.recognised.join(", "))) } }
+                dd {
+                    @if print.recognised.is_empty() { "nothing" }
+                    @else { (text::shown(&print.recognised.join(", "))) }
+                }
                 dt { "Order of messages" } dd { code { (text::shown_to(&print.shape, FEATURE_CHARS)) } }
                 dt { "Seen" } dd {
-                    (text::count(print.connections, "connection")) " from " (text::count(print.sources, "host")) ", from "
+                    (text::count(print.connections, "connection")) " from "
+                    (text::count(print.sources, "host")) ", from "
                     (text::time(print.first)) " to " (text::time(print.last))
                 }
             }
@@ -96,7 +100,9 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                     @let (key, value) = feature.split_once('=').unwrap_or((feature, ""));
                     dt { code { (text::shown_to(key, FEATURE_CHARS)) } }
                     dd {
-                        @if print.grounds.iter().any(|ground| ground == feature) { strong title="proves the tool" { "● " } }
+                        @if print.grounds.iter().any(|ground| ground == feature) {
+                            strong title="proves the tool" { "● " }
+                        }
                         code { (text::shown_to(value, FEATURE_CHARS)) }
                     }
                 }

@@ -54,7 +54,10 @@ impl View for Tools {
     fn tables(model: &Model, ask: &Ask) -> Vec<Table> {
         let empty = html! {
             p { "No implementation has shown itself yet, or none that fits the filter." }
-            p { "A fingerprint is taken when a connection ends: " code { "roridula doctor" } " says whether anybody can reach this machine." }
+            p {
+                "A fingerprint is taken when a connection ends: " code { "roridula doctor" }
+                " says whether anybody can reach this machine."
+            }
         };
         let prints = Table {
             empty: Some(empty),

@@ -1,5 +1,5 @@
-//! What we do not understand yet: connections in which no recogniser found anything, put together by the order of their
-//! messages.
+//! What we do not understand yet: connections in which no recogniser found anything, put together by the
+//! order of their messages.
 
 use super::View;
 use super::asked::{self, Word};
@@ -76,8 +76,11 @@ impl View for Unknown {
             (asked::ignored(ask, &[Word::Source, Word::Family, Word::Stage, Word::Tool]))
             p.quiet {
                 "Connections in which no recogniser found anything. "
-                @if ask.value("known") == Some("yes") { a href=(ask.with("known", "")) { "Only of no known tool" } }
-                @else { a href=(ask.with("known", "yes")) { "Those of known tools too" } }
+                @if ask.value("known") == Some("yes") {
+                    a href=(ask.with("known", "")) { "Only of no known tool" }
+                } @else {
+                    a href=(ask.with("known", "yes")) { "Those of known tools too" }
+                }
             }
             @for table in Self::tables(model, ask) { (table.html(ask)) }
         };
@@ -115,7 +118,10 @@ fn table(model: &Model) -> Table {
     };
     let empty = html! {
         p { "Everything that came is understood, or nothing came that fits the filter." }
-        p { code { "roridula doctor" } " says whether anybody can reach this machine; " a href="/tools" { "Tools" } " shows what is known." }
+        p {
+            code { "roridula doctor" } " says whether anybody can reach this machine; "
+            a href="/tools" { "Tools" } " shows what is known."
+        }
     };
     Table {
         name: "unknown",

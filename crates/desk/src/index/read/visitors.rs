@@ -20,7 +20,8 @@ impl Index {
         // Only of those who came before it and after it, the hours have to be looked up.
         let sql = "SELECT ifnull(sum(first >= ?1), 0), count(*) FROM source
             WHERE connections > 0 AND last >= ?1 AND first <= ?2 AND (first >= ?1 OR last <= ?2 OR EXISTS (
-                SELECT 1 FROM source_hour h WHERE h.source = source.n AND h.at BETWEEN ?3 AND ?4 AND h.connections > 0))";
+                SELECT 1 FROM source_hour h
+                WHERE h.source = source.n AND h.at BETWEEN ?3 AND ?4 AND h.connections > 0))";
         self.look(|index| {
             let values = params![begins, ends, first, last];
             let found = index.file.rows(sql, values, |row| Ok((count(row, 0)?, count(row, 1)?)))?;
@@ -29,13 +30,14 @@ impl Index {
         })
     }
 
-    /// The hours of a span in which one visitor made at least `least` connections, and more than all others together; in
-    /// order.
+    /// The hours of a span in which one visitor made at least `least` connections, and more than all others
+    /// together; in order.
     pub fn spikes(&mut self, span: Span, least: u64) -> Result<Vec<Spike>, IndexError> {
         let (first, last) = span.intervals(HOUR);
         let sql = "SELECT o.at, s.ip, o.connections FROM source_hour o JOIN hour h ON h.at = o.at
             JOIN source s ON s.n = o.source
-            WHERE o.at BETWEEN ? AND ? AND o.connections >= ? AND o.connections * 2 > h.connections ORDER BY o.at";
+            WHERE o.at BETWEEN ? AND ? AND o.connections >= ? AND o.connections * 2 > h.connections
+            ORDER BY o.at";
         self.look(|index| {
             index.file.rows(sql, params![first, last, to_sql(least)], |row| {
                 let begins = WallClock(count(row, 0)?.saturating_mul(HOUR));

@@ -13,7 +13,8 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
     html! {
         nav.ranges aria-label="Period" {
             @for unit in Unit::NAMED {
-                a href={ "/report?period=" (unit.as_str()) } aria-current=[(model.period == unit.as_str()).then_some("true")] { (unit.as_str()) }
+                @let word = unit.as_str();
+                a href={ "/report?period=" (word) } aria-current=[(model.period == word).then_some("true")] { (word) }
             }
             @if let Some(previous) = &model.previous { a rel="prev" href=(previous) { "← the one before" } }
             @if let Some(next) = &model.next { a rel="next" href=(next) { "the one after →" } }
@@ -38,12 +39,16 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
                         }
                     }
                 }
-                @if model.cores_more > 0 { p { "and " (text::number(model.cores_more)) " more: " a href="/groups?order=first" { "Groups" } } }
+                @if model.cores_more > 0 {
+                    p { "and " (text::number(model.cores_more)) " more: " a href="/groups?order=first" { "Groups" } }
+                }
             }
         }
         @for table in tables(model) { (table.html(ask)) }
         (sensor(model))
-        p.quiet { "Made by Roridula " (env!("CARGO_PKG_VERSION")) ". Text of visitors is escaped; times are UTC." }
+        p.quiet {
+            "Made by Roridula " (env!("CARGO_PKG_VERSION")) ". Text of visitors is escaped; times are UTC."
+        }
     }
 }
 

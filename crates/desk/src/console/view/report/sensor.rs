@@ -61,8 +61,8 @@ pub(super) fn load(shelf: &mut Shelf, span: Span, now: WallClock) -> Result<Sens
     Ok(Sensor { seconds: past.len() / 1_000_000, up: up / 1_000_000, starts, crashes, losses })
 }
 
-/// Microseconds of `span` in which it ran, starts in it, and runs that ended in it without a word. `runs` come the latest
-/// first; a run that has not stopped lasts until the next start, or until `end`.
+/// Microseconds of `span` in which it ran, starts in it, and runs that ended in it without a word. `runs`
+/// come the latest first; a run that has not stopped lasts until the next start, or until `end`.
 fn up(runs: &[Run], span: Span, end: WallClock) -> (u64, u64, u64) {
     let overlap = |from: u64, to: u64| to.min(span.until.0).saturating_sub(from.max(span.since.0));
     let holds = |at: WallClock| (span.since..span.until).contains(&at);

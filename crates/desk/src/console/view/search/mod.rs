@@ -3,7 +3,7 @@
 mod find;
 
 use super::View;
-use crate::console::ask::{Ask, Form, Problem};
+use crate::console::ask::{Ask, Form, Problem, address};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
@@ -38,8 +38,8 @@ pub(crate) struct Model {
 /// Something that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct Hit {
-    /// `sample`, `core`, `layer`, `indicator`, `source`, `incident`, `connection`, `fingerprint`, `family`, `tool`,
-    /// `technique`.
+    /// `sample`, `core`, `layer`, `indicator`, `source`, `incident`, `connection`, `fingerprint`, `family`,
+    /// `tool`, `technique`.
     kind: &'static str,
     /// Its name. May be a visitor's text.
     name: String,
@@ -101,15 +101,21 @@ fn body(model: &Model, ask: &Ask) -> Markup {
         @if model.hits.is_empty() {
             section {
                 @if !model.query.is_empty() {
-                    p role="status" { "Nothing is called " strong { (text::shown(&model.query)) } ", or begins like it." }
+                    p role="status" {
+                        "Nothing is called " strong { (text::shown(&model.query)) } ", or begins like it."
+                    }
                 }
                 h2 { "What can be searched" }
                 dl {
                     @for (what, example) in KINDS {
-                        dt { (what) } dd { a href=(crate::console::ask::address("/search", [("q", *example)].into_iter())) { (example) } }
+                        dt { (what) }
+                        dd { a href=(address("/search", [("q", *example)].into_iter())) { (example) } }
                     }
                 }
-                p { "Beginnings need three characters, those of hashes four. Nothing was caught yet? " code { "roridula doctor" } " says what is in the way." }
+                p {
+                    "Beginnings need three characters, those of hashes four. Nothing was caught yet? "
+                    code { "roridula doctor" } " says what is in the way."
+                }
             }
         } @else {
             @for table in Search::tables(model, ask) { (table.html(ask)) }
