@@ -3,5 +3,6 @@
 
 mod hostile;
 mod journey;
+mod lists;
 mod rig;
 mod views;
