@@ -31,10 +31,12 @@ pub(super) fn span(ask: &Ask) -> Span {
     Span { since: ask.filter.since.unwrap_or_default(), until }
 }
 
-/// As [`span`]; where nothing is said, the last `micros` microseconds.
+/// As [`span`]; where nothing is said, not even `all`, the last `micros` microseconds.
 pub(super) fn span_or_last(ask: &Ask, micros: u64) -> Span {
     match span(ask) {
-        Span::ALL => Span::last(micros, WallClock(ask.now.0.saturating_add(1))),
+        Span::ALL if ask.filter.range.is_empty() => {
+            Span::last(micros, WallClock(ask.now.0.saturating_add(1)))
+        }
         span => span,
     }
 }
@@ -188,6 +190,7 @@ pub(super) mod tests {
         let hour = span(&ask("/", &[("range", "1h")]));
         assert_eq!((hour.len(), hour.until.0), (3_600_000_001, 1_763_866_200_000_001));
         assert_eq!(span_or_last(&ask("/", &[]), 60).len(), 60);
+        assert_eq!(span_or_last(&ask("/", &[("range", "all")]), 60), Span::ALL);
     }
 
     #[test]

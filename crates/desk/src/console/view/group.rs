@@ -21,7 +21,7 @@ use serde::Serialize;
 const PREFIX_MIN: usize = 4;
 /// Senders that are shown; all of them are behind a link.
 const SENDERS: usize = 50;
-/// Days that are drawn one by one.
+/// Days that are drawn one by one: the latest.
 const DAYS_MAX: u64 = 400;
 
 /// `/groups/{core}`
@@ -119,8 +119,8 @@ fn find<'a>(groups: &'a [Group], prefix: &str) -> Result<&'a Group, Problem> {
 }
 
 fn by_day(days: &Days, spread: &Spread) -> Vec<SampleDay> {
-    let first = days.span.since.0 / DAY;
-    let last = (days.span.until.0 / DAY).min(first.saturating_add(DAYS_MAX));
+    let last = days.span.until.0 / DAY;
+    let first = (days.span.since.0 / DAY).max(last.saturating_sub(DAYS_MAX));
     let day = |at: u64| {
         let begins = WallClock(at * DAY);
         let found = spread.days.iter().find(|day| day.begins == begins).copied();
@@ -168,7 +168,8 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                     dt { "Near cores" } dd {
                         @for near in group.near.iter().take(20) {
                             a href={ "/groups/" (near.core) } { (text::hash(&near.core)) }
-                            " (TLSH distance " (near.distance) ") "
+                            " (TLSH distance " (near.distance) ", "
+                            a href={ "/samples/" (model.first) "/diff/" (near.first) } { "compare" } ") "
                         }
                     }
                 }

@@ -85,6 +85,8 @@ pub(super) struct Near {
     pub(super) core: String,
     /// TLSH distance; 0 where the sections are the same.
     pub(super) distance: u32,
+    /// Its first sample: SHA-256, hexadecimal.
+    pub(super) first: String,
 }
 
 impl View for Groups {
@@ -213,16 +215,27 @@ pub(super) fn rows(shelf: &mut Shelf, groups: &[Group], days: &Days) -> Result<V
     let sets: Vec<Vec<SampleId>> =
         groups.iter().map(|group| members(group).iter().map(|entry| entry.sha256).collect()).collect();
     let spreads = shelf.index.spreads(&sets, days.span).map_err(asked::problem)?;
+    let firsts: HashMap<&str, SampleId> =
+        catalog.groups.iter().map(|group| (group.core.as_str(), group.first)).collect();
     let row = |(group, spread): (&Group, &Spread)| {
         let first = members(group).iter().find(|entry| entry.sha256 == group.first);
         let sentence = first.map_or_else(String::new, |entry| entry.sentence.clone());
-        row(group, sentence, spread, days.strip(spread))
+        row(group, &firsts, sentence, spread, days.strip(spread))
     };
     Ok(groups.iter().zip(&spreads).map(row).collect())
 }
 
-fn row(group: &Group, sentence: String, spread: &Spread, strip: Vec<u64>) -> Row {
-    let near = |(core, distance): &(String, u32)| Near { core: core.clone(), distance: *distance };
+fn row(
+    group: &Group,
+    firsts: &HashMap<&str, SampleId>,
+    sentence: String,
+    spread: &Spread,
+    strip: Vec<u64>,
+) -> Row {
+    let near = |(core, distance): &(String, u32)| {
+        let first = firsts.get(core.as_str())?.to_string();
+        Some(Near { core: core.clone(), distance: *distance, first })
+    };
     Row {
         core: group.core.clone(),
         kind: group.kind.clone(),
@@ -236,7 +249,7 @@ fn row(group: &Group, sentence: String, spread: &Spread, strip: Vec<u64>) -> Row
         hosts_then: spread.sources,
         first_seen: group.first_seen.clone(),
         last_seen: group.last_seen.clone(),
-        near: group.near.iter().map(near).collect(),
+        near: group.near.iter().filter_map(near).collect(),
         sentence,
         strip,
     }
@@ -377,7 +390,10 @@ mod tests {
 
     #[test]
     fn hostile_names_reach_neither_page_nor_spreadsheet() {
-        let row = row(&group("aa", 1, "", ""), String::new(), &Spread::default(), vec![0, 3]);
+        let core = "ab".repeat(32);
+        let firsts = HashMap::from([(core.as_str(), SampleId([2; 32]))]);
+        let group = group("aa", 1, "", "");
+        let row = row(&group, &firsts, String::new(), &Spread::default(), vec![0, 3]);
         let model = Model { count: 1, since: String::new(), days_each: 1, groups: vec![row], next: None };
         let ask = ask("/groups", &[]);
         let page = Groups::page(&model, &ask).html(&ask);

@@ -220,8 +220,8 @@ pub(super) fn row(found: &SourceRow, books: &Books) -> Row {
 
 fn body(model: &Model, ask: &Ask) -> Markup {
     let columns: Vec<Column> = model.hours.iter().map(|hour| column(hour, ask)).collect();
-    let when =
-        if ask.filter.since.is_none() && ask.filter.until.is_none() { "in the last 30 days" } else { "then" };
+    let is_told = !ask.filter.range.is_empty() || ask.filter.since.is_some() || ask.filter.until.is_some();
+    let when = if is_told { "in this time" } else { "in the last 30 days" };
     let by = ask.value("order").unwrap_or("last");
     html! {
         (asked::ignored(ask, &[]))

@@ -14,6 +14,8 @@ const EPOCH_WEEKDAY: u64 = 3;
 const WEEK_DAYS: u64 = 7;
 /// Days after a month's first that lie in the next one, whichever month it is.
 const NEXT_MONTH: u64 = 31;
+/// The shortest month's days: also what follows the last month that has a date.
+const MONTH_MIN: u64 = 28;
 
 /// How long a report's time is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl Period {
             Unit::Week => (monday.saturating_sub(WEEK_DAYS), monday, monday + WEEK_DAYS),
             Unit::Month => {
                 let first = month(day);
-                (month(first.saturating_sub(1)), first, month(first + NEXT_MONTH))
+                (month(first.saturating_sub(1)), first, month(first + NEXT_MONTH).max(first + MONTH_MIN))
             }
         };
         let span =
@@ -190,6 +192,12 @@ mod tests {
         assert!(!past.so_far && past.before.until == past.span.since);
         let future = Period::of(&ask("/report", &[("on", "2031-01-01")])).unwrap();
         assert!(future.so_far && future.before.is_empty());
+        for period in ["day", "week", "month"] {
+            for on in ["1970-01-01", "9999-12-31"] {
+                let edge = Period::of(&ask("/report", &[("period", period), ("on", on)])).unwrap();
+                assert!(!edge.span.is_empty(), "{period} {on}");
+            }
+        }
     }
 
     #[test]
