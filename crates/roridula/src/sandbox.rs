@@ -257,12 +257,12 @@ pub(crate) fn stand_back() -> Result<(), nix::errno::Errno> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
 }
 
-/// Shuts the console in: from now on it reads the data directory and `also`, writes what is derived, binds no further port
-/// and connects to none. As far as this kernel's Landlock goes.
-pub(crate) fn confine_console(data: &Path, also: Option<&Path>) {
+/// Shuts the console in: from now on it reads the data directory and `also`, writes what is derived, binds no
+/// further port and connects to none. As far as this kernel's Landlock goes; says whether that is all the way.
+pub(crate) fn confine_console(data: &Path, also: Option<&Path>) -> bool {
     use landlock::{
         ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-        RulesetAttr, RulesetCreatedAttr,
+        RulesetAttr, RulesetCreatedAttr, RulesetStatus,
     };
     let (read, list) = (AccessFs::ReadFile, AccessFs::ReadDir);
     let mut allowed: Vec<(PathBuf, BitFlags<AccessFs>)> = vec![
@@ -292,8 +292,8 @@ pub(crate) fn confine_console(data: &Path, also: Option<&Path>) {
         rules.restrict_self()
     };
     let restricted: Result<_, landlock::RulesetError> = restrict();
-    // An old kernel: who the process is still decides what it may touch.
-    let _ = restricted;
+    // On an old kernel, who the process is still decides what it may touch.
+    restricted.is_ok_and(|restricted| restricted.ruleset == RulesetStatus::FullyEnforced)
 }
 
 /// Allows so many seconds of CPU time from now on; the process is killed when they are used up.
@@ -402,6 +402,44 @@ mod tests {
         assert!(setrlimit(Resource::RLIMIT_NOFILE, 64, 64).is_err());
         let room = Vec::<u8>::new().try_reserve_exact(600 << 20);
         assert!(room.is_err(), "more memory than allowed");
+        println!("shut in");
+    }
+
+    #[test]
+    fn a_console_writes_what_is_derived_and_calls_nobody() {
+        let name = "sandbox::tests::a_console_writes_what_is_derived_and_calls_nobody";
+        if std::env::var_os(SHUT_IN).is_some() {
+            return console_shut_in();
+        }
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = command.args([name, "--exact", "--nocapture"]).env(SHUT_IN, "1").output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.contains("shut in\n"), "{output:?}");
+    }
+
+    fn console_shut_in() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (data, other) = (dir.path().join("data"), dir.path().join("other"));
+        fs::create_dir_all(data.join("desk")).unwrap();
+        fs::create_dir_all(&other).unwrap();
+        for file in [data.join("journal.sqlite"), data.join("journal.sqlite-shm"), other.join("x.mmdb")] {
+            fs::write(file, "x").unwrap();
+        }
+        let free = || fs::read("/etc/passwd").is_ok() && fs::write(other.join("y"), "y").is_ok();
+        assert!(free(), "all that follows would fail anyway");
+        let shut = confine_console(&data, Some(&other.join("x.mmdb")));
+        assert!(fs::write(data.join("desk/index"), "y").is_ok() && fs::remove_file(data.join("desk/index")).is_ok());
+        assert!(fs::read(data.join("journal.sqlite")).is_ok() && fs::read(other.join("x.mmdb")).is_ok());
+        assert!(fs::OpenOptions::new().write(true).open(data.join("journal.sqlite-shm")).is_ok());
+        let mut write = fs::OpenOptions::new();
+        let evidence = write.write(true).open(data.join("journal.sqlite")).is_ok();
+        let calls = std::net::TcpStream::connect(address).is_ok();
+        let runs = std::process::Command::new("/bin/true").status().is_ok();
+        // Where the kernel has no Landlock, it says so.
+        let loose = [evidence, calls, runs, free(), fs::write(data.join("new"), "y").is_ok()];
+        assert_eq!(loose, [!shut; 5]);
         println!("shut in");
     }
 

@@ -92,9 +92,15 @@ pub(crate) fn start(settings: &ConsoleSettings, data: &Path, quiet: bool) -> Opt
     let shared = Arc::new(Shared::default());
     shared.with(|state| state.shown = quiet);
     let (finished, done) = mpsc::channel();
+    // The child stands elsewhere.
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut settings = settings.clone();
+    for path in [&mut settings.certificate, &mut settings.key, &mut settings.geo].into_iter().flatten() {
+        *path = absolute(path);
+    }
     let keeper = Keeper {
-        settings: settings.clone(),
-        data: std::path::absolute(data).unwrap_or_else(|_| data.to_owned()),
+        settings,
+        data: absolute(data),
         shared: Arc::clone(&shared),
         said: String::new(),
     };

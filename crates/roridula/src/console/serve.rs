@@ -69,7 +69,8 @@ pub(super) fn serve<E>(
     };
     // Its index of the write-ahead log stays where it is as long as somebody has it open.
     let kept = Reader::open(data).map_err(|error| error.to_string())?;
-    sandbox::confine_console(data, settings.geo.as_deref());
+    // As far as it goes.
+    let _ = sandbox::confine_console(data, settings.geo.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .max_blocking_threads(BLOCKING_MAX)
