@@ -52,8 +52,8 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Who the honeypot would become for this data directory. An explicit `run_as` that cannot be had is an error,
-/// the default one is not.
+/// Who the honeypot would become for this data directory. An explicit `run_as` that cannot be had is an
+/// error, the default one is not.
 pub(crate) fn plan(data: &Path, run_as: Option<&str>) -> Result<Plan, Failure> {
     if !Uid::effective().is_root() {
         return match run_as {
@@ -117,8 +117,8 @@ fn barrier(data: &Path, uid: u32, gid: u32) -> Option<PathBuf> {
     above.iter().rev().find(shut).map(|dir| dir.to_path_buf())
 }
 
-/// Makes the data directory, gives it to the planned user and becomes that user for good. To be called before any
-/// thread is started and after the ports are bound.
+/// Makes the data directory, gives it to the planned user and becomes that user for good. To be called before
+/// any thread is started and after the ports are bound.
 pub(crate) fn settle(data: &Path, plan: &Plan) -> Result<(), Failure> {
     let at = |error: std::io::Error| Failure::new(format!("data directory {}: {error}", data.display()));
     make_data(data)?;
@@ -152,8 +152,8 @@ pub(crate) fn make_data(data: &Path) -> Result<(), Failure> {
     DirBuilder::new().mode(0o750).create(data).map_err(at)
 }
 
-/// Root that looks at a data directory becomes its owner: what is derived there must stay the owner's, and nobody needs root
-/// to show a page. To be called before any thread is started.
+/// Root that looks at a data directory becomes its owner: what is derived there must stay the owner's, and
+/// nobody needs root to show a page. To be called before any thread is started.
 pub(crate) fn become_owner(data: &Path) -> Result<(), Failure> {
     let failed =
         |error: nix::Error| Failure::new(format!("cannot become the owner of {}: {error}", data.display()));
@@ -172,8 +172,8 @@ const FILES_BESIDES: u64 = 256;
 /// By how much a triage worker stands back.
 const WORKER_NICE: i32 = 10;
 
-/// Raises the limit of open files as far as it goes, and gives how many visitors that allows: each is a socket, and
-/// a tenth of them may have an upload's two files open.
+/// Raises the limit of open files as far as it goes, and gives how many visitors that allows: each is a
+/// socket, and a tenth of them may have an upload's two files open.
 pub(crate) fn raise_open_files() -> u64 {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, hard)| {
         if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft }
@@ -220,8 +220,8 @@ fn drop_capabilities(data_is_roots: bool) -> Result<(), Failure> {
     if !data_is_roots {
         keep.insert(Capability::CAP_DAC_OVERRIDE);
     }
-    // The bounding set first: emptying it needs a capability that goes next. Who lacks it has nothing that the
-    // set could give back, since no_new_privs follows.
+    // The bounding set first: emptying it needs a capability that goes next. Who lacks it has nothing that
+    // the set could give back, since no_new_privs follows.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(false) {
         caps::clear(None, CapSet::Bounding).map_err(failed)?;
     }
@@ -231,8 +231,8 @@ fn drop_capabilities(data_is_roots: bool) -> Result<(), Failure> {
     dropped.map_err(failed)
 }
 
-/// Shuts a triage worker in: so much memory, no new file or process, no network, nothing written, and after all
-/// others. Best effort where the kernel lacks Landlock; the rest is demanded.
+/// Shuts a triage worker in: so much memory, no new file or process, no network, nothing written, and after
+/// all others. Best effort where the kernel lacks Landlock; the rest is demanded.
 pub(crate) fn confine_worker(memory_bytes: u64) -> Result<(), nix::errno::Errno> {
     nix::sys::prctl::set_no_new_privs()?;
     // A honeypot that is killed takes its worker along.
@@ -247,7 +247,8 @@ pub(crate) fn confine_worker(memory_bytes: u64) -> Result<(), nix::errno::Errno>
     setrlimit(Resource::RLIMIT_NOFILE, 0, 0)
 }
 
-/// Makes this process, started by the honeypot, the first to wait and the first to go, and none that outlives it.
+/// Makes this process, started by the honeypot, the first to wait and the first to go, and none that outlives
+/// it.
 pub(crate) fn stand_back() -> Result<(), nix::errno::Errno> {
     nix::sys::prctl::set_no_new_privs()?;
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
@@ -258,7 +259,8 @@ pub(crate) fn stand_back() -> Result<(), nix::errno::Errno> {
 }
 
 /// Shuts the console in: from now on it reads the data directory and `also`, writes what is derived, binds no
-/// further port and connects to none. As far as this kernel's Landlock goes; says whether that is all the way.
+/// further port and connects to none. As far as this kernel's Landlock goes; says whether that is all the
+/// way.
 pub(crate) fn confine_console(data: &Path, also: Option<&Path>) -> bool {
     use landlock::{
         ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
@@ -430,7 +432,10 @@ mod tests {
         let free = || fs::read("/etc/passwd").is_ok() && fs::write(other.join("y"), "y").is_ok();
         assert!(free(), "all that follows would fail anyway");
         let shut = confine_console(&data, Some(&other.join("x.mmdb")));
-        assert!(fs::write(data.join("desk/index"), "y").is_ok() && fs::remove_file(data.join("desk/index")).is_ok());
+        assert!(
+            fs::write(data.join("desk/index"), "y").is_ok()
+                && fs::remove_file(data.join("desk/index")).is_ok()
+        );
         assert!(fs::read(data.join("journal.sqlite")).is_ok() && fs::read(other.join("x.mmdb")).is_ok());
         assert!(fs::OpenOptions::new().write(true).open(data.join("journal.sqlite-shm")).is_ok());
         let mut write = fs::OpenOptions::new();

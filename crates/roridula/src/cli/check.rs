@@ -51,7 +51,8 @@ pub(crate) fn check(args: &SettingsArgs, data: &Path) -> Result<(), Failure> {
     if wrong.is_empty() { Ok(()) } else { Err(Failure(wrong.join("\n"))) }
 }
 
-/// Where the console would be. A port that is taken is no fault: the console is tried again, the rest does not wait.
+/// Where the console would be. A port that is taken is no fault: the console is tried again, the rest does
+/// not wait.
 fn console(
     out: &mut impl Write,
     settings: &ConsoleSettings,

@@ -98,12 +98,7 @@ pub(crate) fn start(settings: &ConsoleSettings, data: &Path, quiet: bool) -> Opt
     for path in [&mut settings.certificate, &mut settings.key, &mut settings.geo].into_iter().flatten() {
         *path = absolute(path);
     }
-    let keeper = Keeper {
-        settings,
-        data: absolute(data),
-        shared: Arc::clone(&shared),
-        said: String::new(),
-    };
+    let keeper = Keeper { settings, data: absolute(data), shared: Arc::clone(&shared), said: String::new() };
     thread::spawn(move || {
         keeper.keep();
         // Nobody may be waiting.

@@ -209,8 +209,9 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
 fn nearest(path: &str, known: &[(String, String)]) -> String {
     let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     let near = |key: &str| distance(path, key).min(distance(&last(path), &last(key)) + 1);
-    match known.iter().map(|(key, _)| (near(key), key)).min() {
-        Some((steps, key)) if steps <= 1 + path.len() / 4 => format!("; did you mean `{key}`?"),
+    // Of equals, the one in whose section it was looked for.
+    match known.iter().map(|(key, _)| (near(key), distance(path, key), key)).min() {
+        Some((steps, _, key)) if steps <= 1 + path.len() / 4 => format!("; did you mean `{key}`?"),
         _ => "; `roridula config` shows them all".to_owned(),
     }
 }

@@ -395,7 +395,7 @@ mod tests {
         for line in DEFAULT_TOML.lines() {
             if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 section = format!("{name}.");
-            } else if let Some((key, _)) = line.strip_prefix("#key ").unwrap_or(line).split_once(" = ")
+            } else if let Some((key, _)) = line.split_once(" = ")
                 && !line.starts_with("# ")
             {
                 shown.push(format!("{section}{key}"));
