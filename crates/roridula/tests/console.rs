@@ -1,6 +1,9 @@
 //! The console as a process: started, started again and ended by `run`, alone on any data, and who may open
 //! it.
 
+// Tests meet processes, sockets and clocks.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod common;
 
 use common::{PATIENCE, payload, roridula, sha256, text, upload, wait_for};

@@ -119,10 +119,10 @@ impl Guard {
     }
 
     /// Lets the request in, or gives the answer that refuses it.
-    async fn examine(&self, request: Request, peer: &Peer) -> Result<Admitted, Response> {
+    async fn examine(&self, request: Request, peer: &Peer) -> Result<Admitted, Box<Response>> {
         let path = request.uri().path();
         let program = is_for_programs(path);
-        let say = |status, text| Err(answer(status, program, text));
+        let say = |status, text| Err(Box::new(answer(status, program, text)));
         if !origin::calls_us(&request, peer, &self.0.settings.hosts) {
             return say(StatusCode::MISDIRECTED_REQUEST, UNKNOWN_NAME);
         }
@@ -138,9 +138,10 @@ impl Guard {
         if !origin::may_send(method, headers) {
             return say(StatusCode::FORBIDDEN, ELSEWHERE);
         }
-        let (who, session) = self.who(headers, peer, &known).map_err(|text| unauthorised(program, text))?;
+        let (who, session) =
+            self.who(headers, peer, &known).map_err(|text| Box::new(unauthorised(program, text)))?;
         if asks && who == Who::Anybody && !is_for_anybody(path) {
-            return Err(login::ask(&request, program));
+            return Err(Box::new(login::ask(&request, program)));
         }
         // Who is logged in has a token of that session; before that, of a cookie that says only which browser
         // it is.
@@ -159,7 +160,8 @@ impl Guard {
         let (mut parts, body) = request.into_parts();
         let mut bytes = Bytes::new();
         if !origin::is_safe(&parts.method) {
-            bytes = self.read(body).await.map_err(|(status, text)| answer(status, program, text))?;
+            bytes =
+                self.read(body).await.map_err(|(status, text)| Box::new(answer(status, program, text)))?;
             if who != Who::Program && !has_token(&parts.headers, &bytes, &token).await {
                 return say(StatusCode::FORBIDDEN, NO_TOKEN);
             }
@@ -221,7 +223,7 @@ async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Resp
             }
             response
         }
-        Err(refused) => refused,
+        Err(refused) => *refused,
     };
     headers::set(response.headers_mut(), peer.tls);
     response
