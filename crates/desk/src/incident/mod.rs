@@ -186,8 +186,8 @@ impl Incidents {
         })
     }
 
-    /// A page of the incidents that fit, the newest first: `cursor` is what the page before was left with. Bounds `limit`
-    /// to 1000; what the filter says of it does not count.
+    /// A page of the incidents that fit, the newest first: `cursor` is what the page before was left with. Bounds
+    /// `limit` to 1000; what the filter says of it does not count.
     pub fn page(
         &mut self,
         filter: &Filter,

@@ -1,8 +1,8 @@
 //! The index: counts and rows that a console, a report or a command line asks for, without reading the journal.
 //!
-//! A derived view of the journal, kept in `DIR/desk/index.sqlite`, made like the incidents: by cursor, by whoever asks or
-//! by a sink in the background, deleted and made again at will. It is a sum over the published events, so that it is the
-//! same however the journal was cut.
+//! A derived view of the journal, kept in `DIR/desk/index.sqlite`, made like the incidents: by cursor, by whoever
+//! asks or by a sink in the background, deleted and made again at will. It is a sum over the published events, so
+//! that it is the same however the journal was cut.
 //!
 //! # How to read it
 //!
@@ -30,8 +30,8 @@
 //! | how it stands, who came last | [`Index::status`], [`Index::runs`] |
 //! | the funnel, over time, of one source or network | [`Index::funnel`] |
 //! | connections | [`Index::connections`], [`Index::connection`] |
-//! | visitors | [`Index::sources`], [`Index::source`], [`Index::activity`], [`Index::visitors`], [`Index::spikes`] |
-//! | captures, who sent a sample, a group of samples over time | [`Index::captures`], [`Index::senders`], [`Index::spread`] |
+//! | visitors | [`Index::sources`], [`Index::source`], [`Index::activity`], [`Index::spikes`] |
+//! | captures, senders, groups of samples over time | [`Index::captures`], [`Index::senders`], [`Index::spread`] |
 //! | samples, as far as the journal tells | [`Index::samples`], [`Index::sample`] |
 //! | tools, implementations, what nobody knows | [`Index::tools`], [`Index::fingerprints`], [`Index::unknown`] |
 //! | credentials and names of visitors' machines | [`Index::logons`] |
@@ -42,8 +42,8 @@
 //!
 //! Pages come newest or most frequent first, of at most 1000 rows, and are left with a cursor: an opaque text that is
 //! good for the same question. A page may have fewer rows than were asked for and yet a next one, where it had looked
-//! through very many rows that do not fit. Roll-ups are of whole minutes, hours or days, UTC: a span is widened to them.
-//! Text of visitors stands in the rows as it came: escape it where it is shown.
+//! through very many rows that do not fit. Roll-ups are of whole minutes, hours or days, UTC: a span is widened to
+//! them. Text of visitors stands in the rows as it came: escape it where it is shown.
 //!
 //! `fold` what a batch of events adds → `names` numbers for what has long names → `write` into the file (`tables`);
 //! `filter` what is asked for, `read` the questions, `view` what they are answered with.
@@ -124,8 +124,8 @@ impl Index {
         }
     }
 
-    /// Takes in what the journal has more than the index, and tells `progress` after each batch. Any number of processes
-    /// may do so at the same time. A damaged index is made again.
+    /// Takes in what the journal has more than the index, and tells `progress` after each batch. Any number of
+    /// processes may do so at the same time. A damaged index is made again.
     pub fn catch_up(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), IndexError> {
         let mut repaired = false;
         loop {

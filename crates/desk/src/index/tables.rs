@@ -1,8 +1,8 @@
 //! The index's tables.
 //!
 //! Times are microseconds since 1970; `at` of a roll-up is its minute, hour or day since 1970. `source`, `sample`,
-//! `endpoint`, `toolset` are numbers of rows of those tables, given in the order of the journal, so that the file is the
-//! same however often the making of it was interrupted.
+//! `endpoint`, `toolset` are numbers of rows of those tables, given in the order of the journal, so that the file is
+//! the same however often the making of it was interrupted.
 
 use super::view::COUNTED;
 use crate::derived::Layout;

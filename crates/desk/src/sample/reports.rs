@@ -37,8 +37,8 @@ CREATE TABLE content (name TEXT PRIMARY KEY, rules TEXT NOT NULL, full INTEGER N
 -- In which reports a layer lies.
 CREATE TABLE place (layer TEXT NOT NULL, report INTEGER NOT NULL, PRIMARY KEY (layer, report)) WITHOUT ROWID;
 ";
-/// What came later, so that reports of before are kept: the text of indicators in lower case, and the layers (SHA-256) in
-/// which they stand.
+/// What came later, so that reports of before are kept: the text of indicators in lower case, and the layers
+/// (SHA-256) in which they stand.
 const INDICATORS: &str = "
 CREATE TABLE IF NOT EXISTS indicator (value TEXT, kind TEXT, layer TEXT, PRIMARY KEY (value, kind, layer)) WITHOUT ROWID;
 ";
@@ -169,8 +169,8 @@ impl Reports {
         Ok(())
     }
 
-    /// Indicators (domains, addresses, mutexes, wallets) that have this in them, in any case, and the samples in which they
-    /// stand, at most `max` pairs: those that are just this first.
+    /// Indicators (domains, addresses, mutexes, wallets) that have this in them, in any case, and the samples in
+    /// which they stand, at most `max` pairs: those that are just this first.
     pub fn with_indicator(
         &self,
         part: &str,
@@ -323,7 +323,8 @@ impl Reports {
     }
 
     /// The sample that another one with this outline may be kept as a difference from: the first that was looked into
-    /// with the same core, else with the same carrier around another core, else of the same size; never `sample` itself.
+    /// with the same core, else with the same carrier around another core, else of the same size; never `sample`
+    /// itself.
     pub fn similar(
         &self,
         sample: SampleId,

@@ -90,7 +90,8 @@ fn asking(dir: &Path) -> anyhow::Result<Vec<Row>> {
     let samples: Vec<SampleId> = index.samples()?.iter().map(|row| row.sha256).collect();
     let halves: Vec<Vec<SampleId>> = samples.chunks(samples.len() / 20 + 1).map(<[_]>::to_vec).collect();
     let mut times: Vec<(f64, String)> = Vec::new();
-    for (name, question) in questions(until, &samples, &halves) {
+    let who = questions_of_who_and_what(until, &samples, &halves);
+    for (name, question) in questions(until).into_iter().chain(who) {
         let time = milliseconds(&mut || Ok(question(&mut index)?))?;
         times.push((time, name.to_owned()));
     }
@@ -118,9 +119,8 @@ fn asking(dir: &Path) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-fn questions<'a>(until: WallClock, samples: &'a [SampleId], sets: &'a [Vec<SampleId>]) -> Vec<Question<'a>> {
+fn questions<'a>(until: WallClock) -> Vec<Question<'a>> {
     let days = move |days: u64| Span::last(days * DAY, WallClock(until.0 + 1));
-    let within = move |span| Filter { span, ..Filter::default() };
     let of = move |step| Filter { step: Some(step), ..Filter::default() };
     let tool = || Filter { tool: Some("wannacry".to_owned()), ..Filter::default() };
     let network = || Filter { source: "0.0.0.0/1".parse().ok(), ..Filter::default() };
@@ -168,6 +168,20 @@ fn questions<'a>(until: WallClock, samples: &'a [SampleId], sets: &'a [Vec<Sampl
                 index.connections(&nobody, None, 50).map(drop)
             }),
         ),
+    ]
+}
+
+fn questions_of_who_and_what<'a>(
+    until: WallClock,
+    samples: &'a [SampleId],
+    sets: &'a [Vec<SampleId>],
+) -> Vec<Question<'a>> {
+    let days = move |days: u64| Span::last(days * DAY, WallClock(until.0 + 1));
+    let within = move |span| Filter { span, ..Filter::default() };
+    vec![
+        ("visitors of 30 d", Box::new(move |index| index.visitors(days(30)).map(drop))),
+        ("spikes of 30 d", Box::new(move |index| index.spikes(days(30), 100).map(drop))),
+        ("who sent the most in 30 d", Box::new(move |index| index.senders_of_most(days(30), 10).map(drop))),
         (
             "sources of 30 d by connections",
             Box::new(move |index| {

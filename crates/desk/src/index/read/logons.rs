@@ -14,8 +14,8 @@ const COLUMNS: &str =
     count, sources, first, last";
 
 impl Index {
-    /// What was said in logons that happened in the filter's span and came from its network, the most frequent of all time
-    /// first. `accounts`: only with an account.
+    /// What was said in logons that happened in the filter's span and came from its network, the most frequent of all
+    /// time first. `accounts`: only with an account.
     pub fn logons(
         &mut self,
         filter: &Filter,

@@ -12,8 +12,8 @@ const NAME: usize = 13;
 const LEAST: usize = 3;
 
 impl Index {
-    /// Connections, visitors (also by network, as `192.0.2.0/24`), fingerprints and samples whose names begin with `text`,
-    /// at most `limit` of each; nothing for fewer than three characters.
+    /// Connections, visitors (also by network, as `192.0.2.0/24`), fingerprints and samples whose names begin with
+    /// `text`, at most `limit` of each; nothing for fewer than three characters.
     pub fn search(&mut self, text: &str, limit: usize) -> Result<Vec<Hit>, IndexError> {
         let text = text.trim().to_ascii_lowercase();
         let (limit, _) = bounded(limit);

@@ -14,8 +14,8 @@ use std::net::IpAddr;
 const COLUMNS: &str = "s.n, s.ip, s.first, s.last, s.connections, s.captures, s.reached, s.days";
 
 impl Index {
-    /// Visitors who came in the filter's span, from its network, ever took its step, used its tool on a day of the span,
-    /// ever had its fingerprint, and ever brought one of its samples. `new`: only those who came first
+    /// Visitors who came in the filter's span, from its network, ever took its step, used its tool on a day of the
+    /// span, ever had its fingerprint, and ever brought one of its samples. `new`: only those who came first
     /// in the span, or only those who had been here before.
     pub fn sources(
         &mut self,

@@ -42,7 +42,8 @@ impl Index {
         })
     }
 
-    /// Fingerprints that were seen in the filter's span, with its tool, ever from its network: the most frequent of all time first.
+    /// Fingerprints that were seen in the filter's span, with its tool, ever from its network: the most frequent of
+    /// all time first.
     pub fn fingerprints(
         &mut self,
         filter: &Filter,
@@ -117,8 +118,8 @@ impl Index {
         rows.into_iter().map(whole).collect()
     }
 
-    /// Connections in which no recogniser found anything and that ended in a span, put together by shape, the most frequent
-    /// of all time first. `strangers`: without those that a known tool was named for. `shape`: only this one.
+    /// Connections in which no recogniser found anything and that ended in a span, put together by shape, the most
+    /// frequent of all time first. `strangers`: without those that a known tool was named for. `shape`: only this one.
     pub fn unknown(
         &mut self,
         span: Span,

@@ -23,8 +23,8 @@ const LARGEST_MAX: usize = 100;
 const RUNS_MAX: i64 = 100;
 
 impl Index {
-    /// The funnel of a span, of all visitors or of some: by minutes for up to three hours (of all), by hours for up to 32
-    /// days, else by days.
+    /// The funnel of a span, of all visitors or of some: by minutes for up to three hours (of all), by hours for up
+    /// to 32 days, else by days.
     pub fn funnel(&mut self, span: Span, source: Option<Network>) -> Result<Funnel, IndexError> {
         self.look(|index| index.read_funnel(span, source))
     }
@@ -64,8 +64,8 @@ impl Index {
         Ok(funnel)
     }
 
-    /// Connections of a span by hours (for more than 32 days, by days), with the `largest` single sources apart. Clipped to
-    /// the time in which somebody came.
+    /// Connections of a span by hours (for more than 32 days, by days), with the `largest` single sources apart.
+    /// Clipped to the time in which somebody came.
     pub fn activity(&mut self, span: Span, largest: usize) -> Result<Activity, IndexError> {
         self.look(|index| index.read_activity(span, largest.min(LARGEST_MAX)))
     }
