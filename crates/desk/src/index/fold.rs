@@ -6,6 +6,7 @@ use crate::derived::{Derived, DerivedError};
 use crate::incident::{is_payload, makes_room};
 use roridula_evidence::{Published, SampleId};
 use roridula_proto::event::{CloseReason, Event, UploadState};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
@@ -215,7 +216,7 @@ impl Batch {
     ) -> Result<Whose, DerivedError> {
         let time = event.time.0;
         let opens = matches!(event.event, Event::ConnectionOpened { .. });
-        if !self.visits.contains_key(&connection) {
+        if let Entry::Vacant(place) = self.visits.entry(connection) {
             let known = if opens { None } else { reached(file, connection)? };
             let ip = source.ip().to_canonical();
             let visit = Visit {
@@ -233,7 +234,7 @@ impl Batch {
                 fingerprint: None,
                 toolset: None,
             };
-            self.visits.insert(connection, visit);
+            place.insert(visit);
         }
         let visit = self.visits.get_mut(&connection).ok_or(DerivedError::Cursor)?;
         visit.events += 1;

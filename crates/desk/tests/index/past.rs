@@ -56,7 +56,7 @@ const TOOLS: [&[&str]; 5] =
     [&[], &["nmap"], &["wannacry"], &["checker", "wannacry"], &["metasploit-eternalblue"]];
 
 /// One visit, event by event.
-fn visit(chance: &mut Chance, number: u64, known: &mut Vec<bool>) -> (Attribution, Vec<(u64, Event)>) {
+fn visit(chance: &mut Chance, number: u64, known: &mut [bool]) -> (Attribution, Vec<(u64, Event)>) {
     // A few come very often, and the others now and then.
     let host = if chance.once_in(3) { chance.below(3) } else { chance.below(60) };
     let source = match host % 7 {
@@ -94,7 +94,7 @@ fn visit(chance: &mut Chance, number: u64, known: &mut Vec<bool>) -> (Attributio
     (whose, events)
 }
 
-fn step(chance: &mut Chance, known: &mut Vec<bool>) -> Event {
+fn step(chance: &mut Chance, known: &mut [bool]) -> Event {
     match chance.below(14) {
         0 | 1 => negotiate(),
         2 => logon(chance),
@@ -102,7 +102,7 @@ fn step(chance: &mut Chance, known: &mut Vec<bool>) -> Event {
             let (verdict, status) = (Verdict::Vulnerable, 0xc000_0205);
             Event::Ms17010Probe { verdict, pid: 1, mid: 2, status, stream_at: 272 }
         }
-        4 => exploit_step(*chance.pick(&["groom", "hole", "overflow-begun", "overflow-ended"])),
+        4 => exploit_step(chance.pick::<&str>(&["groom", "hole", "overflow-begun", "overflow-ended"])),
         5 => {
             let (exploit, reason) = ("eternalblue".to_owned(), Reason::Exploited);
             Event::ExploitCompleted { exploit, answer: Answer::Present, reason, stream_at: 67_000 }
@@ -197,7 +197,7 @@ fn upload_finished(state: UploadState) -> Event {
     }
 }
 
-fn captured(chance: &mut Chance, known: &mut Vec<bool>) -> Event {
+fn captured(chance: &mut Chance, known: &mut [bool]) -> Event {
     let n = chance.below(known.len() as u64);
     let first_seen = !std::mem::replace(&mut known[n as usize], true);
     let state = *chance.pick(&[UploadState::Complete, UploadState::Partial]);

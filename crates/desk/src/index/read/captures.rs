@@ -4,7 +4,7 @@ use super::super::filter::{Cursor, Filter, Span};
 use super::super::fold::DAY;
 use super::super::view::{CaptureRow, Page, SampleDay, SampleRow, Sender, Spread};
 use super::super::{Index, IndexError};
-use super::{Lane, Paged, Wanted, address, bounded, count, cut, time, words};
+use super::{Asked, Lane, Paged, Wanted, address, bounded, count, cut, time, words};
 use crate::derived::{to_sql, to_u64};
 use roridula_evidence::SampleId;
 use roridula_proto::connection::ConnectionId;
@@ -72,7 +72,9 @@ impl Index {
             lanes.push(Lane { index: "capture_at".to_owned(), of: Wanted::default() });
         }
         let paged = Paged { table: "capture", key: ("at", "seq"), columns: CAPTURE, joins: CAPTURE_JOINS };
-        self.page(&paged, &lanes, filter.span.moments(), &wanted, cursor, limit, capture)
+        let span = filter.span.moments();
+        let asked = Asked { lanes: &lanes, span, wanted: &wanted, cursor, limit };
+        self.page(&paged, &asked, capture)
     }
 
     /// Who brought these samples, the latest first.

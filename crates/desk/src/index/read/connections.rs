@@ -4,7 +4,7 @@ use super::super::filter::{Cursor, Filter, Network};
 use super::super::fold::{HOUR, bits};
 use super::super::view::{COUNTED, ConnectionRow, Page, Step};
 use super::super::{Index, IndexError};
-use super::{Lane, Paged, Wanted, address, count, time, words};
+use super::{Asked, Lane, Paged, Wanted, address, count, time, words};
 use crate::derived::{to_sql, to_u64};
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::time::WallClock;
@@ -88,7 +88,9 @@ impl Index {
             wanted.and(road.sees_to.text(), road.sees_to.values);
         }
         let paged = Paged { table: "connection", key: ("opened", "id"), columns: COLUMNS, joins: JOINS };
-        self.page(&paged, &leads.lanes, filter.span.moments(), &wanted, cursor, limit, connection)
+        let span = filter.span.moments();
+        let asked = Asked { lanes: &leads.lanes, span, wanted: &wanted, cursor, limit };
+        self.page(&paged, &asked, connection)
     }
 
     /// One lane for each of a few visitors; for many, all connections and a look at each.

@@ -59,25 +59,32 @@ struct Paged<'a> {
     joins: &'a str,
 }
 
+/// Which of those rows, and from where on.
+struct Asked<'a> {
+    lanes: &'a [Lane],
+    /// The first and the last moment.
+    span: (i64, i64),
+    wanted: &'a Wanted,
+    cursor: Cursor,
+    limit: usize,
+}
+
 impl Index {
     /// A page of `paged`: of the lanes put together, those in the moments `span` that are `wanted`.
     fn page<T>(
         &self,
         paged: &Paged<'_>,
-        lanes: &[Lane],
-        span: (i64, i64),
-        wanted: &Wanted,
-        cursor: Cursor,
-        limit: usize,
+        asked: &Asked<'_>,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Page<T>, IndexError> {
-        let limit = limit.clamp(1, LIMIT_MAX);
+        let Asked { lanes, span, cursor, .. } = *asked;
+        let limit = asked.limit.clamp(1, LIMIT_MAX);
         let mut found: Vec<(i64, i64, T)> = Vec::new();
         // A lane that has not been looked through to its end: what lies beyond this is not known.
         let mut edge: Option<(i64, i64)> = None;
         let scan = (SCAN_MAX / i64::try_from(lanes.len().max(1)).unwrap_or(1)).max(1000);
         for lane in lanes {
-            let rows = self.lane(paged, lane, span, wanted, cursor, (limit, scan), &read)?;
+            let rows = self.lane(paged, lane, asked, (limit, scan), &read)?;
             if rows.len() <= limit {
                 edge = edge.max(self.lane_edge(paged, lane, span, cursor, scan)?);
             }
@@ -100,14 +107,13 @@ impl Index {
         &self,
         paged: &Paged<'_>,
         lane: &Lane,
-        span: (i64, i64),
-        wanted: &Wanted,
-        cursor: Cursor,
+        asked: &Asked<'_>,
         (limit, scan): (usize, i64),
         read: &impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<(i64, i64, T)>, IndexError> {
         let Paged { table, key: (at, n), columns, joins } = paged;
         let Lane { index, of } = lane;
+        let Asked { span, wanted, cursor, .. } = *asked;
         let sql = format!(
             "SELECT r.{at}, r.{n}, {columns} FROM (SELECT * FROM {table} INDEXED BY {index} WHERE {}
                 AND {at} BETWEEN ? AND ? AND ({at}, {n}) < (?, ?) ORDER BY {at} DESC, {n} DESC LIMIT ?) r {joins}
