@@ -32,7 +32,8 @@ const NEWEST: usize = 40;
 #[derive(Debug)]
 pub(crate) struct Feed {
     sender: Sender<String>,
-    told: Mutex<HashMap<String, u64>>,
+    /// The state of each of the newest incidents; none before the first look.
+    told: Mutex<Option<HashMap<String, u64>>>,
 }
 
 impl Default for Feed {
@@ -44,21 +45,18 @@ impl Default for Feed {
 impl Feed {
     /// Tells what is new among the newest incidents.
     pub(crate) fn look(&self, incidents: &mut Incidents) -> Result<(), Problem> {
-        if self.sender.receiver_count() == 0 {
-            return Ok(());
-        }
         let filter = Filter { limit: Some(NEWEST), ..Filter::default() };
         let newest = incidents.list(&filter).map_err(Problem::failed)?;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = told.is_empty();
-        let known = std::mem::take(&mut *told);
+        let before = told.take();
+        let now = told.insert(HashMap::new());
         for incident in newest.iter().rev() {
             let (name, state) = (incident.id.to_string(), state(incident));
-            if !first && known.get(&name) != Some(&state) {
-                // Nobody listening any more is no failure.
+            if before.as_ref().is_some_and(|before| before.get(&name) != Some(&state)) {
+                // Nobody listening is no failure.
                 let _ = self.sender.send(incident_row(incident).into_string());
             }
-            told.insert(name, state);
+            now.insert(name, state);
         }
         Ok(())
     }

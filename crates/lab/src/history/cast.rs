@@ -108,7 +108,7 @@ impl Caster<'_> {
     fn incidents(&mut self, args: &Args) -> Vec<Entry> {
         let count = args.incidents as usize;
         let samples = args.samples as usize;
-        let deliveries = (count * DELIVERIES_PERCENT / 100).max(samples + samples / 10).min(count);
+        let deliveries = (count * DELIVERIES_PERCENT / 100).max(samples + samples / 4).min(count);
         let mut starts: Vec<u64> = (0..count).map(|_| self.moment()).collect();
         starts.sort_unstable();
         let mut brings: Vec<bool> = (0..count).map(|number| number < deliveries).collect();
@@ -165,7 +165,7 @@ impl Caster<'_> {
             Recipe::Dll(core, _) if core % 3 == 0 => Sender::WannaCry,
             _ => Sender::FuzzBunch,
         };
-        let is_cut = !is_new && !matches!(recipe, Recipe::Packet(_)) && self.chance.below(100) < 8;
+        let is_cut = !is_new && !matches!(recipe, Recipe::Packet(_)) && self.chance.below(100) < 25;
         let percent = if is_cut { 20 + self.chance.below(70) as u8 } else { 100 };
         Act::Deliver { sender, recipe, exploit: self.phase(at).exploit, percent }
     }

@@ -102,7 +102,7 @@ pub fn write(args: &Args, until: WallClock) -> anyhow::Result<Tally> {
     let recordings = Recordings::load()?;
     let cast = cast::cast(args, &phases, until, (recordings.clients.len(), recordings.strangers.len()));
     let (mut past, store) = Past::open(&args.out, from)?;
-    announce(&mut past, &phases, &cast);
+    announce(&mut past, &phases, &cast, until);
     let decoys = phases.map(|phase| Arc::new(decoy_of(store.install(), phase)));
     let mut kitchen = Kitchen::new(args.seed);
     for entry in &cast.entries {
@@ -116,7 +116,7 @@ pub fn write(args: &Args, until: WallClock) -> anyhow::Result<Tally> {
 }
 
 /// What the honeypot told of itself: its starts, and whom it turned away.
-fn announce(past: &mut Past, phases: &[Phase], cast: &Cast) {
+fn announce(past: &mut Past, phases: &[Phase], cast: &Cast, until: WallClock) {
     for phase in phases {
         if phase.exploit {
             let before = WallClock(phase.from.0.saturating_sub(2_000_000));
@@ -132,6 +132,8 @@ fn announce(past: &mut Past, phases: &[Phase], cast: &Cast) {
             }),
         );
     }
+    let stopped = Event::SensorStopped { connections: cast.entries.len() as u64 };
+    past.put(WallClock(until.0.saturating_sub(1)), Record::Sensor(stopped));
     let (source, begin, end) = cast.spike;
     let mut at = begin.0 + REFUSED_EVERY_US;
     while at < end.0 {

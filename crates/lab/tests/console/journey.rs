@@ -4,10 +4,10 @@ use crate::rig::Rig;
 use roridula_lab::attack::campaign::{play, upload_payload};
 use roridula_lab::attack::{Attack, Body, Kind};
 use roridula_lab::browser::Browser;
-use roridula_lab::honeypot::binary;
+use roridula_lab::honeypot::{Start, binary};
 use roridula_lab::samples::cli::sha256_hex;
 use roridula_lab::samples::world;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use zip::ZipArchive;
 
@@ -66,8 +66,8 @@ fn an_incident_leads_to_its_evidence_its_sample_a_difference_and_the_archive() {
     // A stage's evidence: fields on one side, bytes on the other, linked both ways.
     let incident = page.url().unwrap();
     page.follow("#stage-upload a").unwrap();
-    page.wait_for("document.querySelector('#at .fields a[href^=\"#b\"]')").unwrap();
-    page.click("#at .fields a[href^='#b']").unwrap();
+    // Only what has no parts has bytes of its own.
+    page.click("#at .fields li:not(:has(ul)) > span > a[href^='#b']").unwrap();
     let there = "document.querySelector(location.hash)?.dataset.field";
     let field = page.wait_for(&format!("location.hash.startsWith('#b') && {there}")).unwrap();
     page.click(&format!("a[data-field='{}']", field.as_str().unwrap())).unwrap();
@@ -143,31 +143,18 @@ fn filters_stay_in_the_address_and_lists_are_exported() {
 #[test]
 fn who_has_no_password_stays_outside() {
     let dir = tempfile::tempdir().unwrap();
-    drop(roridula_evidence::Store::open(dir.path(), "t", Default::default()).unwrap());
+    let data = dir.path().join("data");
     let mut set = Command::new(binary())
         .args(["console", "password", "--stdin", "--data"])
-        .arg(dir.path())
+        .arg(&data)
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
     set.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
     assert!(set.wait().unwrap().success());
     // A name of its own means that others may come: it asks on loopback too.
-    let mut console = Command::new(binary())
-        .args(["console", "--listen", "127.0.0.1:0", "--set", "console.hosts=console.example", "--data"])
-        .arg(dir.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = String::new();
-    BufReader::new(console.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    let origin = said.split_once("http://").map(|(_, rest)| rest).and_then(|rest| rest.split_once('/'));
-    let origin = format!("http://{}", origin.unwrap_or_else(|| panic!("it says where it is: {said}")).0);
-    let logged_in = std::panic::catch_unwind(|| log_in(&origin));
-    console.kill().unwrap();
-    console.wait().unwrap();
-    logged_in.unwrap();
+    let honeypot = Start::default().data(&data).set("console.hosts=console.example").console().run().unwrap();
+    log_in(&honeypot.console().unwrap());
 }
 
 fn log_in(origin: &str) {

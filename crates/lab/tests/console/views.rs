@@ -31,7 +31,7 @@ fn every_view_is_whole_in_light_and_dark_and_on_a_phone() {
             page.screenshot(&Rig::pictures().join(format!("{name}-{kind}.png"))).unwrap();
         }
         let unnamed = "[...document.querySelectorAll('a, button, input:not([type=hidden]), select')].filter(node => \
-            !(node.innerText || node.getAttribute('aria-label') || node.labels?.length || node.closest('svg') || node.title))\
+            !(node.textContent.trim() || node.getAttribute('aria-label') || node.labels?.length || node.title))\
             .map(node => node.outerHTML)";
         assert_eq!(page.eval(unnamed).unwrap(), Value::Array(Vec::new()), "{path}");
     }

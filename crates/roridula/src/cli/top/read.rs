@@ -224,7 +224,9 @@ fn health(health: &mut Health, status: Status) {
     health.behind = status.journal.saturating_sub(status.cursor);
     health.visitor = status.last_visitor.map(|row| (row.source.to_string(), row.opened));
     if let Some(run) = status.last_run {
-        health.since = Some(run.time);
+        // One that does not run and never said that it stopped: nobody knows since when.
+        let known = health.running.is_some() == run.started.is_some();
+        health.since = known.then_some(run.time);
         health.listen = run.started.map(|started| started.listen).unwrap_or_default();
     }
 }
