@@ -15,13 +15,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const DELIVERIES_PERCENT: usize = 45;
 /// What the rest do, by weight.
 const OTHERS: &[(usize, Kind)] = &[
-    (30, Kind::Connect),
+    (27, Kind::Connect),
     (16, Kind::Client),
     (10, Kind::Stranger),
     (14, Kind::Check),
     (12, Kind::Ping),
     (12, Kind::Logon),
-    (2, Kind::Kill),
+    (5, Kind::Kill),
     (4, Kind::Exploit),
 ];
 /// Of a hundred visits that no incident needs, so many are of the one source that cannot stop.
