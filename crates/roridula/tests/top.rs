@@ -87,17 +87,24 @@ fn in_a_terminal_it_draws_helps_quits_and_leaves_the_screen_as_it_was() {
             let left = deadline.saturating_duration_since(Instant::now());
             match pieces.recv_timeout(left) {
                 Ok(piece) => all.push_str(&piece),
-                Err(error) => panic!("never {word} ({error}):\n{all:?}"),
+                Err(error) => {
+                    // Nobody is left behind.
+                    let _ = child.kill();
+                    panic!("never {word} ({error}):\n{all:?}");
+                }
             }
         }
     };
     wait_for("192.0.2.7");
     keys.write_all(b"?").unwrap();
-    wait_for("the funnel's time");
+    // One word: blanks that were there before are not drawn again.
+    wait_for("funnel's");
     keys.write_all(b"q").unwrap();
     // The other screen is left, and the cursor is back.
     wait_for("\u{1b}[?1049l");
     wait_for("\u{1b}[?25h");
+    // script waits for the end of its input.
+    drop(keys);
     assert!(child.wait().unwrap().success());
     // SGR 30 to 38, 40 to 48 and 90 on are colours.
     let sets =
