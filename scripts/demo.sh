@@ -10,12 +10,15 @@ listen="${LISTEN:-127.0.0.1:4445}"
 listen="${listen%% *}"
 mark="$data/made-by-demo"
 
-if [ -e "$mark" ] && [ -n "$(find "$mark" -mmin +720)" ]; then
+# A week that was not finished is no week; one that somebody named is left alone.
+if [ -e "$mark" ]; then stale="$(find "$mark" -mmin +720)"; else stale="${DATA:-unfinished}"; fi
+if [ -n "$stale" ] && { [ -e "$mark" ] || [ -z "${DATA:-}" ]; }; then
     rm -rf -- "$data"
 fi
 if [ ! -e "$data/journal.sqlite" ]; then
     printf 'demo: making a week in %s\n' "$data"
-    "$bin/roridula-lab" history --out "$data" --seed "$RANDOM" --triage
+    "$bin/roridula-lab" history --out "$data" --seed "$RANDOM"
+    "$bin/roridula" triage --all --data "$data"
     : >"$mark"
 fi
 

@@ -1,5 +1,7 @@
 //! The browser of the console's tests, driven against a page of our own on loopback: what it must notice, it notices.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use roridula_lab::browser::{Browser, Complaint, Look};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

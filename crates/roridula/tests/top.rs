@@ -1,5 +1,7 @@
 //! `roridula top` as a user has it: once as text, and in a real pseudo-terminal.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};

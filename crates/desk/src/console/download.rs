@@ -16,6 +16,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use futures_util::StreamExt;
 use roridula_evidence::Reader;
 use roridula_proto::connection::ConnectionId;
 use std::collections::BTreeMap;
@@ -209,9 +210,11 @@ impl Files {
             }
         });
         opened.await.map_err(Problem::failed)??;
+        // Whoever compresses it asks once more behind the end, which a bare `unfold` answers with a panic.
         let pieces = futures_util::stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.map(|piece| (piece, receiver))
-        });
+        })
+        .fuse();
         Ok(attachment("application/x-pcapng", &name, Body::from_stream(pieces)))
     }
 }

@@ -145,8 +145,8 @@ impl Drop for Browser {
 fn find() -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let place = |name: &&str| folders.iter().map(|folder| folder.join(name)).find(|file| is_program(file));
-    NAMES.iter().find_map(|name| place(&name)).context("chromium is not installed")
+    let place = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|file| is_program(file));
+    NAMES.into_iter().find_map(place).context("chromium is not installed")
 }
 
 fn is_program(path: &Path) -> bool {

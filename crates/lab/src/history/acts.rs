@@ -100,7 +100,14 @@ impl Visitor {
             Sender::WannaCry => "192.168.56.20".to_owned(),
             _ => self.caller.destination.ip().to_string(),
         };
-        Plan { sender, goal, path_host, later_target: self.seed % 4 != 0, stubborn: false, seed: self.seed }
+        Plan {
+            sender,
+            goal,
+            path_host,
+            later_target: !self.seed.is_multiple_of(4),
+            stubborn: false,
+            seed: self.seed,
+        }
     }
 
     /// The next connection begins a while after `ended`.
