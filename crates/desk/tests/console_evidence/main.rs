@@ -98,7 +98,7 @@ async fn incidents_are_filtered_and_paged_by_all_that_a_view_filters_by() {
     }
     let (rows, next) = count("limit=4&stage=ping").await;
     let next = next.unwrap();
-    assert_eq!((rows, next.as_str()), (4, "4"));
+    assert_eq!(rows, 4);
     assert_eq!(count(&format!("limit=4&stage=ping&cursor={next}")).await, (2, None));
     assert_eq!(count("limit=6").await, (6, None));
 }

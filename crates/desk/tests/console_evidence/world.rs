@@ -94,7 +94,7 @@ impl World {
             self.keep(&whose, &bytes);
         }
         self.store.append_blocking(Batch {
-            attribution: *whose,
+            attribution: whose,
             events,
             changes: Changes::default(),
             closing: Some(closing),
@@ -108,7 +108,7 @@ impl World {
         slot.write(0, bytes).unwrap();
         let sha256 = SampleId(Sha256::digest(bytes).into());
         let capture = Capture {
-            attribution: whose,
+            attribution: *whose,
             upload: 1,
             origin: Origin::DoublePulsar,
             state: UploadState::Complete,
