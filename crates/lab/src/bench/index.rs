@@ -96,13 +96,13 @@ fn asking(dir: &Path) -> anyhow::Result<Vec<Row>> {
         times.push((time, name.to_owned()));
     }
     let reports = Reports::open(dir)?;
-    let catalog = milliseconds(&mut || Ok(drop(Catalog::load(&mut index, &reports)?)))?;
+    let catalog = milliseconds(&mut || Catalog::load(&mut index, &reports).map(drop).map_err(Into::into))?;
     let mut incidents = Incidents::open(dir, None)?;
     let begun = Instant::now();
     incidents.catch_up(&mut |_| ())?;
     eprintln!("i: incidents caught up in {:.1} s", begun.elapsed().as_secs_f64());
     for (name, filter) in incident_filters(until) {
-        let time = milliseconds(&mut || Ok(drop(incidents.page(&filter, None, 50)?)))?;
+        let time = milliseconds(&mut || incidents.page(&filter, None, 50).map(drop).map_err(Into::into))?;
         times.push((time, name.to_owned()));
     }
     times.sort_by(|one, other| other.0.total_cmp(&one.0));
