@@ -89,7 +89,7 @@ impl Widget for Drawn<'_> {
         ];
         let [head, new, funnel, feed, foot] = Layout::vertical(heights).areas(area);
         self.head(snapshot, head, buffer);
-        self.new(snapshot, new, buffer);
+        self.news(snapshot, new, buffer);
         self.funnel(funnel, tall, buffer);
         self.feed(feed, buffer);
         let keys = "q quit  ? help  1-4 time  ↑↓ scroll";
@@ -161,7 +161,7 @@ impl Drawn<'_> {
         Line::from(vec![disk, Span::raw(journal), behind])
     }
 
-    fn new(&self, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
+    fn news(&self, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
         let inner = section("new", area, buffer);
         let (cores, captures) = (snapshot.new_cores, snapshot.captures);
         let style = if cores > 0 { self.palette.strong(Color::Green) } else { Style::new() };
