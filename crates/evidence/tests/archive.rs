@@ -3,8 +3,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use roridula_evidence::{
-    Attribution, Batch, Capture, Changes, Kept, Options, Reader, Refusal, SampleId, Store,
-    StoreError,
+    Attribution, Batch, Capture, Changes, Kept, Options, Reader, Refusal, SampleId, Store, StoreError,
 };
 use roridula_proto::event::{Event, Origin, Transport, UploadState};
 use roridula_proto::transcript::Payloads;
