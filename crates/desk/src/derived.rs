@@ -3,7 +3,8 @@
 //! A view (`incident`, `index`) says which tables it has and of which version; everything else that such a file
 //! needs is here. It may be deleted at any time, also under those who have it open.
 
-use roridula_evidence::StoreError;
+use roridula_evidence::{EventFilter, Reader, StoreError};
+use roridula_proto::time::WallClock;
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params,
 };
@@ -316,6 +317,40 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 // SQLite's integers are signed; ours are all far from the edge.
+/// A view that goes through the journal a batch at a time.
+pub(crate) trait Follows {
+    /// Takes in at most `batch` events; `None` where there was nothing to do.
+    fn follow(&mut self, batch: usize) -> Result<Option<Progress>, DerivedError>;
+
+    /// Takes a damaged file away and begins a new one.
+    fn anew(&mut self) -> Result<(), DerivedError>;
+
+    /// Takes in all that the journal has more, and tells `progress` after each batch. What is damaged is made again, once.
+    fn follow_all(&mut self, batch: usize, progress: &mut dyn FnMut(Progress)) -> Result<(), DerivedError> {
+        let mut repaired = false;
+        loop {
+            match self.follow(batch) {
+                Ok(Some(now)) if now.done < now.total => progress(now),
+                Ok(now) => {
+                    now.into_iter().for_each(progress);
+                    return Ok(());
+                }
+                Err(error) if error.is_damage() && !repaired => {
+                    repaired = true;
+                    self.anew()?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// When the first event of a journal happened: another journal in the same place begins at another time.
+pub(crate) fn journal_begins(reader: &Reader) -> Result<WallClock, DerivedError> {
+    let page = reader.events(0, &EventFilter::default(), 1)?;
+    Ok(page.events.first().map_or(WallClock(0), |event| event.time))
+}
+
 pub(crate) fn to_u64(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }

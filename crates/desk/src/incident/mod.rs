@@ -32,6 +32,7 @@ pub use stage::{Role, Stage};
 pub use tool::label as tool_label;
 pub use view::{Attack, Evidence, Incident, IncidentSample, Member, Outcome, StageView, Tool};
 
+use crate::derived::{Follows, journal_begins};
 use crate::index::{Cursor, Network, Page, Span, bounded, cut};
 use crate::sink::{Sink, SinkError};
 use database::Database;
@@ -39,7 +40,6 @@ use fold::Fold;
 use record::Record;
 use roridula_evidence::{EventFilter, Published, Reader};
 use roridula_proto::connection::ConnectionId;
-use roridula_proto::time::WallClock;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -128,21 +128,7 @@ impl Incidents {
     /// Takes in what the journal has more than the view, and tells `progress` after each batch. Any number of
     /// processes may do so at the same time. A damaged view is made again.
     pub fn catch_up(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), IncidentError> {
-        let mut repaired = false;
-        loop {
-            match self.step(None, BATCH) {
-                Ok(Some(now)) if now.done < now.total => progress(now),
-                Ok(now) => {
-                    now.into_iter().for_each(progress);
-                    return Ok(());
-                }
-                Err(error) if error.is_damage() && !repaired => {
-                    repaired = true;
-                    self.begin_anew()?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        self.follow_all(BATCH, progress)
     }
 
     /// As [`Self::catch_up`] with `batch` events a transaction: the result is the same for any number.
@@ -159,7 +145,7 @@ impl Incidents {
     /// Forgets everything and makes it again from the journal.
     pub fn rebuild(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), IncidentError> {
         let settings = self.settings.map_or_else(|| self.db.settings(), Ok)?;
-        let begins = self.journal_begins()?;
+        let begins = journal_begins(&self.reader)?;
         let transaction = self.db.begin()?;
         self.db.reset(settings, begins)?;
         transaction.commit().map_err(IncidentError::database(&self.dir))?;
@@ -257,12 +243,6 @@ impl Incidents {
         Incident::new(record, connections_max, |sha256| self.db.triage(sha256))
     }
 
-    /// When the journal's first event happened: another journal in the same place begins at another time.
-    fn journal_begins(&self) -> Result<WallClock, IncidentError> {
-        let page = self.reader.events(0, &EventFilter::default(), 1)?;
-        Ok(page.events.first().map_or(WallClock(0), |event| event.time))
-    }
-
     /// Takes in one batch: of `at_hand` where that goes on from the view, else from the journal. `None`: there was
     /// nothing to do.
     fn step(
@@ -309,11 +289,21 @@ impl Incidents {
 
     /// Begins again where the view is of another journal, or was made with other settings than it must be.
     fn check_origin(&self, last: u64) -> Result<(), IncidentError> {
-        let begins = self.journal_begins()?;
+        let begins = journal_begins(&self.reader)?;
         let there = self.db.settings()?;
         let settings = self.settings.unwrap_or(there);
         let same = self.db.journal()? == Some(begins) && self.db.cursor()? <= last && settings == there;
         if same { Ok(()) } else { self.db.reset(settings, begins) }
+    }
+}
+
+impl Follows for Incidents {
+    fn follow(&mut self, batch: usize) -> Result<Option<Progress>, IncidentError> {
+        self.step(None, batch)
+    }
+
+    fn anew(&mut self) -> Result<(), IncidentError> {
+        self.begin_anew()
     }
 }
 

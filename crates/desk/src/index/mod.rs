@@ -67,7 +67,9 @@ pub use view::{
     Spread, Started, Status, Step, ToolRow, Visitors,
 };
 
-use crate::derived::Derived;
+pub(crate) use view::as_time_or_null;
+
+use crate::derived::{Derived, Follows, journal_begins};
 use crate::sink::{Sink, SinkError};
 use fold::Batch;
 use names::Names;
@@ -127,21 +129,7 @@ impl Index {
     /// Takes in what the journal has more than the index, and tells `progress` after each batch. Any number of
     /// processes may do so at the same time. A damaged index is made again.
     pub fn catch_up(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), IndexError> {
-        let mut repaired = false;
-        loop {
-            match self.step(None, BATCH) {
-                Ok(Some(now)) if now.done < now.total => progress(now),
-                Ok(now) => {
-                    now.into_iter().for_each(progress);
-                    return Ok(());
-                }
-                Err(error) if error.is_damage() && !repaired => {
-                    repaired = true;
-                    self.begin_anew()?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        self.follow_all(BATCH, progress)
     }
 
     /// As [`Self::catch_up`] with `batch` events a transaction: the result is the same for any number.
@@ -158,7 +146,7 @@ impl Index {
     /// Forgets everything and makes it again from the journal. Readers see it grow.
     pub fn rebuild(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), IndexError> {
         self.may_write()?;
-        let begins = self.journal_begins()?;
+        let begins = journal_begins(&self.reader)?;
         let transaction = self.file.begin()?;
         self.reset(begins)?;
         transaction.commit().map_err(self.file.fail())?;
@@ -218,12 +206,6 @@ impl Index {
         self.file.begin_anew(&self.dir)
     }
 
-    /// When the journal's first event happened: another journal in the same place begins at another time.
-    fn journal_begins(&self) -> Result<WallClock, IndexError> {
-        let page = self.reader.events(0, &EventFilter::default(), 1)?;
-        Ok(page.events.first().map_or(WallClock(0), |event| event.time))
-    }
-
     /// Takes in one batch: of `at_hand` where that goes on from the index, else from the journal. `None`: there was
     /// nothing to do.
     fn step(&mut self, at_hand: Option<&[Published]>, batch: usize) -> Result<Option<Progress>, IndexError> {
@@ -267,9 +249,19 @@ impl Index {
 
     /// Begins again where the index is of another journal.
     fn check_origin(&self, last: u64) -> Result<(), IndexError> {
-        let begins = self.journal_begins()?;
+        let begins = journal_begins(&self.reader)?;
         let same = self.file.meta("journal")? == Some(begins.0) && self.cursor()? <= last;
         if same { Ok(()) } else { self.reset(begins) }
+    }
+}
+
+impl Follows for Index {
+    fn follow(&mut self, batch: usize) -> Result<Option<Progress>, IndexError> {
+        self.step(None, batch)
+    }
+
+    fn anew(&mut self) -> Result<(), IndexError> {
+        self.begin_anew()
     }
 }
 
