@@ -102,6 +102,9 @@ pub(crate) enum Problem {
     /// It is at another address of ours.
     #[error("it is at {0}")]
     Elsewhere(String),
+    /// Too many ask for it at the same time.
+    #[error("{0}")]
+    Busy(String),
     /// Something of ours failed.
     #[error("{0}")]
     Failed(String),

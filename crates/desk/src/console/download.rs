@@ -31,7 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Large files that are written at the same time; who comes then is asked to wait.
 const FILES_MAX: usize = 2;
 /// Connections of one packet capture: their transcripts are held at once.
-const CONNECTIONS_MAX: usize = 512;
+pub(super) const CONNECTIONS_MAX: usize = 512;
 /// Bytes that are written before they are sent.
 const PIECE: usize = 64 * 1024;
 /// Pieces that wait for a slow reader.
@@ -182,7 +182,7 @@ async fn export(State(files): State<Files>, uri: Uri, places: Places) -> Respons
 impl Files {
     fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let turn = Arc::clone(&self.turns).try_acquire_owned();
-        turn.map_err(|_| Problem::Failed("other files are being written: try again in a moment".to_owned()))
+        turn.map_err(|_| Problem::Busy("other files are being written: try again in a moment".to_owned()))
     }
 
     /// A packet capture of these connections, written while it is sent.

@@ -21,7 +21,7 @@ const CATALOG_REST: u32 = 9;
 pub(crate) fn spawn(dir: &Path, shelves: Weak<Shelves>, live: Arc<Feed>) {
     let dir = dir.to_owned();
     thread::spawn(move || {
-        let mut seen = Seen { last: None, next_catalog: Instant::now() };
+        let mut seen = Seen { told: None, last: None, next_catalog: Instant::now() };
         let mut views = None;
         while let Some(shelves) = shelves.upgrade() {
             // What cannot be read now is opened anew and tried again; a view that reads it says why.
@@ -43,6 +43,8 @@ struct Views {
 
 /// What the catalog was made of, and when it may be made again.
 struct Seen {
+    /// The last event that the feed knows of.
+    told: Option<u64>,
     last: Option<u64>,
     next_catalog: Instant,
 }
@@ -62,10 +64,14 @@ fn step(
             index: Index::open_or_temporary(dir)?,
         }),
     };
+    // Each second even where nothing happens: somebody may have deleted them, which is allowed.
     incidents.catch_up(&mut |_| {})?;
     index.catch_up(&mut |_| {})?;
-    live.look(incidents)?;
     let last = reader.last_seq()?;
+    if seen.told != Some(last) {
+        live.look(incidents)?;
+        seen.told = Some(last);
+    }
     if seen.last != Some(last) && Instant::now() >= seen.next_catalog {
         let begun = Instant::now();
         let catalog = Catalog::load(index, &Reports::open(dir)?)?;

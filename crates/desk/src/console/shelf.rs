@@ -52,13 +52,16 @@ impl Shelf {
 
 /// The index that the keeper keeps up; where it can keep none, one of this shelf's own.
 fn open_index(dir: &Path) -> Result<Index, Problem> {
-    Index::open(dir, Mode::Read)
-        .or_else(|_| {
-            let mut index = Index::open_or_temporary(dir)?;
+    // Made where there is none: views show how it grows, and nobody waits for all of a long journal.
+    let index = match Index::open(dir, Mode::Write) {
+        Ok(_) => Index::open(dir, Mode::Read),
+        Err(_) => Index::open(dir, Mode::Read).or_else(|_| {
+            let mut index = Index::open(dir, Mode::Temporary)?;
             index.catch_up(&mut |_| {})?;
             Ok(index)
-        })
-        .map_err(|error: crate::index::IndexError| Problem::failed(error))
+        }),
+    };
+    index.map_err(Problem::failed)
 }
 
 /// The shelves of one data directory.

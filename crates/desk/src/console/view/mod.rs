@@ -266,6 +266,7 @@ pub(crate) fn failed(ask: &Ask, problem: &Problem) -> Response {
         Problem::Elsewhere(address) => return Redirect::to(address).into_response(),
         Problem::Bad(_) => (StatusCode::BAD_REQUEST, "This cannot be asked"),
         Problem::Missing(_) => (StatusCode::NOT_FOUND, "Not here"),
+        Problem::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "Not just now"),
         Problem::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something of ours failed"),
     };
     if ask.form == Form::Json || ask.path.starts_with("/api/") {

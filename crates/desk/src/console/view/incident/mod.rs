@@ -4,6 +4,7 @@ mod chain;
 
 use super::View;
 use crate::console::ask::{Ask, Problem};
+use crate::console::download::CONNECTIONS_MAX;
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
@@ -145,7 +146,10 @@ fn body(model: &Model, ask: &Ask) -> Markup {
             ", " (text::time(incident.first)) " to " (text::time(incident.last))
         }
         nav.exports aria-label="Downloads" {
-            a href={ "/incidents/" (id) "/attack.pcapng" } download { "Packets (pcapng)" }
+            a href={ "/incidents/" (id) "/attack.pcapng" } download {
+                "Packets (pcapng)"
+                @if incident.connections > CONNECTIONS_MAX as u64 { ", of the first " (CONNECTIONS_MAX) " connections" }
+            }
             a href={ "/incidents/" (id) "/incident.json" } download { "JSON" }
         }
         (chain::figure(&id, &model.lanes, ask, model.next.as_deref()))
