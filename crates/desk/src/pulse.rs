@@ -1,7 +1,8 @@
 //! Is it alive? What a console, a terminal and a report say first.
 
-use crate::index::{Index, IndexError, Started};
+use crate::index::{Index, IndexError, Started, as_time_or_null};
 use roridula_evidence::{Reader, rfc3339, wall_clock};
+use roridula_proto::time::WallClock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -12,20 +13,26 @@ use std::path::Path;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// How the honeypot is.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct Pulse {
     /// Whether it has its data directory open now.
     pub running: bool,
     /// What it was started with last; null where it never was.
     pub started: Option<Started>,
-    /// When, UTC.
-    pub started_at: Option<String>,
+    /// Since when it runs, or does not; null where nobody knows.
+    #[serde(serialize_with = "as_time_or_null")]
+    #[schemars(with = "Option<String>")]
+    pub since: Option<WallClock>,
     /// The latest visitor's address.
     pub last_visitor: Option<String>,
-    /// When the latest visitor came, UTC.
-    pub last_visit: Option<String>,
-    /// When the latest event happened, UTC.
-    pub last_event: Option<String>,
+    /// When the latest visitor came.
+    #[serde(serialize_with = "as_time_or_null")]
+    #[schemars(with = "Option<String>")]
+    pub last_visit: Option<WallClock>,
+    /// When the latest event happened.
+    #[serde(serialize_with = "as_time_or_null")]
+    #[schemars(with = "Option<String>")]
+    pub last_event: Option<WallClock>,
     /// Events of the journal that are not in the index yet.
     pub lag: u64,
     /// Bytes of disk that are free.
@@ -69,16 +76,18 @@ impl Pulse {
     /// Of the honeypot whose evidence `reader` reads in `dir`.
     pub fn take(dir: &Path, reader: &Reader, index: &mut Index) -> Result<Self, IndexError> {
         let status = index.status()?;
-        let start = index.runs()?.into_iter().find(|run| run.started.is_some());
-        let disk = reader.disk_bytes();
+        let (running, disk) = (reader.is_running(), reader.disk_bytes());
+        let start = index.runs()?.into_iter().find_map(|run| run.started);
+        // One that does not run and never said that it stopped: nobody knows since when.
+        let run = status.last_run.filter(|run| run.started.is_some() == running);
         let visit = status.last_visitor;
         Ok(Self {
-            running: reader.is_running(),
-            started_at: start.as_ref().map(|run| rfc3339(run.time)),
-            started: start.and_then(|run| run.started),
-            last_visit: visit.as_ref().map(|visit| rfc3339(visit.opened)),
+            running,
+            started: start,
+            since: run.map(|run| run.time),
+            last_visit: visit.as_ref().map(|visit| visit.opened),
             last_visitor: visit.map(|visit| visit.source.to_string()),
-            last_event: status.last_event.map(rfc3339),
+            last_event: status.last_event,
             lag: status.journal.saturating_sub(status.cursor),
             disk_free: disk.map(|(free, _)| free),
             disk_all: disk.map(|(_, all)| all),

@@ -673,7 +673,10 @@ pub(super) fn as_time<S: Serializer>(at: &WallClock, serializer: S) -> Result<S:
     serializer.serialize_str(&rfc3339(*at))
 }
 
-fn as_time_or_null<S: Serializer>(at: &Option<WallClock>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_time_or_null<S: Serializer>(
+    at: &Option<WallClock>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     at.map(rfc3339).serialize(serializer)
 }
 

@@ -131,6 +131,18 @@ impl Seen {
 }
 
 impl Catalog {
+    /// How many cores came for the first time at or after `since`.
+    pub fn new_cores(&self, since: WallClock) -> u64 {
+        // RFC 3339 in UTC sorts as time does.
+        let since = rfc3339(since);
+        self.groups.iter().filter(|group| group.first_seen >= since).count() as u64
+    }
+
+    /// The most novel sample that was looked into; of equals, the latest.
+    pub fn most_novel(&self) -> Option<&Entry> {
+        self.entries.iter().find(|entry| !entry.core.is_empty())
+    }
+
     /// Reads index and reports, as far as the index is.
     pub fn load(index: &mut Index, reports: &Reports) -> Result<Self, CatalogError> {
         let samples = index.samples()?;

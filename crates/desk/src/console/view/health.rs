@@ -110,9 +110,7 @@ fn storage(shelf: &Shelf) -> Vec<Stored> {
 pub(super) fn pulse(pulse: &Pulse, ask: &Ask) -> Markup {
     let problems = pulse.doctor.as_ref().map_or(0, Verdict::problems);
     let state = if pulse.running && problems == 0 { "good" } else { "bad" };
-    let ago = |at: &Option<String>| {
-        at.as_deref().and_then(text::parse_time).map_or("never".to_owned(), |at| text::ago(at, ask.now))
-    };
+    let ago = |at: Option<WallClock>| at.map_or("never".to_owned(), |at| text::ago(at, ask.now));
     html! {
         section.pulse aria-label="How it is" {
             p { strong class=(state) { (if state == "good" { "✓ " } else { "✗ " }) (pulse.line()) } }
@@ -122,14 +120,14 @@ pub(super) fn pulse(pulse: &Pulse, ask: &Ask) -> Markup {
                 }
                 dt { "Last visitor" }
                 dd {
-                    (ago(&pulse.last_visit))
+                    (ago(pulse.last_visit))
                     @if let Some(source) = &pulse.last_visitor { ", " a href={ "/sources/" (source) } { (source) } }
                 }
                 dt { "Doctor" }
                 dd {
                     @match &pulse.doctor {
                         Some(verdict) => {
-                            (problems) " problems, " (ago(&Some(verdict.time.clone())))
+                            (problems) " problems, " (ago(text::parse_time(&verdict.time)))
                             " · " a href="/health#doctor" { "what it found" }
                         }
                         None => { "nobody asked yet: " code { "roridula doctor" } " visits it as a worm would" }

@@ -1,7 +1,7 @@
 //! Ten seconds: is it well, and was something new caught?
 
 use super::View;
-use super::health;
+use super::{health, incidents};
 use crate::console::ask::{Ask, Problem, RANGES};
 use crate::console::chart::{self, Bar};
 use crate::console::page::Page;
@@ -90,26 +90,18 @@ impl View for Home {
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let day = Span::last(DAY, ask.now);
-        let seen = |time: &str| text::parse_time(time).is_some_and(|at| at >= day.since);
-        let catalog = &shelf.catalog;
-        let new_cores = catalog.groups.iter().filter(|group| seen(&group.first_seen)).count() as u64;
-        let novel = catalog.entries.iter().find(|entry| !entry.core.is_empty()).map(|entry| Novel {
+        let novel = shelf.catalog.most_novel().map(|entry| Novel {
             sha256: entry.sha256.to_string(),
             novelty: entry.novelty,
             sentence: entry.sentence.clone(),
             first_seen: entry.first_seen.clone(),
             captures: entry.captures,
         });
-        let filter = Filter {
-            limit: Some(LATEST),
-            source: ask.filter.source,
-            tool: ask.filter.tool.clone(),
-            ..Filter::default()
-        };
+        let filter = Filter { limit: Some(LATEST), ..incidents::filter(ask) };
         let incidents = shelf.incidents.list(&filter).map_err(Problem::failed)?;
         Ok(Model {
             pulse: Pulse::take(&shelf.dir, &shelf.reader, &mut shelf.index).map_err(Problem::failed)?,
-            new_cores,
+            new_cores: shelf.catalog.new_cores(day.since),
             captures: shelf.index.funnel(day, None).map_err(Problem::failed)?.total.captures,
             funnels: funnels(shelf, ask)?,
             novel,

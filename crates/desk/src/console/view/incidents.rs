@@ -57,23 +57,7 @@ impl View for Incidents {
     const ABOUT: &'static str = "All incidents, the latest first.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
-        let wanted = &ask.filter;
-        let word = wanted.stage.as_deref();
-        let outcome = Outcome::ALL.into_iter().find(|outcome| Some(outcome.as_str()) == word);
-        let stage = Stage::ALL.into_iter().find(|stage| Some(stage.as_str()) == word);
-        let known = word.is_none() || outcome.is_some() || stage.is_some();
-        let filter = Filter {
-            span: asked::span(ask),
-            source: wanted.source,
-            outcome,
-            stage: stage.filter(|_| outcome.is_none()),
-            tool: wanted.tool.clone(),
-            text: wanted.family.clone(),
-            // A word that is no stage fits nothing.
-            samples: if known { None } else { Some(Vec::new()) },
-            ..Filter::default()
-        };
-        let page = shelf.incidents.page(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
+        let page = shelf.incidents.page(&filter(ask), ask.cursor(), ask.limit()?).map_err(asked::problem)?;
         Ok(Model { incidents: page.rows.iter().map(row).collect(), next: page.next })
     }
 
@@ -119,6 +103,26 @@ impl View for Incidents {
             empty: Some(empty),
             next: model.next.clone(),
         }]
+    }
+}
+
+/// The filter in the incidents' words.
+pub(super) fn filter(ask: &Ask) -> Filter {
+    let wanted = &ask.filter;
+    let word = wanted.stage.as_deref();
+    let outcome = Outcome::ALL.into_iter().find(|outcome| Some(outcome.as_str()) == word);
+    let stage = Stage::ALL.into_iter().find(|stage| Some(stage.as_str()) == word);
+    let known = word.is_none() || outcome.is_some() || stage.is_some();
+    Filter {
+        span: asked::span(ask),
+        source: wanted.source,
+        outcome,
+        stage: stage.filter(|_| outcome.is_none()),
+        tool: wanted.tool.clone(),
+        text: wanted.family.clone(),
+        // A word that is no stage fits nothing.
+        samples: if known { None } else { Some(Vec::new()) },
+        ..Filter::default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The screen as cells: fits 80 by 24, and says less where there is less room.
 
 use super::Time;
-use super::read::{Funnel, Health, Row, Snapshot};
+use super::read::{Funnel, Row, Snapshot};
 use super::screen::Screen;
 use crate::cli::out;
 use ratatui::buffer::Buffer;
@@ -9,6 +9,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph, Widget, Wrap};
+use roridula_desk::pulse::{Pulse, Verdict};
 use roridula_desk::sample::thousands;
 use roridula_desk::story;
 use roridula_proto::event::Text;
@@ -114,51 +115,60 @@ impl Drawn<'_> {
         if area.width >= 60 && snapshot.now != WallClock(0) {
             Line::from(now).right_aligned().render(first, buffer);
         }
-        self.alive(&snapshot.health, snapshot.now).render(second, buffer);
+        self.alive(&snapshot.pulse, snapshot.now).render(second, buffer);
         match &snapshot.trouble {
             Some(trouble) => Line::styled(shown(trouble), palette.strong(Color::Red)).render(third, buffer),
             None if snapshot.now == WallClock(0) => Line::from("reading …").render(third, buffer),
-            None => self.storage(&snapshot.health).render(third, buffer),
+            None => self.storage(snapshot).render(third, buffer),
         }
     }
 
-    fn alive(&self, health: &Health, now: WallClock) -> Line<'static> {
+    fn alive(&self, pulse: &Pulse, now: WallClock) -> Line<'static> {
         let palette = self.palette;
-        let mut spans = match (health.running, health.listen.is_empty()) {
-            (Some(_), false) => vec![
+        let mut spans = match (pulse.running, &pulse.started) {
+            (true, Some(started)) => vec![
                 Span::styled("● listening ", palette.strong(Color::Green)),
-                Span::raw(shown(&health.listen.join(" "))),
+                Span::raw(shown(&started.listen.join(" "))),
             ],
-            (Some(_), true) => vec![Span::styled("● running", palette.strong(Color::Green))],
-            (None, _) => vec![Span::styled("○ not running", palette.strong(Color::Red))],
+            (true, None) => vec![Span::styled("● running", palette.strong(Color::Green))],
+            (false, _) => vec![Span::styled("○ not running", palette.strong(Color::Red))],
         };
-        if let Some(since) = health.since {
+        if let Some(since) = pulse.since {
             spans.push(Span::raw(format!(" for {}", age(since, now))));
         }
-        spans.push(Span::raw(match &health.visitor {
-            Some((source, at)) => format!(" · last visitor {} ago, {}", age(*at, now), shown(source)),
-            None => " · no visitor yet (`roridula doctor` says why)".to_owned(),
+        spans.push(Span::raw(match (&pulse.last_visitor, pulse.last_visit) {
+            (Some(source), Some(at)) => format!(" · last visitor {} ago, {}", age(at, now), shown(source)),
+            _ => " · no visitor yet (`roridula doctor` says why)".to_owned(),
         }));
         Line::from(spans)
     }
 
-    fn storage(&self, health: &Health) -> Line<'static> {
-        let disk = match health.disk {
-            Some((free, all)) if free < all / 20 => {
+    fn storage(&self, snapshot: &Snapshot) -> Line<'static> {
+        let pulse = &snapshot.pulse;
+        let disk = match (pulse.disk_free, pulse.disk_all) {
+            (Some(free), Some(all)) if free < all / 20 => {
                 Span::styled(format!("disk {} free", story::size(free)), self.palette.strong(Color::Red))
             }
-            Some((free, _)) => Span::raw(format!("disk {} free", story::size(free))),
-            None => Span::raw("disk unknown"),
+            (Some(free), _) => Span::raw(format!("disk {} free", story::size(free))),
+            (None, _) => Span::raw("disk unknown"),
         };
-        let journal = format!(" · journal {}, ", story::size(health.journal));
-        let behind = match health.behind {
+        let journal = format!(" · journal {}, ", story::size(snapshot.journal));
+        let behind = match pulse.lag {
             0 => Span::raw("up to date"),
             events => Span::styled(
                 format!("{} events behind", thousands(events)),
                 self.palette.style(Color::Yellow),
             ),
         };
-        Line::from(vec![disk, Span::raw(journal), behind])
+        let doctor = match pulse.doctor.as_ref().map(Verdict::problems) {
+            None => Span::raw(" · doctor not asked"),
+            Some(0) => Span::raw(" · doctor content"),
+            Some(1) => Span::styled(" · doctor: 1 problem", self.palette.strong(Color::Red)),
+            Some(count) => {
+                Span::styled(format!(" · doctor: {count} problems"), self.palette.strong(Color::Red))
+            }
+        };
+        Line::from(vec![disk, Span::raw(journal), behind, doctor])
     }
 
     fn news(&self, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {

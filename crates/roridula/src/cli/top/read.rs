@@ -1,11 +1,11 @@
 //! What there is to know at a glance, read from what is derived of the journal.
 
 use super::Time;
-use crate::cli::doctor::system;
 use roridula_desk::incident::{Filter as Incidental, Incident, Incidents};
-use roridula_desk::index::{Counts, Index, Span, Status};
-use roridula_desk::sample::{Catalog, Reports};
-use roridula_evidence::{Reader, rfc3339, wall_clock};
+use roridula_desk::index::{Counts, Index, Span};
+use roridula_desk::pulse::Pulse;
+use roridula_desk::sample::{Catalog, Entry, Reports};
+use roridula_evidence::{Reader, wall_clock};
 use roridula_proto::time::WallClock;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,7 +26,9 @@ pub(super) struct Snapshot {
     /// What is in the way of reading more, or how far reading is.
     pub(super) trouble: Option<String>,
     /// Whether the honeypot is well.
-    pub(super) health: Health,
+    pub(super) pulse: Pulse,
+    /// Bytes of the journal.
+    pub(super) journal: u64,
     /// What was counted in each of [`Time::ALL`].
     pub(super) funnels: [Funnel; 4],
     /// Cores that came for the first time in the last 24 hours.
@@ -37,25 +39,6 @@ pub(super) struct Snapshot {
     pub(super) novel: Option<Novel>,
     /// The latest incidents, the newest first.
     pub(super) incidents: Vec<Row>,
-}
-
-/// Whether the honeypot is well.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Health {
-    /// The process that holds the data directory.
-    pub(super) running: Option<u32>,
-    /// Where it listens, as it said.
-    pub(super) listen: Vec<String>,
-    /// Since when; or when it stopped, where it does not run.
-    pub(super) since: Option<WallClock>,
-    /// Who was accepted last, and when.
-    pub(super) visitor: Option<(String, WallClock)>,
-    /// Bytes of disk that are free, and how many there are.
-    pub(super) disk: Option<(u64, u64)>,
-    /// Bytes of the journal.
-    pub(super) journal: u64,
-    /// Events that the views do not know of yet.
-    pub(super) behind: u64,
 }
 
 /// How many connections came how far: connect, negotiate, probe, exploit, ping, upload, complete, new.
@@ -135,12 +118,7 @@ impl Source {
         let mut snapshot = Snapshot {
             dir: self.dir.clone(),
             now: wall_clock(),
-            health: Health {
-                running: system::lock_holder(&self.dir).map(|process| process.pid),
-                disk: disk(&self.dir),
-                journal: size(&self.dir.join("journal.sqlite")) + size(&self.dir.join("journal.sqlite-wal")),
-                ..Health::default()
-            },
+            journal: size(&self.dir.join("journal.sqlite")) + size(&self.dir.join("journal.sqlite-wal")),
             ..Snapshot::default()
         };
         if let Err(error) = self.fill(&mut snapshot, progress) {
@@ -176,18 +154,15 @@ impl Source {
             }
         })?;
         open.incidents.catch_up(&mut |_| ())?;
-        health(&mut snapshot.health, open.index.status()?);
+        snapshot.pulse = Pulse::take(&dir, &open.reader, &mut open.index)?;
         for (funnel, time) in snapshot.funnels.iter_mut().zip(Time::ALL) {
             *funnel = Funnel::from(&open.index.funnel(Span::last(time.micros(), snapshot.now), None)?.total);
         }
         let day = Span::last(Time::Day.micros(), snapshot.now);
         snapshot.captures = open.index.funnel(day, None)?.total.captures;
         open.keep_catalog(&dir)?;
-        let since = rfc3339(day.since);
-        let groups = open.catalog.groups.iter();
-        // RFC 3339 in UTC sorts as time does.
-        snapshot.new_cores = groups.filter(|group| group.first_seen >= since).count() as u64;
-        snapshot.novel = novel(&open.catalog);
+        snapshot.new_cores = open.catalog.new_cores(day.since);
+        snapshot.novel = open.catalog.most_novel().map(novel);
         let latest = Incidental { limit: Some(FEED), ..Incidental::default() };
         snapshot.incidents = open.incidents.list(&latest)?.iter().map(row).collect();
         Ok(())
@@ -220,25 +195,13 @@ impl Open {
     }
 }
 
-fn health(health: &mut Health, status: Status) {
-    health.behind = status.journal.saturating_sub(status.cursor);
-    health.visitor = status.last_visitor.map(|row| (row.source.to_string(), row.opened));
-    if let Some(run) = status.last_run {
-        // One that does not run and never said that it stopped: nobody knows since when.
-        let known = health.running.is_some() == run.started.is_some();
-        health.since = known.then_some(run.time);
-        health.listen = run.started.map(|started| started.listen).unwrap_or_default();
-    }
-}
-
-/// The most novel of the cores: of equals, the latest stands first.
-fn novel(catalog: &Catalog) -> Option<Novel> {
-    catalog.entries.iter().find(|entry| !entry.core.is_empty()).map(|entry| Novel {
+fn novel(entry: &Entry) -> Novel {
+    Novel {
         sha256: entry.sha256.to_string(),
         sentence: entry.sentence.clone(),
         novelty: entry.novelty,
         first_seen: entry.first_seen.clone(),
-    })
+    }
 }
 
 fn row(incident: &Incident) -> Row {
@@ -251,11 +214,6 @@ fn row(incident: &Incident) -> Row {
         size: incident.samples.iter().map(|sample| sample.size).max(),
         summary: incident.summary.clone(),
     }
-}
-
-fn disk(dir: &Path) -> Option<(u64, u64)> {
-    let stat = rustix::fs::statvfs(dir).ok()?;
-    Some((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)))
 }
 
 fn size(path: &Path) -> u64 {

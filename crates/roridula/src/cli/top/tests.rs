@@ -2,12 +2,14 @@
 
 use super::Time;
 use super::draw::{Drawn, Palette, lines};
-use super::read::{Funnel, Health, Novel, Row, Snapshot, Source};
+use super::read::{Funnel, Novel, Row, Snapshot, Source};
 use super::screen::Screen;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::style::Color;
+use roridula_desk::index::Started;
+use roridula_desk::pulse::Pulse;
 use roridula_proto::time::WallClock;
 
 const NOW: WallClock = WallClock(1_795_000_000_000_000);
@@ -33,15 +35,22 @@ fn busy() -> Snapshot {
         dir: "/var/lib/roridula".into(),
         now: NOW,
         trouble: None,
-        health: Health {
-            running: Some(77),
-            listen: vec!["0.0.0.0:445".into()],
+        pulse: Pulse {
+            running: true,
+            started: Some(Started {
+                version: "1".into(),
+                listen: vec!["0.0.0.0:445".into()],
+                persona: "windows-7-sp1".into(),
+                policy: "present".into(),
+            }),
             since: Some(ago(7200)),
-            visitor: Some(("198.51.100.7".into(), ago(12))),
-            disk: Some((50 << 30, 100 << 30)),
-            journal: 3 << 20,
-            behind: 0,
+            last_visitor: Some("198.51.100.7".into()),
+            last_visit: Some(ago(12)),
+            disk_free: Some(50 << 30),
+            disk_all: Some(100 << 30),
+            ..Pulse::default()
         },
+        journal: 3 << 20,
         funnels: [[0; 8], [3000, 900, 300, 60, 200, 40, 30, 3], [9000, 0, 0, 0, 0, 0, 0, 0], [1_234_567; 8]]
             .map(Funnel),
         new_cores: 3,
@@ -198,5 +207,6 @@ fn a_missing_directory_is_told_and_looked_for_again() {
     let store = roridula_evidence::Store::open(&data, "t", Default::default()).unwrap();
     store.flush();
     let again = source.read(&mut |_| true);
-    assert_eq!((again.trouble, again.health.listen), (None, Vec::new()));
+    let listen = again.pulse.started.map(|started| started.listen);
+    assert_eq!((again.trouble, listen), (None, None));
 }
