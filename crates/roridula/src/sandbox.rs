@@ -170,7 +170,7 @@ pub(crate) fn become_owner(data: &Path) -> Result<(), Failure> {
 /// Files that the honeypot opens besides its visitors' sockets: journal, spool, sinks, triage.
 const FILES_BESIDES: u64 = 256;
 /// By how much a triage worker stands back.
-const WORKER_NICE: i32 = 10;
+const WORKER_NICE: i32 = 19;
 
 /// Raises the limit of open files as far as it goes, and gives how many visitors that allows: each is a
 /// socket, and a tenth of them may have an upload's two files open.
