@@ -1,6 +1,7 @@
 //! The benchmarks of `BENCHMARKS.md`: ratios to a bare server, in one run, interleaved, pinned.
 
 pub mod bare;
+pub mod beside;
 pub mod connects;
 pub mod index;
 pub mod place;
@@ -18,7 +19,7 @@ use uploads::Script;
 /// Options of `bench`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Only these: a, b, c, d, e, i, t.
+    /// Only these: a, b, c, d, e, f, g, i, t.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
     /// Interleaved repeats of each measurement.
@@ -35,19 +36,25 @@ pub struct Args {
     pub debug: bool,
 }
 
+impl Args {
+    /// Whether this measurement is asked for.
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+}
+
 /// Runs the measurements and prints the table.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     ensure!(args.debug || !cfg!(debug_assertions), "a debug build measures nothing: make bench, or --debug");
     let cores = cores()?;
-    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let mut rows = Vec::new();
     if args.only.iter().any(|only| !["i", "t"].contains(&only.as_str())) || args.only.is_empty() {
         rows.extend(network(args, &cores)?);
     }
-    if wanted("i") {
+    if args.wants("i") {
         rows.extend(index::measure(args)?);
     }
-    if wanted("t") {
+    if args.wants("t") {
         rows.extend(triage::measure(args)?);
     }
     let text = table::markdown(&rows, args.repeats);
@@ -58,29 +65,31 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// (a) to (e): against a bare server.
+/// (a) to (g): against a bare server.
 fn network(args: &Args, cores: &[usize]) -> anyhow::Result<Vec<Row>> {
-    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     ensure!(cores.len() >= 2, "two cores are needed: one for the server, one for the client");
     connects::raise_file_limit(12_000)?;
     crate::honeypot::binary();
     let script = Script::new()?;
     let mut rows = Vec::new();
     let (server, client) = (vec![cores[0]], vec![cores[1]]);
-    if wanted("a") {
+    if args.wants("a") {
         rows.extend(single(args, &script, &server, &client, "apart")?);
         rows.extend(single(args, &script, &server, &server, "together")?);
     }
-    if wanted("b") {
+    if args.wants("b") {
         rows.extend(parallel(args, &script, &server, &client)?);
     }
-    if wanted("c") {
+    if args.wants("c") {
         rows.push(short_connections(args, &script, &server, &client)?);
     }
-    if wanted("d") {
+    if args.wants("d") {
         rows.extend(idle(&script, &server, &client)?);
     }
-    if wanted("e") {
+    if args.wants("f") || args.wants("g") {
+        rows.extend(beside::measure(args, &script, &server, &client)?);
+    }
+    if args.wants("e") {
         pin_self(cores)?;
         rows.extend(start(args, &script)?);
     }

@@ -6,8 +6,10 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// The cores that this process may use.
@@ -41,45 +43,60 @@ pub struct Server {
     pub address: SocketAddr,
     /// The honeypot's data directory.
     pub data: Option<PathBuf>,
-    _folder: Option<TempDir>,
+    console: Mutex<Receiver<SocketAddr>>,
+    folder: Option<TempDir>,
 }
 
 impl Server {
     /// Starts one on these cores and waits until it listens.
     pub fn start(which: Which, cores: &[usize]) -> anyhow::Result<Self> {
-        let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
-        let mut command = Command::new("taskset");
-        command.args(["-c", &list.join(",")]);
-        let mut folder = None;
-        let mut data = None;
-        match which {
-            Which::Bare => {
-                command.arg(std::env::current_exe()?).arg("bare");
-            }
-            Which::Roridula => {
-                let kept = tempfile::Builder::new().prefix("roridula-bench-").tempdir()?;
-                data = Some(kept.path().join("data"));
-                // As `make run` starts it: with the live view, whose lines go to a pipe.
-                let own_ports = ["--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"];
-                command.arg(binary()).arg("run").args(own_ports).arg("--data");
-                command.arg(kept.path().join("data"));
-                for setting in SETTINGS {
-                    command.args(["--set", setting]);
-                }
-                folder = Some(kept);
-            }
+        if which == Which::Bare {
+            let mut command = pinned(cores);
+            command.arg(std::env::current_exe()?).arg("bare");
+            return Self::spawn(command);
         }
+        let kept = tempfile::Builder::new().prefix("roridula-bench-").tempdir()?;
+        let mut server = Self::honeypot(cores, &kept.path().join("data"), &["triage.enabled=false"])?;
+        server.folder = Some(kept);
+        Ok(server)
+    }
+
+    /// A honeypot on these cores and this data directory, as `make run` starts it: with the console, and with the
+    /// live view, whose lines go to a pipe.
+    pub fn honeypot(cores: &[usize], data: &Path, settings: &[&str]) -> anyhow::Result<Self> {
+        let mut command = pinned(cores);
+        command.arg(binary()).args(["run", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0", "--data"]);
+        command.arg(data);
+        for setting in SETTINGS.iter().chain(settings) {
+            command.args(["--set", setting]);
+        }
+        let mut server = Self::spawn(command)?;
+        server.data = Some(data.into());
+        Ok(server)
+    }
+
+    fn spawn(mut command: Command) -> anyhow::Result<Self> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("taskset")?;
         let mut lines = BufReader::new(child.stdout.take().context("stdout")?).lines();
         let address = loop {
-            let Some(line) = lines.next() else { bail!("{which:?} ended before it listened") };
+            let Some(line) = lines.next() else { bail!("the server ended before it listened") };
             if let Some(address) = address_in(&line?) {
                 break address;
             }
         };
-        // Nobody reads the lines, but the pipe must not fill up.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Ok(Self { child, address, data, _folder: folder })
+        let (tell, console) = channel();
+        // Nobody reads the other lines, but the pipe must not fill up.
+        std::thread::spawn(move || {
+            let lines = lines.map_while(Result::ok);
+            lines.filter_map(|line| console_in(&line)).for_each(|address| drop(tell.send(address)));
+        });
+        Ok(Self { child, address, data: None, console: Mutex::new(console), folder: None })
+    }
+
+    /// Where its console serves; waits until it does.
+    pub fn console(&self) -> anyhow::Result<SocketAddr> {
+        let console = self.console.lock().unwrap_or_else(PoisonError::into_inner);
+        console.recv_timeout(crate::honeypot::PATIENCE).context("the console does not come up")
     }
 
     /// Its memory in bytes: resident pages, and those of them that no file backs.
@@ -101,12 +118,23 @@ const SETTINGS: &[&str] = &[
     "gate.connections_per_source_max=20000",
     "gate.connections_per_network_max=20000",
     "gate.connections_per_minute_max=10000000",
-    "triage.enabled=false",
 ];
+
+/// A command whose process, and those that it starts, stay on these cores.
+fn pinned(cores: &[usize]) -> Command {
+    let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
+    let mut command = Command::new("taskset");
+    command.args(["-c", &list.join(",")]);
+    command
+}
 
 fn address_in(line: &str) -> Option<SocketAddr> {
     let (_, address) = line.split_once(" on ")?;
     address.split_whitespace().next()?.parse().ok()
+}
+
+fn console_in(line: &str) -> Option<SocketAddr> {
+    line.trim().strip_prefix("console  http://")?.strip_suffix('/')?.parse().ok()
 }
 
 impl Drop for Server {

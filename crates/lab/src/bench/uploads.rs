@@ -4,6 +4,7 @@ use super::place::{Server, Which};
 use crate::attack::cli::nth_source;
 use crate::attack::socket::connect;
 use crate::pcap::Side;
+use crate::samples::chain::Chain;
 use crate::samples::{X86, worm};
 use crate::scenarios::decoy_with;
 use crate::theatre::Theatre;
@@ -28,11 +29,18 @@ pub struct Script(Vec<Vec<u8>>);
 impl Script {
     /// The worm's 32-bit upload, encoded for the key that the measured honeypot is set to.
     pub fn new() -> anyhow::Result<Self> {
-        let payload = worm(&X86, 7);
+        Self::of(&worm(&X86, 7))
+    }
+
+    /// Another worm's: of the same size, with another EXE in it.
+    pub fn of_worm(seed: u64) -> anyhow::Result<Self> {
+        Self::of(&Chain::new(X86, seed).payload())
+    }
+
+    fn of(payload: &[u8]) -> anyhow::Result<Self> {
         let decoy = decoy_with(&["implant.arch=x86", "implant.key_seed=0xE536D014"]);
         let mut theatre = Theatre::open(decoy, Transport::DirectTcp, SharedState::default());
-        let upload =
-            Upload { payload: &payload, chunks: in_order(payload.len(), 4096), key: KeyChoice::FromPing };
+        let upload = Upload { payload, chunks: in_order(payload.len(), 4096), key: KeyChoice::FromPing };
         let outcome = theatre.visit(Plan {
             sender: Sender::WannaCry,
             goal: Goal::Uploads(vec![upload]),
