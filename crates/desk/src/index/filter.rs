@@ -137,8 +137,21 @@ pub struct Filter {
     pub fingerprint: Option<String>,
     /// Only captures of one of these; empty: of all.
     pub samples: Vec<SampleId>,
+    /// Only what visitors did that brought one of these; `None`: all visitors.
+    pub brought: Option<Vec<SampleId>>,
     /// Only captures that came through the implant: no buffers.
     pub payloads: bool,
+}
+
+/// Which shapes of what is unknown are asked for, and in which order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shapes<'a> {
+    /// Without connections that a known tool was named for.
+    pub strangers: bool,
+    /// Only this shape.
+    pub only: Option<&'a str>,
+    /// Those that came last first, instead of the most frequent of all time.
+    pub latest: bool,
 }
 
 /// In which order sources come; each from the most to the least.

@@ -58,7 +58,7 @@ mod write;
 
 pub use crate::derived::{DerivedError as IndexError, Progress};
 pub(crate) use filter::Cursor;
-pub use filter::{BadNetwork, Filter, Network, SourceOrder, Span};
+pub use filter::{BadNetwork, Filter, Network, Shapes, SourceOrder, Span};
 pub(crate) use fold::address_bytes;
 pub(crate) use read::{bounded, cut};
 pub use view::{

@@ -2,7 +2,7 @@
 
 use crate::naive::{Naive, touches};
 use crate::past::{BEGIN, Chance, DAY, HOUR, SECOND, open, perform, sample};
-use roridula_desk::index::{Filter, Hit, Index, Kind, Mode, Network, Page, SourceOrder, Span, Step};
+use roridula_desk::index::{Filter, Hit, Index, Kind, Mode, Network, Page, Shapes, SourceOrder, Span, Step};
 use roridula_evidence::SampleId;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::{Event, UploadState};
@@ -339,7 +339,7 @@ fn tools_and_fingerprints_are_counted_with_their_hosts() {
                 sum.1.insert(source);
             }
         }
-        let found = index.tools(span).unwrap();
+        let found = index.tools(&Filter { span, ..Filter::default() }).unwrap();
         assert!(found.is_sorted_by(|one, next| one.connections >= next.connections));
         assert_eq!(found.len(), expected.len());
         for row in found {
@@ -384,7 +384,8 @@ fn what_nobody_knows_is_put_together_by_shape() {
                 sum.2.extend(tools.iter().cloned());
             }
         }
-        let rows = all(1, |cursor, limit| index.unknown(Span::ALL, strangers, None, cursor, limit).unwrap());
+        let (all_time, shapes) = (Filter::default(), Shapes { strangers, ..Shapes::default() });
+        let rows = all(1, |cursor, limit| index.unknown(&all_time, &shapes, cursor, limit).unwrap());
         assert!(rows.is_sorted_by(|one, next| one.connections >= next.connections));
         assert_eq!(rows.len(), expected.len());
         for row in &rows {
@@ -392,11 +393,13 @@ fn what_nobody_knows_is_put_together_by_shape() {
             assert_eq!((row.connections, row.sources), (*connections, sources.len() as u64), "{strangers}");
             assert_eq!(row.tools.iter().cloned().collect::<BTreeSet<_>>(), *tools);
             assert_eq!(row.examples.len(), 5);
-            let one = index.unknown(Span::ALL, strangers, Some(&row.shape), None, 9).unwrap();
+            let one =
+                index.unknown(&all_time, &Shapes { only: Some(&row.shape), ..shapes }, None, 9).unwrap();
             assert_eq!(one.rows, std::slice::from_ref(row));
         }
-        let latest =
-            all(1, |cursor, limit| index.unknown_latest(Span::ALL, strangers, None, cursor, limit).unwrap());
+        let latest = all(1, |cursor, limit| {
+            index.unknown(&all_time, &Shapes { latest: true, ..shapes }, cursor, limit).unwrap()
+        });
         assert!(latest.len() == rows.len() && latest.is_sorted_by(|one, next| one.last >= next.last));
         assert!(latest.iter().all(|row| rows.contains(row)));
     }

@@ -101,7 +101,7 @@ fn visitors_are_found_by_what_they_used_and_brought() {
     }
     let sample = naive.caught[0].sample;
     let brought = naive.caught.iter().filter(|one| one.sample == sample);
-    let filter = Filter { samples: vec![sample], ..Filter::default() };
+    let filter = Filter { brought: Some(vec![sample]), ..Filter::default() };
     assert_eq!(sources(&mut index, &filter), brought.map(|one| one.source).collect());
 }
 

@@ -5,7 +5,7 @@ use super::place::{cores, pin_self};
 use super::table::{Row, median};
 use crate::history;
 use roridula_desk::incident::{self, Incidents};
-use roridula_desk::index::{Filter, Index, IndexError, Kind, Mode, SourceOrder, Span, Step};
+use roridula_desk::index::{Filter, Index, IndexError, Kind, Mode, Shapes, SourceOrder, Span, Step};
 use roridula_desk::sample::{Catalog, Reports};
 use roridula_evidence::SampleId;
 use roridula_proto::time::WallClock;
@@ -213,9 +213,19 @@ fn questions_of_who_and_what<'a>(
             "all samples over 30 d, in twenty sets",
             Box::new(move |index| index.spreads(sets, days(30)).map(drop)),
         ),
-        ("tools of 30 d", Box::new(move |index| index.tools(days(30)).map(drop))),
+        (
+            "tools of 30 d",
+            Box::new(move |index| index.tools(&Filter { span: days(30), ..Filter::default() }).map(drop)),
+        ),
         ("fingerprints", Box::new(|index| index.fingerprints(&Filter::default(), None, 100).map(drop))),
-        ("unknown", Box::new(|index| index.unknown(Span::ALL, true, None, None, 100).map(drop))),
+        (
+            "unknown",
+            Box::new(|index| {
+                index
+                    .unknown(&Filter::default(), &Shapes { strangers: true, ..Shapes::default() }, None, 100)
+                    .map(drop)
+            }),
+        ),
         ("logons", Box::new(|index| index.logons(&Filter::default(), false, None, 100).map(drop))),
         ("limits of 30 d", Box::new(move |index| index.health_hours(days(30), Kind::Limit).map(drop))),
         ("health of 30 d", Box::new(move |index| index.health(days(30)).map(drop))),

@@ -88,7 +88,9 @@ impl Server {
         // Nobody reads the other lines, but the pipe must not fill up.
         std::thread::spawn(move || {
             let lines = lines.map_while(Result::ok);
-            lines.filter_map(|line| console_in(&line)).for_each(|address| drop(tell.send(address)));
+            lines
+                .filter_map(|line| console_in(&line))
+                .for_each(|address| tell.send(address).unwrap_or_default());
         });
         Ok(Self { child, address, data: None, console: Mutex::new(console), folder: None })
     }

@@ -2,7 +2,7 @@
 
 use super::{Failure, index, out, reader};
 use clap::Args;
-use roridula_desk::index::{Index, ShapeRow, Span};
+use roridula_desk::index::{Filter, Index, ShapeRow, Shapes};
 use roridula_proto::event::Text;
 use roridula_proto::time::WallClock;
 use serde::{Serialize, Serializer};
@@ -121,12 +121,12 @@ fn show(out: &mut impl Write, group: &Group) -> std::io::Result<()> {
 }
 
 fn collect(index: &mut Index, args: &UnknownArgs) -> Result<Vec<Group>, Failure> {
+    let shapes = Shapes { strangers: args.strangers, only: args.shape.as_deref(), latest: false };
     let mut groups = Vec::new();
     let mut cursor: Option<String> = None;
     while groups.len() < args.limit {
         let limit = PAGE.min(args.limit - groups.len());
-        let page =
-            index.unknown(Span::ALL, args.strangers, args.shape.as_deref(), cursor.as_deref(), limit)?;
+        let page = index.unknown(&Filter::default(), &shapes, cursor.as_deref(), limit)?;
         for row in page.rows {
             let features = features(index, &row.shape, args.strangers)?;
             groups.push(Group::new(row, features));

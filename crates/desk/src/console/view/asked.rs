@@ -55,13 +55,14 @@ pub(super) fn step(ask: &Ask) -> Option<Step> {
     Step::from_word(&word).or(of_outcome)
 }
 
-/// The filter in the index's words, without family.
-pub(super) fn filter(ask: &Ask) -> Filter {
+/// The filter in the index's words.
+pub(super) fn filter(shelf: &Shelf, ask: &Ask) -> Filter {
     Filter {
         span: span(ask),
         source: ask.filter.source.map(Network::from),
         step: step(ask),
         tool: ask.filter.tool.clone(),
+        brought: of_family(shelf, ask),
         ..Filter::default()
     }
 }

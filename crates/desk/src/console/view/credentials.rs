@@ -1,7 +1,7 @@
 //! What visitors said of themselves when they logged on: names, machines, and the hashes that they offered.
 
 use super::View;
-use super::asked::{self, Word};
+use super::asked;
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -46,14 +46,15 @@ impl View for Credentials {
             Some("yes") => true,
             Some(_) => return Err(Problem::Bad("`accounts` is yes or no".to_owned())),
         };
-        let found = shelf.index.logons(&asked::filter(ask), accounts, ask.cursor(), ask.limit()?);
+        let filter = asked::filter(shelf, ask);
+        let found = shelf.index.logons(&filter, accounts, ask.cursor(), ask.limit()?);
         let page = found.map_err(asked::problem)?;
         Ok(Model { credentials: rows(shelf, page.rows)?, next: page.next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
-            (asked::ignored(ask, &[Word::Family, Word::Stage, Word::Tool]))
+            (asked::ignored(ask, &[]))
             p.quiet {
                 "A hash is what the visitor answered to our challenge: nothing of it is a password of ours. "
                 @if ask.value("accounts") == Some("yes") {
@@ -178,8 +179,8 @@ mod tests {
     #[test]
     fn an_empty_list_says_what_to_do_and_what_is_not_filtered() {
         let model = Model { credentials: Vec::new(), next: None };
-        let ask = ask("/credentials", &[("tool", "nmap")]);
+        let ask = ask("/credentials", &[("stage", "killed")]);
         let page = Credentials::page(&model, &ask).html(&ask);
-        assert!(page.contains("roridula doctor") && page.contains("Not filtered by tool"), "{page}");
+        assert!(page.contains("roridula doctor") && page.contains("Not filtered by stage"), "{page}");
     }
 }

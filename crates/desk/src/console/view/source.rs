@@ -130,7 +130,7 @@ impl View for OfVisitor {
         let source = source.filter(|source| source.connections > 0);
         let source = source.ok_or_else(|| Problem::Missing("nobody came from this address".to_owned()))?;
         let network = Some(Network::from(address));
-        let filter = Filter { source: network, ..asked::filter(ask) };
+        let filter = Filter { source: network, ..asked::filter(shelf, ask) };
         let page = shelf.index.connections(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
         // What it is does not depend on the step and the tool of the filter.
         let of_it = Filter { span: filter.span, source: network, ..Filter::default() };

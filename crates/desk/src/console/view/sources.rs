@@ -106,28 +106,20 @@ impl View for Sources {
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let (order, new) = (order(ask)?, new(ask)?);
-        let filter = Filter { samples: samples(shelf, ask)?.unwrap_or_default(), ..asked::filter(ask) };
-        let nobody =
-            filter.samples.is_empty() && (ask.filter.family.is_some() || ask.value("core").is_some());
+        let filter = Filter { brought: brought(shelf, ask)?, ..asked::filter(shelf, ask) };
         let books = shelf.geo.books();
-        let page = match nobody {
-            true => None,
-            false => {
-                let found = shelf.index.sources(&filter, new, order, ask.cursor(), ask.limit()?);
-                Some(found.map_err(asked::problem)?)
-            }
-        };
+        let page = shelf.index.sources(&filter, new, order, ask.cursor(), ask.limit()?);
+        let page = page.map_err(asked::problem)?;
         let time = asked::span_or_last(ask, CHART);
         let funnel = shelf.index.funnel(time, None).map_err(asked::problem)?;
         let spikes = shelf.index.spikes(time, SPIKE_MIN).map_err(asked::problem)?;
-        let (rows, next) = page.map_or((Vec::new(), None), |page| (page.rows, page.next));
         Ok(Model {
             visitors: shelf.index.visitors(time).map_err(asked::problem)?,
             places: books.is_usable(),
             places_broken: shelf.geo.is_configured() && !books.is_usable(),
             hours: hours(&funnel, &spikes),
-            sources: rows.iter().map(|found| row(found, &books)).collect(),
-            next,
+            sources: page.rows.iter().map(|found| row(found, &books)).collect(),
+            next: page.next,
         })
     }
 
@@ -160,7 +152,7 @@ fn new(ask: &Ask) -> Result<Option<bool>, Problem> {
 }
 
 /// The samples that a visitor must have brought one of; `None` where nothing is asked of that kind.
-fn samples(shelf: &Shelf, ask: &Ask) -> Result<Option<Vec<SampleId>>, Problem> {
+fn brought(shelf: &Shelf, ask: &Ask) -> Result<Option<Vec<SampleId>>, Problem> {
     let Some(core) = ask.value("core") else { return Ok(asked::of_family(shelf, ask)) };
     if core.len() < CORE_MIN {
         return Err(Problem::Bad(format!("`core` needs at least {CORE_MIN} digits")));

@@ -1,7 +1,7 @@
 //! Which implementations came: fingerprints, the tools that they prove, and on what grounds.
 
 use super::View;
-use super::asked::{self, Word};
+use super::asked;
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -17,7 +17,7 @@ pub(crate) struct Tools;
 /// What it shows.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Model {
-    /// Known tools in the days that are asked for, the most frequent first; none where a source is asked for.
+    /// Known tools in the days that are asked for, the most frequent first.
     tools: Vec<ToolRow>,
     /// One page of the fingerprints that came in that time, the most frequent of all time first.
     fingerprints: Vec<FingerprintRow>,
@@ -32,20 +32,15 @@ impl View for Tools {
     const ABOUT: &'static str = "Implementation fingerprints, and the tools that they prove.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
-        let filter = asked::filter(ask);
-        // Of one visitor, its fingerprints say it.
-        let mut tools = match filter.source {
-            Some(_) => Vec::new(),
-            None => shelf.index.tools(filter.span).map_err(asked::problem)?,
-        };
-        tools.retain(|row| filter.tool.as_ref().is_none_or(|tool| *tool == row.tool));
+        let filter = asked::filter(shelf, ask);
+        let tools = shelf.index.tools(&filter).map_err(asked::problem)?;
         let page = shelf.index.fingerprints(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
         Ok(Model { tools, fingerprints: page.rows, next: page.next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
-            (asked::ignored(ask, &[Word::Family, Word::Stage]))
+            (asked::ignored(ask, &[]))
             @for table in Self::tables(model, ask) { (table.html(ask)) }
         };
         Page::new("Tools", body)
@@ -64,8 +59,7 @@ impl View for Tools {
             next: model.next.clone(),
             ..prints("Implementations, by their fingerprints", &model.fingerprints)
         };
-        let known = ask.filter.source.is_none().then(|| known(model, ask));
-        [prints].into_iter().chain(known).collect()
+        vec![prints, known(model, ask)]
     }
 }
 
@@ -164,7 +158,7 @@ pub(super) mod tests {
     #[test]
     fn empty_lists_say_where_to_go_on() {
         let model = Model { tools: Vec::new(), fingerprints: Vec::new(), next: None };
-        let ask = ask("/tools", &[("stage", "probe")]);
+        let ask = ask("/tools", &[("stage", "killed")]);
         let page = Tools::page(&model, &ask).html(&ask);
         assert!(
             page.contains("roridula doctor")

@@ -2,13 +2,13 @@
 //! order of their messages.
 
 use super::View;
-use super::asked::{self, Word};
+use super::asked;
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
-use crate::index::ShapeRow;
+use crate::index::{ShapeRow, Shapes};
 use maud::{Markup, html};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -63,9 +63,8 @@ impl View for Unknown {
             Some("yes") => false,
             Some(_) => return Err(Problem::Bad("`known` is yes or no".to_owned())),
         };
-        let span = asked::span(ask);
-        let found =
-            shelf.index.unknown_latest(span, strangers, ask.value("shape"), ask.cursor(), ask.limit()?);
+        let shapes = Shapes { strangers, only: ask.value("shape"), latest: true };
+        let found = shelf.index.unknown(&asked::filter(shelf, ask), &shapes, ask.cursor(), ask.limit()?);
         let page = found.map_err(asked::problem)?;
         let shapes = page.rows.into_iter().map(|row| shape(shelf, row)).collect::<Result<_, _>>()?;
         Ok(Model { shapes, next: page.next })
@@ -73,7 +72,7 @@ impl View for Unknown {
 
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
-            (asked::ignored(ask, &[Word::Source, Word::Family, Word::Stage, Word::Tool]))
+            (asked::ignored(ask, &[]))
             p.quiet {
                 "Connections in which no recogniser found anything. "
                 @if ask.value("known") == Some("yes") {
@@ -170,8 +169,8 @@ mod tests {
 
     #[test]
     fn an_empty_list_says_what_to_do() {
-        let ask = ask("/unknown", &[("source", "192.0.2.1")]);
+        let ask = ask("/unknown", &[("stage", "killed")]);
         let page = Unknown::page(&Model { shapes: Vec::new(), next: None }, &ask).html(&ask);
-        assert!(page.contains("roridula doctor") && page.contains("Not filtered by source"));
+        assert!(page.contains("roridula doctor") && page.contains("Not filtered by stage"));
     }
 }

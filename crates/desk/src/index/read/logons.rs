@@ -14,8 +14,8 @@ const COLUMNS: &str =
     count, sources, first, last";
 
 impl Index {
-    /// What was said in logons that happened in the filter's span and came from its network, the most frequent of all
-    /// time first. `accounts`: only with an account.
+    /// What the filter's visitors said in logons that happened in its span, the most frequent of all time first.
+    /// `accounts`: only with an account.
     pub fn logons(
         &mut self,
         filter: &Filter,
@@ -32,17 +32,14 @@ impl Index {
         if accounts {
             wanted.and("account <> ''", []);
         }
-        if let Some(network) = filter.source {
-            let (least, most) = network.range();
-            let sql = "n IN (SELECT logon FROM source s JOIN logon_source l ON l.source = s.n WHERE ip BETWEEN ? AND ?)";
-            wanted.and(sql, [least, most].map(|ip| Value::from(ip.to_vec())));
-        }
-        let sql = format!(
-            "SELECT {COLUMNS} FROM logon WHERE {} ORDER BY count DESC, n DESC LIMIT ?",
-            wanted.text()
-        );
-        wanted.values.push(Value::from(more));
         self.look(|index| {
+            let mut wanted = wanted.clone();
+            wanted.link(index, "logon", filter)?;
+            let sql = format!(
+                "SELECT {COLUMNS} FROM logon WHERE {} ORDER BY count DESC, n DESC LIMIT ?",
+                wanted.text()
+            );
+            wanted.values.push(Value::from(more));
             let rows = index
                 .file
                 .rows(&sql, params_from_iter(&wanted.values), |row| Ok((row.get(0)?, logon(row)?)))?;

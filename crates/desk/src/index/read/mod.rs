@@ -9,7 +9,8 @@ mod tools;
 mod traffic;
 mod visitors;
 
-use super::filter::{Cursor, LIMIT_MAX};
+use super::filter::{Cursor, Filter, LIMIT_MAX};
+use super::fold::DAY;
 use super::view::Page;
 use super::{Index, IndexError};
 use roridula_proto::time::WallClock;
@@ -31,6 +32,51 @@ impl Wanted {
     fn and(&mut self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) {
         self.sql.push(sql.into());
         self.values.extend(values);
+    }
+
+    /// Rows of `source` (named `s` there) fit the filter: they come from its network, took its step once, its tool was
+    /// named for them, and they brought what it says.
+    fn of_source(&mut self, index: &Index, filter: &Filter) -> Result<(), IndexError> {
+        if let Some(network) = filter.source {
+            let (least, most) = network.range();
+            self.and("s.ip BETWEEN ? AND ?", [least, most].map(|ip| Value::from(ip.to_vec())));
+        }
+        if let Some(step) = filter.step {
+            self.and(format!("s.reached & {}", step.bit()), []);
+        }
+        if let Some(tool) = &filter.tool {
+            let (first, last) = filter.span.intervals(DAY);
+            let values = [Value::from(tool.clone()), Value::from(first), Value::from(last)];
+            self.and("s.n IN (SELECT source FROM tool_day WHERE tool = ? AND at BETWEEN ? AND ?)", values);
+        }
+        if let Some(brought) = &filter.brought {
+            let samples = serde_json::to_string(&index.sample_numbers(brought)?).unwrap_or_default();
+            let sql =
+                "s.n IN (SELECT source FROM sample_source WHERE sample IN (SELECT value FROM json_each(?)))";
+            self.and(sql, [Value::from(samples)]);
+        }
+        Ok(())
+    }
+
+    /// The visitors in the column `source` fit the filter.
+    fn visitors(&mut self, index: &Index, filter: &Filter) -> Result<(), IndexError> {
+        let mut fits = Self::default();
+        fits.of_source(index, filter)?;
+        if !fits.sql.is_empty() {
+            self.and(format!("source IN (SELECT n FROM source s WHERE {})", fits.text()), fits.values);
+        }
+        Ok(())
+    }
+
+    /// Rows of `table`, `n` of which one of the filter's visitors is linked with in `table_source`.
+    fn link(&mut self, index: &Index, table: &str, filter: &Filter) -> Result<(), IndexError> {
+        let mut links = Self::default();
+        links.visitors(index, filter)?;
+        if !links.sql.is_empty() {
+            let sql = format!("n IN (SELECT {table} FROM {table}_source WHERE {})", links.text());
+            self.and(sql, links.values);
+        }
+        Ok(())
     }
 
     /// `a AND b`, or what is always true.

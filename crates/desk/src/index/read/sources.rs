@@ -1,7 +1,7 @@
 //! Visitors.
 
 use super::super::filter::{Cursor, Filter, SourceOrder, Span};
-use super::super::fold::{DAY, HOUR};
+use super::super::fold::HOUR;
 use super::super::view::{COUNTED, Counts, Page, SourceRow, Step};
 use super::super::{Index, IndexError};
 use super::traffic::counts;
@@ -51,14 +51,13 @@ impl Index {
         let mut wanted = Wanted::default();
         // Who was only turned away, or is told of later than it was here, is no visitor.
         wanted.and("s.connections > 0", []);
-        if let Some(network) = filter.source {
-            let (least, most) = network.range();
-            wanted.and("s.ip BETWEEN ? AND ?", [least, most].map(|ip| Value::from(ip.to_vec())));
+        wanted.of_source(self, filter)?;
+        if let Some(fingerprint) = &filter.fingerprint {
+            let sql =
+                "s.n IN (SELECT source FROM fingerprint f JOIN fingerprint_source l ON l.fingerprint = f.n
+                WHERE f.name = ?)";
+            wanted.and(sql, [Value::from(fingerprint.clone())]);
         }
-        if let Some(step) = filter.step {
-            wanted.and(format!("s.reached & {}", step.bit()), []);
-        }
-        self.who(&mut wanted, filter)?;
         let begins = to_sql(filter.span.since.0 / HOUR * HOUR);
         if let Some(new) = new {
             wanted.and(format!("s.first {} ?", if new { ">=" } else { "<" }), [Value::from(begins)]);
@@ -74,28 +73,6 @@ impl Index {
             }
         };
         Ok(cut(pages, limit))
-    }
-
-    /// Only who used the filter's tool, had its fingerprint, or brought its samples.
-    fn who(&self, wanted: &mut Wanted, filter: &Filter) -> Result<(), IndexError> {
-        if let Some(tool) = &filter.tool {
-            let (first, last) = filter.span.intervals(DAY);
-            let values = [Value::from(tool.clone()), Value::from(first), Value::from(last)];
-            wanted.and("s.n IN (SELECT source FROM tool_day WHERE tool = ? AND at BETWEEN ? AND ?)", values);
-        }
-        if let Some(fingerprint) = &filter.fingerprint {
-            let sql =
-                "s.n IN (SELECT source FROM fingerprint f JOIN fingerprint_source l ON l.fingerprint = f.n
-                WHERE f.name = ?)";
-            wanted.and(sql, [Value::from(fingerprint.clone())]);
-        }
-        if !filter.samples.is_empty() {
-            let numbers = serde_json::to_string(&self.sample_numbers(&filter.samples)?).unwrap_or_default();
-            let sql =
-                "s.n IN (SELECT source FROM sample_source WHERE sample IN (SELECT value FROM json_each(?)))";
-            wanted.and(sql, [Value::from(numbers)]);
-        }
-        Ok(())
     }
 
     /// In the order of a column of the table, which has an index.

@@ -1,12 +1,13 @@
 //! Implementations: known tools, fingerprints, and what nobody knows.
 
-use super::super::filter::{Cursor, Filter, Span};
+use super::super::filter::{Cursor, Filter, Shapes};
 use super::super::fold::DAY;
 use super::super::view::{FingerprintRow, Page, ShapeRow, ToolRow};
 use super::super::{Index, IndexError};
-use super::{bounded, count, cut, time, words};
+use super::{Wanted, bounded, count, cut, time, words};
 use roridula_proto::time::WallClock;
-use rusqlite::{Row, params};
+use rusqlite::types::Value;
+use rusqlite::{Row, params, params_from_iter};
 use std::collections::BTreeSet;
 
 const FINGERPRINT: &str =
@@ -14,13 +15,23 @@ const FINGERPRINT: &str =
     FROM fingerprint";
 
 impl Index {
-    /// The known tools of a span of whole days, the most frequent first.
-    pub fn tools(&mut self, span: Span) -> Result<Vec<ToolRow>, IndexError> {
-        let (first, last) = span.intervals(DAY);
-        let sql = "SELECT tool, sum(connections), count(DISTINCT source), min(at), max(at) FROM tool_day
-            WHERE at BETWEEN ? AND ? GROUP BY tool ORDER BY sum(connections) DESC, tool";
+    /// The known tools of the filter's visitors in a span of whole days, the most frequent first. The filter's tool:
+    /// only this one.
+    pub fn tools(&mut self, filter: &Filter) -> Result<Vec<ToolRow>, IndexError> {
+        let (first, last) = filter.span.intervals(DAY);
         self.look(|index| {
-            index.file.rows(sql, [first, last], |row| {
+            let mut wanted = Wanted::default();
+            wanted.and("at BETWEEN ? AND ?", [first, last].map(Value::from));
+            if let Some(tool) = &filter.tool {
+                wanted.and("tool = ?", [Value::from(tool.clone())]);
+            }
+            wanted.visitors(index, filter)?;
+            let sql = format!(
+                "SELECT tool, sum(connections), count(DISTINCT source), min(at), max(at) FROM tool_day
+                WHERE {} GROUP BY tool ORDER BY sum(connections) DESC, tool",
+                wanted.text()
+            );
+            index.file.rows(&sql, params_from_iter(&wanted.values), |row| {
                 let day = |at| count(row, at).map(|day| WallClock(day * DAY));
                 Ok(ToolRow {
                     tool: row.get(0)?,
@@ -42,8 +53,8 @@ impl Index {
         })
     }
 
-    /// Fingerprints that were seen in the filter's span, with its tool, ever from its network: the most frequent of
-    /// all time first.
+    /// Fingerprints that were seen in the filter's span and ever from its visitors, and that prove its tool: the most
+    /// frequent of all time first.
     pub fn fingerprints(
         &mut self,
         filter: &Filter,
@@ -53,19 +64,20 @@ impl Index {
         let cursor = Cursor::read(cursor)?;
         let (limit, more) = bounded(limit);
         let (since, until) = filter.span.moments();
-        // Quoted as it stands in the JSON array.
-        let tool = filter.tool.as_ref().map(|tool| serde_json::Value::from(tool.as_str()).to_string());
-        let sql = format!(
-            "{FINGERPRINT} WHERE (connections, n) < (?1, ?2) AND last >= ?3 AND first <= ?4
-                AND (?5 IS NULL OR instr(tools, ?5))
-                AND (?7 IS NULL OR EXISTS (SELECT 1 FROM fingerprint_source l WHERE l.fingerprint = fingerprint.n
-                    AND l.source IN (SELECT s.n FROM source s WHERE s.ip BETWEEN ?7 AND ?8)))
-            ORDER BY connections DESC, n DESC LIMIT ?6"
-        );
-        let (least, most) = filter.source.map(|network| network.range()).unzip();
         self.look(|index| {
-            let values = params![cursor.0, cursor.1, since, until, tool, more, least, most];
-            let rows = index.fingerprint_rows(&sql, values)?;
+            let mut wanted = Wanted::default();
+            wanted.and("(connections, n) < (?, ?)", [cursor.0, cursor.1].map(Value::from));
+            wanted.and("last >= ? AND first <= ?", [since, until].map(Value::from));
+            if let Some(tool) = &filter.tool {
+                // Quoted as it stands in the JSON array.
+                let quoted = serde_json::Value::from(tool.as_str()).to_string();
+                wanted.and("instr(tools, ?)", [Value::from(quoted)]);
+            }
+            wanted.link(index, "fingerprint", &Filter { tool: None, ..filter.clone() })?;
+            wanted.values.push(Value::from(more));
+            let sql =
+                format!("{FINGERPRINT} WHERE {} ORDER BY connections DESC, n DESC LIMIT ?", wanted.text());
+            let rows = index.fingerprint_rows(&sql, params_from_iter(&wanted.values))?;
             let key =
                 |(n, row): (i64, FingerprintRow)| (Cursor(crate::derived::to_sql(row.connections), n), row);
             Ok(cut(rows.into_iter().map(key).collect(), limit))
@@ -118,60 +130,45 @@ impl Index {
         rows.into_iter().map(whole).collect()
     }
 
-    /// Connections in which no recogniser found anything and that ended in a span, put together by shape, the most
-    /// frequent of all time first. `strangers`: without those that a known tool was named for. `shape`: only this one.
+    /// Connections in which no recogniser found anything, put together by shape, that came in the filter's span and ever
+    /// from its visitors.
     pub fn unknown(
         &mut self,
-        span: Span,
-        strangers: bool,
-        shape: Option<&str>,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<ShapeRow>, IndexError> {
-        self.shapes(span, (strangers, shape), "total", cursor, limit)
-    }
-
-    /// The same, those that came last first.
-    pub fn unknown_latest(
-        &mut self,
-        span: Span,
-        strangers: bool,
-        shape: Option<&str>,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<ShapeRow>, IndexError> {
-        self.shapes(span, (strangers, shape), "latest", cursor, limit)
-    }
-
-    /// In the order of a column, `total` or `latest`.
-    fn shapes(
-        &mut self,
-        span: Span,
-        (strangers, shape): (bool, Option<&str>),
-        order: &str,
+        filter: &Filter,
+        shapes: &Shapes<'_>,
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<ShapeRow>, IndexError> {
         let cursor = Cursor::read(cursor)?;
         let (limit, more) = bounded(limit);
-        let (since, until) = span.moments();
-        let sql = format!(
-            "SELECT max(n) AS key, shape, sum(connections) AS total, min(first), max(last) AS latest,
-                group_concat(tools, ' '), group_concat(examples, ' ' ORDER BY known)
-            FROM shape WHERE last >= ?3 AND first <= ?4 AND (NOT ?5 OR NOT known) AND (?6 IS NULL OR shape = ?6)
-            GROUP BY shape HAVING ({order}, key) < (?1, ?2) ORDER BY {order} DESC, key DESC LIMIT ?7"
-        );
+        let (since, until) = filter.span.moments();
+        // The columns of both orders stand at these places.
+        let (order, key) = if shapes.latest { ("latest", 4) } else { ("total", 2) };
         self.look(|index| {
-            let values = params![cursor.0, cursor.1, since, until, strangers, shape, more];
-            // The columns of both orders stand there.
-            let key = if order == "total" { 2 } else { 4 };
+            let mut wanted = Wanted::default();
+            wanted.and("last >= ? AND first <= ?", [since, until].map(Value::from));
+            if shapes.strangers {
+                wanted.and("NOT known", []);
+            }
+            if let Some(shape) = shapes.only {
+                wanted.and("shape = ?", [Value::from(shape.to_owned())]);
+            }
+            wanted.link(index, "shape", filter)?;
+            let sql = format!(
+                "SELECT max(n) AS key, shape, sum(connections) AS total, min(first), max(last) AS latest,
+                    group_concat(tools, ' '), group_concat(examples, ' ' ORDER BY known)
+                FROM shape WHERE {} GROUP BY shape HAVING ({order}, key) < (?, ?)
+                ORDER BY {order} DESC, key DESC LIMIT ?",
+                wanted.text()
+            );
+            wanted.values.extend([cursor.0, cursor.1, more].map(Value::from));
             let read = |row: &Row<'_>| Ok((Cursor(row.get(key)?, row.get(0)?), shape_row(row)?));
-            let mut rows = index.file.rows(&sql, values, read)?;
+            let mut rows = index.file.rows(&sql, params_from_iter(&wanted.values), read)?;
             for (_, row) in &mut rows {
                 let sql =
                     "SELECT count(DISTINCT source) FROM shape_source JOIN shape ON n = shape_source.shape
                     WHERE shape.shape = ? AND (NOT ? OR NOT known)";
-                row.sources = index.number(sql, params![row.shape, strangers])?;
+                row.sources = index.number(sql, params![row.shape, shapes.strangers])?;
             }
             Ok(cut(rows, limit))
         })

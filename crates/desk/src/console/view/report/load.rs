@@ -7,7 +7,7 @@ use crate::console::shelf::Shelf;
 use crate::console::text;
 use crate::console::view::{asked, sources};
 use crate::incident;
-use crate::index::{Counts, Span};
+use crate::index::{Counts, Filter, Shapes, Span};
 use crate::sample::{Catalog, Entry, Group};
 use roridula_evidence::{SampleId, rfc3339};
 use std::collections::BTreeMap;
@@ -46,6 +46,11 @@ pub(super) fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         unknown: unknown(shelf, period.span)?,
         sensor: sensor::load(shelf, period.span, ask.now)?,
     })
+}
+
+/// Everything of a time.
+fn of(span: Span) -> Filter {
+    Filter { span, ..Filter::default() }
 }
 
 fn holds(span: Span, time: &str) -> bool {
@@ -149,10 +154,10 @@ fn families(shelf: &mut Shelf, ask: &Ask, period: &Period) -> Result<Vec<Family>
 }
 
 fn tools(shelf: &mut Shelf, period: &Period) -> Result<Vec<Tool>, Problem> {
-    let now = shelf.index.tools(period.span).map_err(asked::problem)?;
+    let now = shelf.index.tools(&of(period.span)).map_err(asked::problem)?;
     let then = match period.before.is_empty() {
         true => Vec::new(),
-        false => shelf.index.tools(period.before).map_err(asked::problem)?,
+        false => shelf.index.tools(&of(period.before)).map_err(asked::problem)?,
     };
     let before = |name: &str| then.iter().find(|tool| tool.tool == name).map_or(0, |tool| tool.connections);
     let tool = |row: &crate::index::ToolRow| Tool {
@@ -181,7 +186,10 @@ fn novel(catalog: &Catalog, ask: &Ask, span: Span) -> Vec<Novel> {
 }
 
 fn unknown(shelf: &mut Shelf, span: Span) -> Result<Vec<Shape>, Problem> {
-    let found = shelf.index.unknown_latest(span, true, None, None, ROWS).map_err(asked::problem)?;
+    let found = shelf
+        .index
+        .unknown(&of(span), &Shapes { strangers: true, latest: true, only: None }, None, ROWS)
+        .map_err(asked::problem)?;
     let shape = |row: &crate::index::ShapeRow| Shape {
         shape: row.shape.clone(),
         connections: row.connections,
