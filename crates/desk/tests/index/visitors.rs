@@ -2,9 +2,11 @@
 //! through all events.
 
 use crate::answers::{spans, world};
+use crate::naive::Naive;
 use crate::naive::touches;
 use crate::past::{DAY, HOUR};
-use roridula_desk::index::{Filter, Index, Network, SourceOrder, Span};
+use roridula_desk::index::{Filter, Index, Network, Shapes, SourceOrder, Span, Step};
+use roridula_proto::event::Event;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -114,4 +116,70 @@ fn fingerprints_are_found_by_who_had_them() {
     let found: BTreeSet<&String> = found.rows.iter().map(|row| &row.fingerprint).collect();
     let had = naive.of_source(source);
     assert_eq!(found, had.iter().map(|visit| &visit.fingerprint).filter(|print| !print.is_empty()).collect());
+}
+
+#[test]
+fn what_was_said_used_and_not_understood_is_found_by_who_did_it() {
+    let (_dir, mut index, naive) = world(26);
+    let sample = naive.caught[0].sample;
+    let brought = naive.caught.iter().filter(|one| one.sample == sample).map(|one| one.source).collect();
+    let exploited = naive.visits.values().filter(|visit| visit.steps.contains_key(&Step::Exploit));
+    let tool = index.tool_names().unwrap().remove(0);
+    let used = naive.visits.values().filter(|visit| visit.tools.contains(&tool));
+    let all = |filter: Filter, sources: BTreeSet<IpAddr>| (filter, sources);
+    for (filter, sources) in [
+        all(Filter { brought: Some(vec![sample]), ..Filter::default() }, brought),
+        all(Filter { brought: Some(Vec::new()), ..Filter::default() }, BTreeSet::new()),
+        all(
+            Filter { step: Some(Step::Exploit), ..Filter::default() },
+            exploited.map(|visit| visit.source).collect(),
+        ),
+        all(
+            Filter { tool: Some(tool.clone()), ..Filter::default() },
+            used.map(|visit| visit.source).collect(),
+        ),
+    ] {
+        let logons = index.logons(&filter, false, None, MOST).unwrap().rows.len();
+        assert_eq!(logons, of(&naive, &sources, logon).len(), "{filter:?}");
+        let shapes = index.unknown(&filter, &Shapes::default(), None, MOST).unwrap().rows;
+        let shapes: BTreeSet<String> = shapes.into_iter().map(|row| row.shape).collect();
+        assert_eq!(shapes, of(&naive, &sources, shape), "{filter:?}");
+        if filter.tool.is_none() {
+            let prints = index.fingerprints(&filter, None, MOST).unwrap().rows;
+            let prints: BTreeSet<String> = prints.into_iter().map(|row| row.fingerprint).collect();
+            assert_eq!(prints, of(&naive, &sources, print), "{filter:?}");
+            let tools = index.tools(&filter).unwrap();
+            let named = naive.visits.values().filter(|visit| sources.contains(&visit.source));
+            let told: BTreeSet<&String> = named.flat_map(|visit| &visit.tools).collect();
+            assert_eq!(tools.iter().map(|row| &row.tool).collect::<BTreeSet<_>>(), told, "{filter:?}");
+        }
+    }
+}
+
+/// What `told` reads from the events of some visitors.
+fn of(
+    naive: &Naive,
+    sources: &BTreeSet<IpAddr>,
+    told: impl Fn(&Event) -> Option<String>,
+) -> BTreeSet<String> {
+    let theirs = naive
+        .events
+        .iter()
+        .filter(|event| event.source.is_some_and(|source| sources.contains(&source.ip().to_canonical())));
+    theirs.filter_map(|event| told(&event.event)).collect()
+}
+
+fn logon(event: &Event) -> Option<String> {
+    let Event::Smb1Session { method, account, workstation, .. } = event else { return None };
+    Some(format!("{method} {} {}", account.0, workstation.0))
+}
+
+fn shape(event: &Event) -> Option<String> {
+    let Event::ClientFingerprint { shape, recognised, .. } = event else { return None };
+    recognised.is_empty().then(|| shape.clone())
+}
+
+fn print(event: &Event) -> Option<String> {
+    let Event::ClientFingerprint { fingerprint, .. } = event else { return None };
+    Some(fingerprint.clone())
 }
