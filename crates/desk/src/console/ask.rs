@@ -4,12 +4,12 @@
 //! sent to somebody else.
 
 use crate::incident::IncidentId;
-use crate::index::Span;
+use crate::incident::{Outcome, Stage};
+use crate::index::{Network, Span, Step};
 use roridula_evidence::wall_clock;
 use roridula_proto::time::WallClock;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::IpAddr;
 
 /// Characters of one value; longer ones are refused.
 const VALUE_CHARS_MAX: usize = 512;
@@ -59,11 +59,11 @@ pub(crate) struct Filter {
     pub(crate) since: Option<WallClock>,
     /// Nothing at or after it.
     pub(crate) until: Option<WallClock>,
-    /// Only of this visitor.
-    pub(crate) source: Option<IpAddr>,
+    /// Only of this visitor, or of this network.
+    pub(crate) source: Option<Network>,
     /// Only of this family.
     pub(crate) family: Option<String>,
-    /// Only what came just so far: a stage or an outcome.
+    /// Only what came so far: the word of a step, a stage or an outcome.
     pub(crate) stage: Option<String>,
     /// Only of this tool.
     pub(crate) tool: Option<String>,
@@ -208,8 +208,8 @@ impl Ask {
 impl Filter {
     fn of(query: &BTreeMap<String, String>, now: WallClock) -> Result<Self, Problem> {
         let text = |name: &str| query.get(name).cloned();
-        let mut filter =
-            Self { family: text("family"), stage: text("stage"), tool: text("tool"), ..Self::default() };
+        let mut filter = Self { family: text("family"), tool: text("tool"), ..Self::default() };
+        filter.stage = text("stage").map(|word| stage(&word)).transpose()?;
         filter.since = text("since").map(|value| time("since", &value)).transpose()?;
         filter.until = text("until").map(|value| time("until", &value)).transpose()?;
         if let Some(name) = text("range") {
@@ -223,10 +223,11 @@ impl Filter {
             }
         }
         if let Some(source) = text("source") {
-            let address: IpAddr = source.parse().map_err(|_| {
-                Problem::Bad("`source` is an IP address, as in 192.0.2.7 or 2001:db8::7".to_owned())
+            let network = source.parse().map_err(|_| {
+                let form = "192.0.2.7, 192.0.2.0/24 or 2001:db8::/32";
+                Problem::Bad(format!("`source` is an IP address or a network, as in {form}"))
             })?;
-            filter.source = Some(address.to_canonical());
+            filter.source = Some(network);
         }
         Ok(filter)
     }
@@ -235,6 +236,19 @@ impl Filter {
     pub(crate) fn span(&self) -> Span {
         Span { since: self.since.unwrap_or(Span::ALL.since), until: self.until.unwrap_or(Span::ALL.until) }
     }
+}
+
+/// A word for how far something came.
+fn stage(word: &str) -> Result<String, Problem> {
+    let word = word.to_ascii_lowercase();
+    let steps = Step::ALL.map(Step::as_str);
+    let stages = Stage::ALL.iter().map(|stage| stage.as_str());
+    let outcomes = Outcome::ALL.iter().map(|outcome| outcome.as_str());
+    if steps.into_iter().chain(stages).chain(outcomes).any(|known| known == word) {
+        return Ok(word);
+    }
+    let outcomes = Outcome::ALL.map(Outcome::as_str).join(", ");
+    Err(Problem::Bad(format!("`stage` is one of {}, or an outcome: {outcomes}", steps.join(", "))))
 }
 
 /// A point in time: `2026-11-23`, `2026-11-23T02:50`, or with seconds, fraction and `Z`; UTC.
@@ -295,6 +309,7 @@ mod tests {
         for (name, value) in [
             ("range", "2y"),
             ("source", "<b>"),
+            ("stage", "bogus"),
             ("since", "yesterday"),
             ("as", "xml"),
             ("family", &"x".repeat(600)),

@@ -1,11 +1,14 @@
 //! Keeps what views read up to date, in a thread of its own.
 
+use super::ask::Ask;
 use super::live::Feed;
 use super::shelf::Shelves;
+use super::view::{Today, headline_part, incident_row, pulse_part};
 use crate::incident::Incidents;
 use crate::index::Index;
+use crate::pulse::Pulse;
 use crate::sample::{Catalog, Reports};
-use roridula_evidence::Reader;
+use roridula_evidence::{Reader, wall_clock};
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -14,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// How often it looks for news.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often those who read along are told how it is.
+const PULSE_EVERY: Duration = Duration::from_secs(5);
 /// The catalog is made anew at most at this part of the time that making it takes: a tenth.
 const CATALOG_REST: u32 = 9;
 
@@ -21,7 +26,8 @@ const CATALOG_REST: u32 = 9;
 pub(crate) fn spawn(dir: &Path, shelves: Weak<Shelves>, live: Arc<Feed>) {
     let dir = dir.to_owned();
     thread::spawn(move || {
-        let mut seen = Seen { told: None, last: None, next_catalog: Instant::now() };
+        let mut seen =
+            Seen { told: None, last: None, next_catalog: Instant::now(), next_pulse: Instant::now() };
         let mut views = None;
         while let Some(shelves) = shelves.upgrade() {
             // What cannot be read now is opened anew and tried again; a view that reads it says why.
@@ -47,6 +53,7 @@ struct Seen {
     told: Option<u64>,
     last: Option<u64>,
     next_catalog: Instant,
+    next_pulse: Instant,
 }
 
 fn step(
@@ -69,7 +76,8 @@ fn step(
     index.catch_up(&mut |_| {})?;
     let last = reader.last_seq()?;
     if seen.told != Some(last) {
-        live.look(incidents)?;
+        let books = shelves.geo().books();
+        live.look(incidents, |incident| incident_row(incident, &books).into_string())?;
         seen.told = Some(last);
     }
     if seen.last != Some(last) && Instant::now() >= seen.next_catalog {
@@ -78,6 +86,12 @@ fn step(
         shelves.put_catalog(catalog, bytes_below(&dir.join("samples"), 2));
         seen.last = Some(last);
         seen.next_catalog = Instant::now() + begun.elapsed() * CATALOG_REST;
+    }
+    if live.is_read() && Instant::now() >= seen.next_pulse {
+        let ask = Ask { now: wall_clock(), ..Ask::default() };
+        live.part(pulse_part(&Pulse::take(dir, reader, index)?, &ask).into_string());
+        live.part(headline_part(&Today::of(&shelves.catalog(), index, ask.now)?).into_string());
+        seen.next_pulse = Instant::now() + PULSE_EVERY;
     }
     Ok(())
 }

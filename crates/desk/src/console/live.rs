@@ -1,38 +1,46 @@
-//! The live feed: incidents as they grow, as server-sent events.
+//! The live feed: how the honeypot is, and incidents as they grow, as server-sent events.
 //!
-//! An event's data is the row of the incident as the page shows it, so that a row that came by the feed and one that came
-//! with the page are the same.
+//! An event's data is HTML as the page shows it, so that a row that came by the feed and one that came with the page are
+//! the same.
 
 use super::Desk;
-use super::ask::Problem;
-use super::view::incident_row;
+use super::ask::{self, Ask, Problem};
+use super::view::incidents_filter;
 use crate::incident::{Filter, Incident, Incidents};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
 /// Readers at the same time.
 const READERS_MAX: usize = 64;
-/// Rows that a slow reader may be behind; then it misses some.
+/// Pieces of news that a slow reader may be behind; then it misses some.
 const BEHIND_MAX: usize = 256;
-/// Incidents that are looked at for news.
-const NEWEST: usize = 40;
+/// Incidents that are looked at for news at once.
+const PAGE: usize = 32;
+
+/// What readers are told.
+#[derive(Clone, Debug)]
+enum News {
+    /// An incident has grown: it, and its row.
+    Incident(Arc<(Incident, String)>),
+    /// A part of the page, by its id, is now this.
+    Part(Arc<String>),
+}
 
 /// Who reads along, and what was told last.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    sender: Sender<String>,
-    /// The state of each of the newest incidents; none before the first look.
+    sender: Sender<News>,
+    /// The state of each of the incidents in which something happened last; none before the first look.
     told: Mutex<Option<HashMap<String, u64>>>,
 }
 
@@ -43,20 +51,50 @@ impl Default for Feed {
 }
 
 impl Feed {
-    /// Tells what is new among the newest incidents.
-    pub(crate) fn look(&self, incidents: &mut Incidents) -> Result<(), Problem> {
-        let filter = Filter { limit: Some(NEWEST), ..Filter::default() };
-        let newest = incidents.list(&filter).map_err(Problem::failed)?;
+    /// Whether anybody reads along.
+    pub(crate) fn is_read(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
+    /// Tells what a part of the page is now.
+    pub(crate) fn part(&self, html: String) {
+        // Nobody listening is no failure.
+        let _ = self.sender.send(News::Part(Arc::new(html)));
+    }
+
+    /// Tells in which incidents something has happened; `row` shows one.
+    pub(crate) fn look(
+        &self,
+        incidents: &mut Incidents,
+        row: impl Fn(&Incident) -> String,
+    ) -> Result<(), Problem> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let before = told.take();
-        let now = told.insert(HashMap::new());
-        for incident in newest.iter().rev() {
-            let (name, state) = (incident.id.to_string(), state(incident));
-            if before.as_ref().is_some_and(|before| before.get(&name) != Some(&state)) {
-                // Nobody listening is no failure.
-                let _ = self.sender.send(incident_row(incident).into_string());
+        let (mut now, mut news) = (HashMap::new(), Vec::new());
+        let mut cursor: Option<String> = None;
+        // Page by page, until one has an incident in which nothing has happened: what comes behind it is older.
+        loop {
+            let page =
+                incidents.page(&Filter::default(), cursor.as_deref(), PAGE).map_err(Problem::failed)?;
+            let mut is_news = true;
+            for incident in page.rows {
+                let (name, state) = (incident.id.to_string(), state(&incident));
+                let known = before.as_ref().is_none_or(|before| before.get(&name) == Some(&state));
+                now.insert(name, state);
+                is_news &= !known;
+                if !known {
+                    news.push(incident);
+                }
             }
-            now.insert(name, state);
+            cursor = page.next;
+            if !is_news || cursor.is_none() || news.len() >= BEHIND_MAX {
+                break;
+            }
+        }
+        *told = Some(now);
+        for incident in news.into_iter().rev() {
+            let shown = row(&incident);
+            let _ = self.sender.send(News::Incident(Arc::new((incident, shown))));
         }
         Ok(())
     }
@@ -72,20 +110,30 @@ pub(crate) fn routes() -> Router<Desk> {
     Router::new().route("/live", get(live))
 }
 
-async fn live(State(desk): State<Desk>) -> Response {
+async fn live(State(desk): State<Desk>, Query(pairs): Query<Vec<(String, String)>>) -> Response {
+    let filter = match Ask::new(ask::now(), "/live", BTreeMap::new(), pairs) {
+        Ok(ask) => incidents_filter(&ask),
+        Err(problem) => return (StatusCode::BAD_REQUEST, problem.to_string()).into_response(),
+    };
     if desk.live.sender.receiver_count() >= READERS_MAX {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many read along already").into_response();
     }
-    let stream = futures_util::stream::unfold(desk.live.sender.subscribe(), next);
+    let stream = futures_util::stream::unfold((desk.live.sender.subscribe(), filter), next);
     Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
 }
 
-async fn next(mut rows: Receiver<String>) -> Option<(Result<Event, Infallible>, Receiver<String>)> {
+type Reader = (Receiver<News>, Filter);
+
+async fn next((mut news, filter): Reader) -> Option<(Result<Event, Infallible>, Reader)> {
     loop {
-        match rows.recv().await {
-            Ok(row) => return Some((Ok(Event::default().event("incident").data(row)), rows)),
-            Err(RecvError::Lagged(_)) => {}
+        let event = match news.recv().await {
+            Ok(News::Part(html)) => Event::default().event("part").data(html.as_str()),
+            Ok(News::Incident(incident)) if filter.fits(&incident.0) => {
+                Event::default().event("incident").data(incident.1.as_str())
+            }
+            Ok(News::Incident(_)) | Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return None,
-        }
+        };
+        return Some((Ok(event), (news, filter)));
     }
 }

@@ -92,6 +92,16 @@ impl Shelves {
         *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(catalog), bytes);
     }
 
+    /// All samples, as of a moment ago.
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// Where addresses are.
+    pub(crate) fn geo(&self) -> &Geo {
+        &self.geo
+    }
+
     /// With the databases of places at `path`: a file, or a directory of them.
     pub(crate) fn with_geo(self, path: Option<PathBuf>) -> Self {
         Self { geo: Arc::new(Geo::new(path)), ..self }

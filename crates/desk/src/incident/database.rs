@@ -30,7 +30,7 @@ CREATE TABLE incident (n INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE, source
   first INTEGER NOT NULL, last INTEGER NOT NULL, outcome TEXT NOT NULL, stages INTEGER NOT NULL, tools TEXT NOT NULL,
   techniques TEXT NOT NULL, said TEXT NOT NULL);
 CREATE INDEX incident_source ON incident (source, last);
-CREATE INDEX incident_first ON incident (first);
+CREATE INDEX incident_last ON incident (last);
 -- All that is known of it: large, and read for those only that are shown.
 CREATE TABLE record (n INTEGER PRIMARY KEY, state TEXT NOT NULL);
 CREATE TABLE incident_sample (sha256 TEXT, incident INTEGER, PRIMARY KEY (sha256, incident)) WITHOUT ROWID;
@@ -44,7 +44,7 @@ CREATE TABLE triage (sha256 TEXT PRIMARY KEY, layers TEXT NOT NULL, error TEXT N
 ";
 static LAYOUT: Layout = Layout {
     file: "incidents.sqlite",
-    version: 2,
+    version: 3,
     tables: TABLES,
     names: &["meta", "incident", "record", "incident_sample", "member", "visit", "triage"],
     cache_kib: 8192,
@@ -201,14 +201,15 @@ impl Database {
         self.records(wanted, params![source.to_string(), ATTACKERS_MAX as i64])
     }
 
-    /// The names of the newest incidents.
+    /// The names of the incidents that something happened in last.
     pub(super) fn ids(&self, limit: usize) -> Result<Vec<IncidentId>, IncidentError> {
-        let sql = "SELECT id FROM incident ORDER BY first DESC, n DESC LIMIT ?";
+        let sql = "SELECT id FROM incident ORDER BY last DESC, n DESC LIMIT ?";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.file.rows(sql, [limit], |row| row.get(0).map(|id| IncidentId(ConnectionId(to_u64(id)))))
     }
 
-    /// At most `limit` of those that fit and come after `cursor`, the newest first; with where each stands.
+    /// At most `limit` of those that fit and come after `cursor`, those first in which something happened last; with where each
+    /// stands.
     pub(super) fn find(
         &self,
         filter: &Filter,
@@ -217,8 +218,8 @@ impl Database {
     ) -> Result<Vec<(Cursor, Record)>, IncidentError> {
         let (wanted, mut values) = wanted(filter);
         let sql = format!(
-            "SELECT n, first, state FROM incident JOIN record USING (n) WHERE {wanted} AND (first, n) < (?, ?)
-            ORDER BY first DESC, n DESC LIMIT ?"
+            "SELECT n, last, state FROM incident JOIN record USING (n) WHERE {wanted} AND (last, n) < (?, ?)
+            ORDER BY last DESC, n DESC LIMIT ?"
         );
         values.extend([cursor.0, cursor.1, limit].map(Value::from));
         let rows = self.file.rows(&sql, params_from_iter(values), |row| {

@@ -89,6 +89,31 @@ pub struct Filter {
     pub limit: Option<usize>,
 }
 
+impl Filter {
+    /// Whether an incident fits; its span, samples and limit do not count.
+    pub fn fits(&self, incident: &Incident) -> bool {
+        let lower = |text: &str| text.to_lowercase();
+        let label = incident.tool.label.as_deref().unwrap_or_default();
+        let said = format!("{} {label}", incident.summary).to_lowercase();
+        let tool = |tool: &String| {
+            incident.tool.name.as_ref() == Some(tool) || incident.tool.seen.contains_key(tool)
+        };
+        let technique = |wanted: &String| {
+            let shows = |id: &str| {
+                id.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            incident.attack.observed.iter().any(|technique| shows(technique.id))
+        };
+        self.source.is_none_or(|source| source.to_canonical() == incident.source.to_canonical())
+            && self.network.is_none_or(|network| network.holds(incident.source))
+            && self.outcome.is_none_or(|outcome| outcome == incident.outcome)
+            && self.stage.is_none_or(|stage| incident.stages.iter().any(|view| view.stage == stage))
+            && self.tool.as_ref().is_none_or(tool)
+            && self.technique.as_ref().is_none_or(technique)
+            && self.text.as_ref().is_none_or(|text| said.contains(&lower(text)))
+    }
+}
+
 /// The incidents of a data directory.
 #[derive(Debug)]
 pub struct Incidents {
@@ -158,12 +183,12 @@ impl Incidents {
         self.db.cursor()
     }
 
-    /// The names of the newest `limit` incidents, the newest first.
+    /// The names of at most `limit` incidents, those first in which something happened last.
     pub fn ids(&mut self, limit: usize) -> Result<Vec<IncidentId>, IncidentError> {
         self.read(|view| view.db.ids(limit))
     }
 
-    /// The incidents that fit, the newest first.
+    /// The incidents that fit, those first in which something happened last.
     pub fn list(&mut self, filter: &Filter) -> Result<Vec<Incident>, IncidentError> {
         let limit = filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
         self.read(|view| {
@@ -172,7 +197,7 @@ impl Incidents {
         })
     }
 
-    /// A page of the incidents that fit, the newest first: `cursor` is what the page before was left with. Bounds
+    /// A page of the incidents that fit, in the order of [`Self::list`]: `cursor` is what the page before was left with. Bounds
     /// `limit` to 1000; what the filter says of it does not count.
     pub fn page(
         &mut self,

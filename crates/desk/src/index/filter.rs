@@ -79,6 +79,12 @@ impl Network {
         self.bits == 128
     }
 
+    /// Whether an address lies in it.
+    pub(crate) fn holds(self, address: IpAddr) -> bool {
+        let (least, most) = self.range();
+        (least..=most).contains(&address_bytes(address.to_canonical()))
+    }
+
     /// Its first and its last address as 16 bytes.
     pub(crate) fn range(self) -> ([u8; 16], [u8; 16]) {
         let address = u128::from_be_bytes(address_bytes(self.address));

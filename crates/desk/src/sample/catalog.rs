@@ -138,9 +138,16 @@ impl Catalog {
         self.groups.iter().filter(|group| group.first_seen >= since).count() as u64
     }
 
-    /// The most novel sample that was looked into; of equals, the latest.
-    pub fn most_novel(&self) -> Option<&Entry> {
-        self.entries.iter().find(|entry| !entry.core.is_empty())
+    /// The sample to look at first: the most novel of those that were looked into and came first in the last day; else
+    /// in the last week; else ever. Of equals, the latest. With what it is the most novel of.
+    pub fn most_novel(&self, now: WallClock) -> Option<(&Entry, &'static str)> {
+        const DAY: u64 = 24 * 3600 * 1_000_000;
+        let looked_into = |since: u64| {
+            let since = rfc3339(WallClock(since));
+            self.entries.iter().find(move |entry| !entry.core.is_empty() && entry.first_seen >= since)
+        };
+        let spans = [(DAY, "of the last 24 hours"), (7 * DAY, "of the last 7 days"), (now.0, "ever")];
+        spans.into_iter().find_map(|(micros, of)| Some((looked_into(now.0.saturating_sub(micros))?, of)))
     }
 
     /// Reads index and reports, as far as the index is.

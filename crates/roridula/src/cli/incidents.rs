@@ -26,7 +26,7 @@ const SAMPLES_SHOWN: usize = 12;
 /// Attacks: all connections of one source that belong together
 #[derive(Debug, Subcommand)]
 pub(crate) enum IncidentsCommand {
-    /// The incidents, the newest first
+    /// The incidents, those first in which something happened last
     List(ListArgs),
     /// One incident's story
     Show(ShowArgs),

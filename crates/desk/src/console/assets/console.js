@@ -22,8 +22,24 @@ const feed = (list) => {
     localTimes(row);
     while (list.children.length > 40) list.lastElementChild.remove();
   });
+  source.addEventListener('part', (event) => {
+    const part = element(event.data);
+    const old = part && document.getElementById(part.id);
+    if (!old) return;
+    old.replaceWith(part);
+    localTimes(part);
+  });
   source.addEventListener('open', () => { list.dataset.state = 'open'; });
-  source.addEventListener('error', () => { list.dataset.state = 'waiting'; });
+  source.addEventListener('error', () => {
+    if (list.dataset.state === 'waiting') return;
+    list.dataset.state = 'waiting';
+    // What the page says of the honeypot is true no more; the next part takes this away.
+    const lost = document.createElement('p');
+    lost.className = 'lost';
+    lost.setAttribute('role', 'status');
+    lost.textContent = `The connection to the console is lost. This is as of ${new Date().toLocaleTimeString()}.`;
+    document.getElementById('pulse')?.prepend(lost);
+  });
   addEventListener('pagehide', () => source.close());
 };
 

@@ -6,12 +6,13 @@ use crate::console::shelf::Shelf;
 use crate::console::table::Cell;
 use crate::console::text;
 use crate::incident::tool_label;
-use crate::index::{Filter, IndexError, Network, Span, Step};
+use crate::index::{Filter, IndexError, Span, Step};
 use crate::sample::Entry;
 use maud::{Markup, html};
 use roridula_evidence::SampleId;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::time::WallClock;
+use std::collections::HashSet;
 
 /// The words of the filter that a view may not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,23 +44,23 @@ pub(super) fn span_or_last(ask: &Ask, micros: u64) -> Span {
 
 /// The step of the funnel that the filter's stage is: by its own word, or by an outcome's.
 pub(super) fn step(ask: &Ask) -> Option<Step> {
-    let word = ask.filter.stage.as_ref()?.to_ascii_lowercase();
-    let of_outcome = match word.as_str() {
+    let word = ask.filter.stage.as_deref()?;
+    let of_incident = match word {
         "connected" => Some(Step::Connect),
         "probed" => Some(Step::Probe),
-        "exploited" => Some(Step::Exploit),
+        "exploited" | "implant" => Some(Step::Exploit),
         "uploaded" => Some(Step::Upload),
         "capture" | "captured" => Some(Step::Complete),
         _ => None,
     };
-    Step::from_word(&word).or(of_outcome)
+    Step::from_word(word).or(of_incident)
 }
 
 /// The filter in the index's words.
 pub(super) fn filter(shelf: &Shelf, ask: &Ask) -> Filter {
     Filter {
         span: span(ask),
-        source: ask.filter.source.map(Network::from),
+        source: ask.filter.source,
         step: step(ask),
         tool: ask.filter.tool.clone(),
         brought: of_family(shelf, ask),
@@ -72,6 +73,17 @@ pub(super) fn of_family(shelf: &Shelf, ask: &Ask) -> Option<Vec<SampleId>> {
     let family = ask.filter.family.as_ref()?;
     let entries = shelf.catalog.entries.iter().filter(|entry| contains(&entry.family, family));
     Some(entries.map(|entry| entry.sha256).collect())
+}
+
+/// The samples that visitors brought who fit the filter's source, stage and time; `None` where it asks for none of
+/// these.
+pub(super) fn brought(shelf: &mut Shelf, ask: &Ask) -> Result<Option<HashSet<SampleId>>, Problem> {
+    let (source, step) = (ask.filter.source, step(ask));
+    if source.is_none() && step.is_none() {
+        return Ok(None);
+    }
+    let filter = Filter { source, step, span: span(ask), ..Filter::default() };
+    Ok(Some(shelf.index.samples_of(&filter).map_err(problem)?))
 }
 
 /// Whether `text` has `part` in it, letters large or small.
@@ -142,6 +154,16 @@ pub(super) fn link(text: &str, href: &str) -> Cell {
 
 /// Says which words of the filter mean nothing to the view, so that nobody takes all for some.
 pub(super) fn ignored(ask: &Ask, words: &[Word]) -> Markup {
+    let told = unheard(ask, words);
+    html! {
+        @if !told.is_empty() {
+            p.notice { "Not filtered by " (told) ": that means nothing here." }
+        }
+    }
+}
+
+/// Which of `words`, and which stage that is no step, the filter holds: `family and tool`; empty: none.
+pub(super) fn unheard(ask: &Ask, words: &[Word]) -> String {
     let filter = &ask.filter;
     let is_unknown_stage = filter.stage.is_some() && step(ask).is_none();
     let told: Vec<&str> = [Word::Source, Word::Family, Word::Stage, Word::Tool]
@@ -155,11 +177,7 @@ pub(super) fn ignored(ask: &Ask, words: &[Word]) -> Markup {
             Word::Tool => (words.contains(&word) && filter.tool.is_some()).then_some("tool"),
         })
         .collect();
-    html! {
-        @if !told.is_empty() {
-            p.notice { "Not filtered by " (told.join(" and ")) ": that means nothing here." }
-        }
-    }
+    told.join(" and ")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
-use crate::index::{Filter, Network, Span, Spread, Step};
+use crate::index::{Span, Spread, Step};
 use crate::sample::{Entry, Group};
 use maud::html;
 use roridula_evidence::{SampleId, rfc3339};
@@ -22,8 +22,6 @@ use std::collections::{HashMap, HashSet};
 pub(super) const DAY: u64 = 24 * 3600 * 1_000_000;
 /// Columns of a strip: of more days, several are put together.
 const STRIP_MAX: u64 = 60;
-/// Captures of one visitor that are looked through for its cores.
-const CAPTURES_MAX: usize = 1000;
 
 /// `/groups`
 pub(crate) struct Groups;
@@ -135,11 +133,7 @@ fn wanted(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Group>, Problem> {
     if asked::step(ask) == Some(Step::Complete) {
         sets.push(of(&|entry| entry.state == "complete"));
     }
-    if let Some(source) = ask.filter.source {
-        let filter =
-            Filter { span: asked::span(ask), source: Some(Network::from(source)), ..Filter::default() };
-        let captures = shelf.index.captures(&filter, None, CAPTURES_MAX).map_err(asked::problem)?;
-        let brought: HashSet<SampleId> = captures.rows.iter().map(|capture| capture.sha256).collect();
+    if let Some(brought) = asked::brought(shelf, ask)? {
         sets.push(of(&|entry| brought.contains(&entry.sha256)));
     }
     let fits = |group: &&Group| {

@@ -107,12 +107,12 @@ fn storage(shelf: &Shelf) -> Vec<Stored> {
 }
 
 /// How the honeypot is, in a few lines.
-pub(super) fn pulse(pulse: &Pulse, ask: &Ask) -> Markup {
+pub(crate) fn pulse(pulse: &Pulse, ask: &Ask) -> Markup {
     let problems = pulse.doctor.as_ref().map_or(0, Verdict::problems);
     let state = if pulse.running && problems == 0 { "good" } else { "bad" };
     let ago = |at: Option<WallClock>| at.map_or("never".to_owned(), |at| text::ago(at, ask.now));
     html! {
-        section.pulse aria-label="How it is" {
+        section.pulse #pulse aria-label="How it is" {
             p { strong class=(state) { (if state == "good" { "✓ " } else { "✗ " }) (pulse.line()) } }
             dl {
                 @if let Some(started) = &pulse.started {

@@ -1,16 +1,20 @@
 //! Ten seconds: is it well, and was something new caught?
 
 use super::View;
+use super::asked::{self, Word};
 use super::{health, incidents};
-use crate::console::ask::{Ask, Problem, RANGES};
-use crate::console::chart::{self, Bar};
+use crate::console::ask::{Ask, Problem, RANGES, address};
+use crate::console::chart;
+use crate::console::geo::{Books, Place};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::text;
 use crate::incident::{Filter, Incident};
-use crate::index::{Counts, Network, Span};
+use crate::index::{Counts, Index, IndexError, Span, Step};
 use crate::pulse::Pulse;
+use crate::sample::Catalog;
 use maud::{Markup, html};
+use roridula_proto::time::WallClock;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -27,16 +31,32 @@ pub(crate) struct Home;
 pub(crate) struct Model {
     /// How the honeypot is.
     pulse: Pulse,
+    #[serde(flatten)]
+    today: Today,
+    /// How far connections came, for the last hour, day, week and month, or the one range that was asked for.
+    funnels: Vec<Funnel>,
+    /// The sample to look at first.
+    novel: Option<Novel>,
+    /// The latest incidents.
+    incidents: Vec<Latest>,
+}
+
+/// Was something new caught?
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Today {
     /// Cores that came for the first time in the last 24 hours.
     new_cores: u64,
     /// Captures in the last 24 hours.
     captures: u64,
-    /// How far connections came, for the last hour, day, week and month, or the one range that was asked for.
-    funnels: Vec<Funnel>,
-    /// The most novel sample.
-    novel: Option<Novel>,
-    /// The latest incidents.
-    incidents: Vec<Latest>,
+}
+
+impl Today {
+    /// As of `now`.
+    pub(crate) fn of(catalog: &Catalog, index: &mut Index, now: WallClock) -> Result<Self, IndexError> {
+        let day = Span::last(DAY, now);
+        let captures = index.funnel(day, None)?.total.captures;
+        Ok(Self { new_cores: catalog.new_cores(day.since), captures })
+    }
 }
 
 /// How far the connections of a stretch of time came.
@@ -61,6 +81,8 @@ struct Novel {
     first_seen: String,
     /// How often it was captured.
     captures: u64,
+    /// Of which samples it is the most novel: of the last day, of the last week, ever.
+    of: &'static str,
 }
 
 /// An incident in the feed.
@@ -74,10 +96,16 @@ pub(crate) struct Latest {
     last: String,
     /// How far it came.
     outcome: String,
+    /// Where the visitor is.
+    place: Place,
     /// The tool, null where none is known.
     tool: Option<String>,
     /// Connections.
     connections: u64,
+    /// Bytes of what was uploaded, each sample once.
+    bytes: u64,
+    /// Whether something of that had never been captured before.
+    new: bool,
     /// The story in one sentence.
     summary: String,
 }
@@ -89,23 +117,23 @@ impl View for Home {
     const ABOUT: &'static str = "Is the honeypot well, and was something new caught?";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
-        let day = Span::last(DAY, ask.now);
-        let novel = shelf.catalog.most_novel().map(|entry| Novel {
+        let novel = shelf.catalog.most_novel(ask.now).map(|(entry, of)| Novel {
             sha256: entry.sha256.to_string(),
             novelty: entry.novelty,
             sentence: entry.sentence.clone(),
             first_seen: entry.first_seen.clone(),
             captures: entry.captures,
+            of,
         });
         let filter = Filter { limit: Some(LATEST), ..incidents::filter(ask) };
         let incidents = shelf.incidents.list(&filter).map_err(Problem::failed)?;
+        let books = shelf.geo.books();
         Ok(Model {
             pulse: Pulse::take(&shelf.dir, &shelf.reader, &mut shelf.index).map_err(Problem::failed)?,
-            new_cores: shelf.catalog.new_cores(day.since),
-            captures: shelf.index.funnel(day, None).map_err(Problem::failed)?.total.captures,
+            today: Today::of(&shelf.catalog, &mut shelf.index, ask.now).map_err(Problem::failed)?,
             funnels: funnels(shelf, ask)?,
             novel,
-            incidents: incidents.iter().map(latest).collect(),
+            incidents: incidents.iter().map(|incident| latest(incident, &books)).collect(),
         })
     }
 
@@ -116,7 +144,7 @@ impl View for Home {
 
 /// Of the range that was asked for, else of all that have a length.
 fn funnels(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Funnel>, Problem> {
-    let source = ask.filter.source.map(Network::from);
+    let source = ask.filter.source;
     let mut funnel = |range, span| {
         let counts = shelf.index.funnel(span, source).map_err(Problem::failed)?.total;
         Ok(Funnel { range, counts })
@@ -130,30 +158,53 @@ fn funnels(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Funnel>, Problem> {
 }
 
 fn body(model: &Model, ask: &Ask) -> Markup {
-    let new = if model.new_cores == 1 { "new core today" } else { "new cores today" };
+    let unheard = asked::unheard(ask, &[Word::Family, Word::Stage, Word::Tool]);
     html! {
+        @if !unheard.is_empty() {
+            p.notice { "Filtered by " (unheard) " are the incidents; all other numbers are of everybody." }
+        }
         div.columns {
             div.lead {
-                section.headline aria-label="New" {
-                    p.new {
-                        a href="/groups" { strong { (text::number(model.new_cores)) } " " (new) }
-                        ", of " (text::count(model.captures, "capture"))
-                    }
-                }
+                (headline(&model.today))
                 @if let Some(novel) = &model.novel { (card(novel)) }
             }
             (health::pulse(&model.pulse, ask))
         }
-        div.columns { @for funnel in &model.funnels { (drawn(funnel)) } }
-        section.live {
-            h2 { "Incidents, as they happen" }
-            ol #live data-live="/live" aria-live="polite" {
-                @for incident in &model.incidents { (row(incident)) }
+        div.columns {
+            section.live {
+                h2 { "Incidents, as they happen" }
+                ol #live data-live=(live(ask)) aria-live="polite" {
+                    @for incident in &model.incidents { (row(incident)) }
+                }
+                @if model.incidents.is_empty() {
+                    p.empty {
+                        "Nobody came yet, or nobody who fits the filter. " a href="/health#doctor" { "The doctor" }
+                        " says whether anybody can reach this machine."
+                    }
+                }
+                p { a href=(ask.to("/incidents")) { "All incidents" } }
             }
-            @if model.incidents.is_empty() {
-                p.empty { "Nobody came yet. " code { "roridula doctor" } " says whether anybody can reach this machine." }
+            (funnel(&model.funnels, ask))
+        }
+    }
+}
+
+/// The feed's address: of what the page shows.
+fn live(ask: &Ask) -> String {
+    let kept = ["source", "family", "stage", "tool"];
+    let pairs = ask.query.iter().filter(|(name, _)| kept.contains(&name.as_str()));
+    address("/live", pairs.map(|(name, value)| (name.as_str(), value.as_str())))
+}
+
+/// Was something new caught?
+pub(crate) fn headline(today: &Today) -> Markup {
+    let new = if today.new_cores == 1 { "new core today" } else { "new cores today" };
+    html! {
+        section.headline #headline aria-label="New" {
+            p.new {
+                a href="/groups?order=first&range=24h" { strong { (text::number(today.new_cores)) } " " (new) }
+                ", of " (text::count(today.captures, "capture"))
             }
-            p { a href="/incidents" { "All incidents" } }
         }
     }
 }
@@ -161,7 +212,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
 fn card(novel: &Novel) -> Markup {
     html! {
         section.card {
-            h2 { "The most novel sample" }
+            h2 { "The most novel sample " (novel.of) }
             p.sentence { (text::shown_to(&novel.sentence, 600)) }
             p {
                 a href={ "/samples/" (novel.sha256) } { (text::hash(&novel.sha256)) }
@@ -172,61 +223,82 @@ fn card(novel: &Novel) -> Markup {
     }
 }
 
-fn drawn(funnel: &Funnel) -> Markup {
-    let counts = &funnel.counts;
-    let range = if funnel.range == "chosen" { "" } else { funnel.range };
-    let bar = |label: &str, value: u64, stage: &str| Bar {
-        label: label.to_owned(),
-        value,
-        href: match stage {
-            "" => format!("/samples?range={range}"),
-            stage => format!("/incidents?range={range}&stage={stage}"),
-        },
-    };
-    let bars = [
-        bar("connected", counts.connections, "connect"),
-        bar("negotiated", counts.negotiates, "connect"),
-        bar("MS17-010 checked", counts.probes, "probe"),
-        bar("exploited", counts.exploits, "exploit"),
-        bar("implant pinged", counts.pings, "ping"),
-        bar("upload begun", counts.uploads, "upload"),
-        bar("upload complete", counts.completes, "capture"),
-        bar("new sample", counts.new_samples, ""),
-    ];
-    let caption = match funnel.range {
-        "all" => "How far connections came, ever".to_owned(),
-        "chosen" => "How far connections came".to_owned(),
-        range => format!("How far connections came, last {range}"),
-    };
-    chart::bars(&caption, &bars)
+/// The steps of a funnel: what people call each, its word in an address, and its count.
+fn steps(counts: &Counts) -> [(&'static str, Step, u64); 8] {
+    [
+        ("connected", Step::Connect, counts.connections),
+        ("negotiated", Step::Negotiate, counts.negotiates),
+        ("MS17-010 checked", Step::Probe, counts.probes),
+        ("exploited", Step::Exploit, counts.exploits),
+        ("implant pinged", Step::Ping, counts.pings),
+        ("upload begun", Step::Upload, counts.uploads),
+        ("upload complete", Step::Complete, counts.completes),
+        ("new sample", Step::New, counts.new_samples),
+    ]
 }
 
-fn latest(incident: &Incident) -> Latest {
+/// How far connections came: a row for each step, a column for each stretch of time.
+fn funnel(funnels: &[Funnel], ask: &Ask) -> Markup {
+    let columns: Vec<chart::FunnelColumn> = funnels
+        .iter()
+        .map(|funnel| chart::FunnelColumn {
+            name: if funnel.range == "chosen" { "in the time chosen" } else { funnel.range },
+            counts: steps(&funnel.counts).map(|(_, _, count)| count).to_vec(),
+            links: steps(&funnel.counts).map(|(_, step, _)| step_address(step, funnel.range, ask)).to_vec(),
+        })
+        .collect();
+    let names = steps(&Counts::default()).map(|(name, ..)| name);
+    chart::funnel("How far connections came", &names, &columns)
+}
+
+/// Where what took a step in a stretch of time is listed.
+fn step_address(step: Step, range: &str, ask: &Ask) -> String {
+    let path = if step == Step::New { "/samples" } else { "/incidents" };
+    let mut pairs = vec![("stage", step.as_str())];
+    match range {
+        "chosen" => {
+            pairs.extend(["since", "until"].into_iter().filter_map(|name| Some((name, ask.value(name)?))))
+        }
+        range => pairs.push(("range", range)),
+    }
+    pairs.extend(ask.value("source").map(|source| ("source", source)));
+    address(path, pairs.into_iter())
+}
+
+fn latest(incident: &Incident, books: &Books) -> Latest {
     Latest {
         id: incident.id.to_string(),
         source: incident.source.to_string(),
         last: roridula_evidence::rfc3339(incident.last),
         outcome: incident.outcome.to_string(),
+        place: books.place(incident.source),
         tool: incident.tool.label.clone(),
         connections: incident.connections,
+        bytes: incident.samples.iter().map(|sample| sample.size).fold(0, u64::saturating_add),
+        new: incident.samples.iter().any(|sample| sample.first_seen),
         summary: incident.summary.clone(),
     }
 }
 
 /// The row of an incident in the feed.
-pub(crate) fn incident_row(incident: &Incident) -> Markup {
-    row(&latest(incident))
+pub(crate) fn incident_row(incident: &Incident, books: &Books) -> Markup {
+    row(&latest(incident, books))
 }
 
 fn row(incident: &Latest) -> Markup {
+    let place = incident.place.told();
     html! {
         li id={ "incident-" (incident.id) } {
-            a href={ "/incidents/" (incident.id) } {
-                span class={ "badge " (incident.outcome) } { (incident.outcome) }
-                " " span.source { (incident.source) }
+            p.facts {
+                a class={ "badge " (incident.outcome) } href={ "/incidents/" (incident.id) } { (incident.outcome) }
+                @if incident.new { " " strong.badge { "new" } }
+                " " a href={ "/sources/" (incident.source) } { (incident.source) }
+                @if !place.is_empty() { " " span.quiet { (text::shown(&place)) } }
+                " · " (incident.tool.as_deref().map_or_else(|| "unknown tool".to_owned(), text::shown))
+                @if incident.bytes > 0 { " · " (text::size(incident.bytes)) }
+                " · " (text::time_text(&incident.last))
             }
-            " " (text::time_text(&incident.last))
-            " " span.summary { (text::shown_to(&incident.summary, 300)) }
+            p.summary { (text::shown_to(&incident.summary, 300)) }
         }
     }
 }

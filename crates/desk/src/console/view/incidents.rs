@@ -1,4 +1,4 @@
-//! All incidents, the latest first.
+//! All incidents, those first in which something happened last.
 
 use super::View;
 use super::asked;
@@ -54,7 +54,9 @@ impl View for Incidents {
     type Model = Model;
     const PATH: &'static str = "/incidents";
     const API: &'static str = "/incidents";
-    const ABOUT: &'static str = "All incidents, the latest first.";
+    const ABOUT: &'static str = "All incidents, those first in which something happened last.";
+    const QUERY: &'static [(&'static str, &'static str)] =
+        &[("technique", "Only those that show this technique of ATT&CK, or a part of it.")];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let page = shelf.incidents.page(&filter(ask), ask.cursor(), ask.limit()?).map_err(asked::problem)?;
@@ -69,9 +71,9 @@ impl View for Incidents {
         let cells = |row: &Row| {
             let stages: Vec<&str> = row.stages.iter().map(|stage| stage.as_str()).collect();
             vec![
-                text::parse_time(&row.first).map_or(Cell::None, Cell::Time),
+                text::parse_time(&row.last).map_or(Cell::None, Cell::Time),
                 Cell::Link(row.id.clone(), format!("/incidents/{}", row.id)),
-                Cell::text(&row.source),
+                Cell::Link(row.source.clone(), format!("/sources/{}", row.source)),
                 Cell::text(row.outcome.as_str()),
                 row.tool.as_ref().map_or(Cell::None, Cell::text),
                 Cell::text(&row.summary),
@@ -81,7 +83,7 @@ impl View for Incidents {
             ]
         };
         let columns = vec![
-            "First",
+            "Last",
             "Incident",
             "Source",
             "Outcome",
@@ -107,21 +109,25 @@ impl View for Incidents {
 }
 
 /// The filter in the incidents' words.
-pub(super) fn filter(ask: &Ask) -> Filter {
+pub(crate) fn filter(ask: &Ask) -> Filter {
     let wanted = &ask.filter;
     let word = wanted.stage.as_deref();
     let outcome = Outcome::ALL.into_iter().find(|outcome| Some(outcome.as_str()) == word);
     let stage = Stage::ALL.into_iter().find(|stage| Some(stage.as_str()) == word);
-    let known = word.is_none() || outcome.is_some() || stage.is_some();
+    // A step of a connection's that is no stage of an incident's own is shown by one.
+    let of_step = match word {
+        Some("negotiate") => Some(Stage::Connect),
+        Some("complete" | "new") => Some(Stage::Capture),
+        _ => None,
+    };
     Filter {
         span: asked::span(ask),
-        source: wanted.source,
+        network: wanted.source,
         outcome,
-        stage: stage.filter(|_| outcome.is_none()),
+        stage: stage.or(of_step).filter(|_| outcome.is_none()),
         tool: wanted.tool.clone(),
         text: wanted.family.clone(),
-        // A word that is no stage fits nothing.
-        samples: if known { None } else { Some(Vec::new()) },
+        technique: ask.value("technique").map(str::to_ascii_uppercase),
         ..Filter::default()
     }
 }

@@ -25,7 +25,9 @@ mod tools;
 mod unknown;
 mod visits;
 
-pub(crate) use home::incident_row;
+pub(crate) use health::pulse as pulse_part;
+pub(crate) use home::{Today, headline as headline_part, incident_row};
+pub(crate) use incidents::filter as incidents_filter;
 
 use super::Desk;
 use super::ask::{self, Ask, Form, Problem};

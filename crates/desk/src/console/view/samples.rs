@@ -1,11 +1,13 @@
 //! All samples, the most novel first.
 
 use super::View;
+use super::asked;
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
+use crate::index::Step;
 use crate::sample::Entry;
 use maud::html;
 use schemars::JsonSchema;
@@ -55,20 +57,30 @@ impl View for Samples {
     const PATH: &'static str = "/samples";
     const API: &'static str = "/samples";
     const ABOUT: &'static str = "All samples, the most novel first.";
+    const QUERY: &'static [(&'static str, &'static str)] =
+        &[("state", "Only what is complete, partial or oversize.")];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let from: usize = ask.cursor().map_or(Ok(0), |text| {
             text.parse().map_err(|_| Problem::Bad("`cursor` is none that an answer gave".to_owned()))
         })?;
         let limit = ask.limit()?;
-        let wanted: Vec<&Entry> = shelf.catalog.entries.iter().filter(|entry| fits(entry, ask)).collect();
+        let brought = asked::brought(shelf, ask)?;
+        let fits = |entry: &&Entry| {
+            fits(entry, ask) && brought.as_ref().is_none_or(|brought| brought.contains(&entry.sha256))
+        };
+        let wanted: Vec<&Entry> = shelf.catalog.entries.iter().filter(fits).collect();
         let samples = wanted.iter().skip(from).take(limit).map(|entry| row(entry)).collect();
         let next = (wanted.len() > from.saturating_add(limit)).then(|| (from + limit).to_string());
         Ok(Model { count: wanted.len() as u64, samples, next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
-        Page::new("Samples", html! { @for table in Self::tables(model, ask) { (table.html(ask)) } })
+        let body = html! {
+            (asked::ignored(ask, &[]))
+            @for table in Self::tables(model, ask) { (table.html(ask)) }
+        };
+        Page::new("Samples", body)
     }
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
@@ -117,16 +129,14 @@ impl View for Samples {
 fn fits(entry: &Entry, ask: &Ask) -> bool {
     let filter = &ask.filter;
     let alike = |wanted: &Option<String>, have: &str| {
-        wanted.as_ref().is_none_or(|wanted| have.to_ascii_lowercase().contains(&wanted.to_ascii_lowercase()))
+        wanted.as_ref().is_none_or(|wanted| asked::contains(have, wanted))
     };
     // What was first seen before the time and again in it belongs to it.
-    let last = text::parse_time(&entry.last_seen).unwrap_or_default();
-    let first = text::parse_time(&entry.first_seen).unwrap_or_default();
-    let time =
-        filter.since.is_none_or(|since| last >= since) && filter.until.is_none_or(|until| first < until);
-    time && alike(&filter.family, &entry.family)
+    asked::is_within(ask, &entry.first_seen, &entry.last_seen)
+        && alike(&filter.family, &entry.family)
         && alike(&filter.tool, &entry.tool)
-        && alike(&filter.stage, &entry.state)
+        && (asked::step(ask) != Some(Step::Complete) || entry.state == "complete")
+        && ask.value("state").is_none_or(|state| state == entry.state)
 }
 
 fn row(entry: &Entry) -> Row {

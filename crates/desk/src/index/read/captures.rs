@@ -168,6 +168,23 @@ impl Index {
         self.look(|index| Ok(index.samples_where("m.sha256 = ?", params![id.0])?.pop()))
     }
 
+    /// The samples that the filter's visitors brought in its span.
+    pub fn samples_of(&mut self, filter: &Filter) -> Result<HashSet<SampleId>, IndexError> {
+        let (since, until) = filter.span.moments();
+        self.look(|index| {
+            let mut wanted = Wanted::default();
+            wanted.and("last >= ? AND first <= ?", [since, until].map(Value::from));
+            wanted.visitors(index, filter)?;
+            let sql = format!(
+                "SELECT sha256 FROM sample WHERE n IN (SELECT sample FROM sample_source WHERE {})",
+                wanted.text()
+            );
+            let rows =
+                index.file.rows(&sql, params_from_iter(&wanted.values), |row| row.get(0).map(SampleId))?;
+            Ok(rows.into_iter().collect())
+        })
+    }
+
     /// Different visitors who brought one of the samples of each set; a sample that is in no set is left out.
     pub fn hosts(&mut self, set_of: &HashMap<SampleId, usize>) -> Result<HashMap<usize, u64>, IndexError> {
         self.look(|index| {

@@ -35,7 +35,7 @@ pub(super) struct Snapshot {
     pub(super) new_cores: u64,
     /// Captures in the last 24 hours.
     pub(super) captures: u64,
-    /// The newest of the novel samples.
+    /// The sample to look at first.
     pub(super) novel: Option<Novel>,
     /// The latest incidents, the newest first.
     pub(super) incidents: Vec<Row>,
@@ -162,7 +162,7 @@ impl Source {
         snapshot.captures = open.index.funnel(day, None)?.total.captures;
         open.keep_catalog(&dir)?;
         snapshot.new_cores = open.catalog.new_cores(day.since);
-        snapshot.novel = open.catalog.most_novel().map(novel);
+        snapshot.novel = open.catalog.most_novel(snapshot.now).map(|(entry, _)| novel(entry));
         let latest = Incidental { limit: Some(FEED), ..Incidental::default() };
         snapshot.incidents = open.incidents.list(&latest)?.iter().map(row).collect();
         Ok(())
