@@ -316,6 +316,31 @@ async fn the_address_filters_and_pages() {
         ["=HYPERLINK(1)"]
     );
     assert_eq!(json(&router, "/credentials?source=192.0.2.2").await["credentials"], Value::Array(Vec::new()));
+    let samples =
+        async |query: &str| values(&router, &format!("/samples?{query}"), "samples", "sha256").await;
+    assert_eq!(samples("source=192.0.2.1").await, [past.samples[0].to_string()]);
+    assert_eq!(samples("stage=probe").await, [past.samples[0].to_string()], "its visitor checked before");
+    assert_eq!((samples("stage=captured").await.len(), samples("source=2001:db8::/32").await.len()), (2, 0));
+    assert_eq!(sources("source=192.0.2.0/24").await.len(), 2);
+    for (query, shapes) in [("source=2001:db8::3", 1), ("stage=upload", 0), ("source=192.0.2.1", 0)] {
+        let unknown = json(&router, &format!("/unknown?{query}")).await;
+        assert_eq!(unknown["shapes"].as_array().unwrap().len(), shapes, "{query}");
+    }
+    for query in ["family=nothing-of-the-kind", "stage=exploit", "tool=nmap"] {
+        assert_eq!(
+            json(&router, &format!("/credentials?{query}")).await["credentials"],
+            Value::Array(Vec::new())
+        );
+    }
+    for query in ["stage=bogus", "source=x", "range=2y"] {
+        let bad = get(&router, &format!("/api/v1/incidents?{query}")).await;
+        assert_eq!(bad.status, StatusCode::BAD_REQUEST, "{query}");
+        let told: Value = serde_json::from_str(&bad.body).expect("the API answers JSON");
+        assert!(told["error"].as_str().unwrap().contains("` is "), "{told}");
+    }
+    let home = get(&router, "/?source=192.0.2.1&range=1h").await.body;
+    assert!(home.contains("data-live=\"/live?source=192.0.2.1\""), "the feed heeds the filter: {home}");
+    assert!(home.contains("/incidents?stage=probe&amp;range=1h&amp;source=192.0.2.1"), "{home}");
     let members = json(&router, &format!("/groups/{}?limit=1", &core[..6])).await;
     assert_eq!((members["members"].as_array().unwrap().len(), members["next"].as_str()), (1, Some("1")));
     assert!(past.samples.len() == 2);
@@ -337,6 +362,7 @@ async fn one_box_finds_whatever_has_a_name() {
         ("0011223344".to_owned(), "/tools/0011223344556677".to_owned()),
         (incident.clone(), format!("/incidents/{incident}")),
         (connection.clone(), format!("/incidents/{incident}/connections/{connection}")),
+        (connection[5..].to_owned(), format!("/incidents/{incident}/connections/{connection}")),
         (core.clone(), format!("/groups/{core}")),
     ] {
         let answer = get(&router, &format!("/search?q={query}")).await;
@@ -418,6 +444,31 @@ async fn every_table_is_exported_and_no_cell_is_a_formula() {
         credentials.contains("\"'=HYPERLINK(1)\"") && credentials.len() > 65_536,
         "all of the long name is there"
     );
+}
+
+#[tokio::test]
+async fn csv_holds_all_rows_and_a_limit_holds() {
+    const VISITORS: usize = 1203;
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    for number in 0..VISITORS {
+        let whose = world.accept(&format!("10.0.{}.{}", number / 250, number % 250));
+        world.close(&whose, "8899aabbccddeeff", "ff", &[]);
+    }
+    world.store.flush();
+    drop(world);
+    let router = console::router(dir.path(), &ConsoleSettings::default()).unwrap();
+    let begun = Instant::now();
+    while json(&router, "/health").await["pulse"]["lag"] != 0 {
+        assert!(begun.elapsed() < PATIENCE, "the keeper reads nothing");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for view in ["/sources", "/incidents"] {
+        let lines =
+            async |query: &str| get(&router, &format!("{view}?as=csv{query}")).await.body.lines().count();
+        assert_eq!(lines("").await, VISITORS + 1, "{view}");
+        assert_eq!(lines("&limit=7").await, 8, "{view}");
+    }
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ pub(crate) struct ConsoleArgs {
     #[command(subcommand)]
     command: Option<ConsoleCommand>,
     /// Listen here instead of on the configured address
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, alias = "console", value_name = "ADDR:PORT")]
     listen: Option<Listen>,
     /// A configuration file (see `roridula config`)
     #[arg(long, value_name = "FILE")]

@@ -78,7 +78,8 @@ pub(super) fn of_family(shelf: &Shelf, ask: &Ask) -> Option<Vec<SampleId>> {
 /// The samples that visitors brought who fit the filter's source, stage and time; `None` where it asks for none of
 /// these.
 pub(super) fn brought(shelf: &mut Shelf, ask: &Ask) -> Result<Option<HashSet<SampleId>>, Problem> {
-    let (source, step) = (ask.filter.source, step(ask));
+    // Whether it is complete, a sample says itself.
+    let (source, step) = (ask.filter.source, step(ask).filter(|step| *step != Step::Complete));
     if source.is_none() && step.is_none() {
         return Ok(None);
     }

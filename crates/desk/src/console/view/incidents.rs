@@ -95,7 +95,7 @@ impl View for Incidents {
         ];
         let empty = html! {
             p { "Nobody came, or nobody who fits the filter." }
-            p { code { "roridula doctor" } " says whether anybody can reach this machine." }
+            p { a href="/health#doctor" { "The doctor" } " (" code { "roridula doctor" } ")" " says whether anybody can reach this machine." }
         };
         vec![Table {
             name: "incidents",

@@ -38,7 +38,7 @@ use super::table::Table;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -47,6 +47,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+/// Rows of a table as CSV, about; what is longer goes on where the answer's `Link` says.
+const CSV_ROWS_MAX: usize = 50_000;
 
 /// One view.
 pub(crate) trait View: 'static {
@@ -164,7 +167,7 @@ async fn page<V: View>(
     let csrf = csrf.map_or_else(String::new, |Extension(Csrf(token))| token);
     let logged_in = who.is_some_and(|Extension(who)| who == Who::Person);
     let asked = asked.map(|ask| Ask { csrf, logged_in, ..ask });
-    answer::<V>(&desk, asked, &headers).await
+    answer::<V>(&desk, uri.path(), asked, &headers).await
 }
 
 async fn api_answer<V: View>(
@@ -175,7 +178,7 @@ async fn api_answer<V: View>(
     headers: HeaderMap,
 ) -> Response {
     pairs.push(("as".to_owned(), "json".to_owned()));
-    answer::<V>(&desk, Ask::new(ask::now(), uri.path(), places, pairs), &headers).await
+    answer::<V>(&desk, uri.path(), Ask::new(ask::now(), uri.path(), places, pairs), &headers).await
 }
 
 async fn markdown<V: View>(
@@ -184,16 +187,24 @@ async fn markdown<V: View>(
     headers: HeaderMap,
 ) -> Response {
     pairs.push(("as".to_owned(), "markdown".to_owned()));
-    answer::<V>(&desk, Ask::new(ask::now(), V::PATH, BTreeMap::new(), pairs), &headers).await
+    answer::<V>(&desk, V::PATH, Ask::new(ask::now(), V::PATH, BTreeMap::new(), pairs), &headers).await
 }
 
-async fn answer<V: View>(desk: &Desk, asked: Result<Ask, Problem>, headers: &HeaderMap) -> Response {
+async fn answer<V: View>(
+    desk: &Desk,
+    path: &str,
+    asked: Result<Ask, Problem>,
+    headers: &HeaderMap,
+) -> Response {
     let ask = match asked {
         Ok(ask) => ask,
-        Err(problem) => return failed(&Ask::default(), &problem),
+        Err(problem) => return failed(&Ask { path: path.to_owned(), ..Ask::default() }, &problem),
     };
     let wanted = ask.clone();
-    let read = move |shelf: &mut Shelf| V::load(shelf, &ask).and_then(|model| written::<V>(&model, &ask));
+    let read = move |shelf: &mut Shelf| match ask.form {
+        Form::Csv => csv::<V>(shelf, ask),
+        _ => V::load(shelf, &ask).and_then(|model| written::<V>(&model, &ask)),
+    };
     match desk.shelves.read(read).await {
         Ok(written) => written.respond(headers),
         Err(problem) => failed(&wanted, &problem),
@@ -205,32 +216,55 @@ struct Written {
     kind: &'static str,
     file: Option<String>,
     body: Vec<u8>,
+    /// Where the rest is, of what was too long for one answer.
+    next: Option<String>,
+}
+
+/// One of the tables as CSV: all its rows, page after page, unless so many are asked for.
+fn csv<V: View>(shelf: &mut Shelf, mut ask: Ask) -> Result<Written, Problem> {
+    let (mut body, mut rows) = (String::new(), 0);
+    loop {
+        let mut tables = V::tables(&V::load(shelf, &ask)?, &ask);
+        let name = ask.value("table").or(tables.first().map(|table| table.name)).unwrap_or_default();
+        let table = tables.iter().position(|table| table.name == name).map(|at| tables.swap_remove(at));
+        let table = table.ok_or_else(|| Problem::Missing("this view has no such table".to_owned()))?;
+        if body.is_empty() {
+            body = table.csv_head();
+        }
+        table.csv_rows(&mut body);
+        rows += table.rows.len();
+        let whole = ask.value("limit").is_none() && rows < CSV_ROWS_MAX;
+        match table.next {
+            Some(next) if whole => drop(ask.query.insert("cursor".to_owned(), next)),
+            next => {
+                let next = next.map(|next| ask.with("cursor", &next));
+                let file = Some(format!("roridula-{}.csv", table.name));
+                let kind = "text/csv; charset=utf-8";
+                return Ok(Written { kind, file, body: body.into_bytes(), next });
+            }
+        }
+    }
 }
 
 fn written<V: View>(model: &V::Model, ask: &Ask) -> Result<Written, Problem> {
     Ok(match ask.form {
         Form::Page => {
             let page = V::page(model, ask);
-            Written { kind: "text/html; charset=utf-8", file: None, body: page.html(ask).into_bytes() }
+            let body = page.html(ask).into_bytes();
+            Written { kind: "text/html; charset=utf-8", file: None, body, next: None }
         }
         Form::Json => {
             let body = serde_json::to_vec_pretty(model).map_err(Problem::failed)?;
-            Written { kind: "application/json", file: None, body }
+            Written { kind: "application/json", file: None, body, next: None }
         }
         Form::Markdown => {
             let text = V::markdown(model, ask);
             let text = text.ok_or_else(|| Problem::Bad("this view is not told in Markdown".to_owned()))?;
             let file = Some(format!("roridula{}.md", V::API.replace('/', "-")));
-            Written { kind: "text/markdown; charset=utf-8", file, body: text.into_bytes() }
+            Written { kind: "text/markdown; charset=utf-8", file, body: text.into_bytes(), next: None }
         }
-        Form::Csv => {
-            let tables = V::tables(model, ask);
-            let name = ask.value("table").or(tables.first().map(|table| table.name)).unwrap_or_default();
-            let table = tables.iter().find(|table| table.name == name);
-            let table = table.ok_or_else(|| Problem::Missing("this view has no such table".to_owned()))?;
-            let file = Some(format!("roridula-{}.csv", table.name));
-            Written { kind: "text/csv; charset=utf-8", file, body: table.csv().into_bytes() }
-        }
+        // Of several pages, perhaps: see `csv`.
+        Form::Csv => return Err(Problem::Bad("this is no table".to_owned())),
     })
 }
 
@@ -252,6 +286,11 @@ impl Written {
         map.insert(CONTENT_TYPE, HeaderValue::from_static(self.kind));
         if let Ok(tag) = HeaderValue::from_str(&tag) {
             map.insert(ETAG, tag);
+        }
+        if let Some(next) = self.next
+            && let Ok(value) = HeaderValue::from_str(&format!("<{next}>; rel=\"next\""))
+        {
+            map.insert(LINK, value);
         }
         if let Some(file) = self.file
             && let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{file}\""))

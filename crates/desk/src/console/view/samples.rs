@@ -113,7 +113,7 @@ impl View for Samples {
         ];
         let empty = html! {
             p { "Nothing was caught yet, or nothing that fits the filter." }
-            p { "Catching nothing at all? " code { "roridula doctor" } " says what is in the way; " a href="/health" { "Health" } " shows who comes." }
+            p { "Catching nothing at all? " a href="/health#doctor" { "The doctor" } " (" code { "roridula doctor" } ")" " says what is in the way; " a href="/health" { "Health" } " shows who comes." }
         };
         vec![Table {
             name: "samples",

@@ -4,7 +4,7 @@ use super::super::filter::{Cursor, Filter, Network};
 use super::super::fold::{HOUR, bits};
 use super::super::view::{COUNTED, ConnectionRow, Page, Step};
 use super::super::{Index, IndexError};
-use super::{Asked, Lane, Paged, Wanted, address, count, time, words};
+use super::{Asked, Lane, Paged, SCAN_MAX, Wanted, address, count, time, words};
 use crate::derived::{to_sql, to_u64};
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::time::WallClock;
@@ -63,6 +63,20 @@ impl Index {
             ORDER BY r.id DESC LIMIT ?"
         );
         self.file.rows(&sql, [to_sql(least), to_sql(most), limit], connection)
+    }
+
+    /// Of the latest connections, those whose names have these `bits` under a mask: that end alike.
+    pub(super) fn connections_ending(
+        &self,
+        mask: u64,
+        bits: u64,
+        limit: i64,
+    ) -> Result<Vec<ConnectionRow>, IndexError> {
+        let sql = format!(
+            "SELECT r.opened, r.id, {COLUMNS} FROM (SELECT * FROM connection ORDER BY opened DESC LIMIT {SCAN_MAX}) r
+            {JOINS} WHERE r.id & ? = ? ORDER BY r.opened DESC LIMIT ?"
+        );
+        self.file.rows(&sql, [to_sql(mask), to_sql(bits), limit], connection)
     }
 
     fn read_connections(

@@ -12,8 +12,8 @@ const NAME: usize = 13;
 const LEAST: usize = 3;
 
 impl Index {
-    /// Connections, visitors (also by network, as `192.0.2.0/24`), fingerprints and samples whose names begin with
-    /// `text`, at most `limit` of each; nothing for fewer than three characters.
+    /// Connections (the latest also by the end of their names), visitors (also by network, as `192.0.2.0/24`),
+    /// fingerprints and samples whose names begin with `text`, at most `limit` of each; nothing for fewer than three characters.
     pub fn search(&mut self, text: &str, limit: usize) -> Result<Vec<Hit>, IndexError> {
         let text = text.trim().to_ascii_lowercase();
         let (limit, _) = bounded(limit);
@@ -25,6 +25,10 @@ impl Index {
             let mut hits = Vec::new();
             if let Some((least, most)) = names(&text) {
                 let found = index.connections_named(least, most, limit)?;
+                hits.extend(found.into_iter().map(|connection| Hit::Connection { connection }));
+            }
+            if let Some((mask, bits)) = tail(&text) {
+                let found = index.connections_ending(mask, bits, limit)?;
                 hits.extend(found.into_iter().map(|connection| Hit::Connection { connection }));
             }
             hits.extend(index.sources_named(&text, limit)?);
@@ -59,6 +63,16 @@ impl Index {
     }
 }
 
+/// Which bits of a connection's name end like this, and what they are; `None` where no name does, or all of it is asked
+/// for.
+fn tail(end: &str) -> Option<(u64, u64)> {
+    let rest = NAME.checked_sub(end.len()).filter(|rest| *rest > 0)?;
+    let name = format!("{}{end}", "0".repeat(rest));
+    let bits = name.parse::<roridula_proto::connection::ConnectionId>().ok()?;
+    // Five bits a letter.
+    Some(((1 << (5 * end.len())) - 1, bits.0))
+}
+
 /// The lowest and the highest name of a connection that begin like this; `None` where none does.
 fn names(prefix: &str) -> Option<(u64, u64)> {
     let rest = NAME.checked_sub(prefix.len())?;
@@ -83,6 +97,9 @@ mod tests {
         let (least, most) = names(&name[..6]).unwrap();
         assert!(least <= id.0 && id.0 <= most);
         assert_eq!(most - least, (1 << 35) - 1);
+        let (mask, bits) = tail(&name[7..]).unwrap();
+        assert_eq!((mask, id.0 & mask), ((1 << 30) - 1, bits));
+        assert_eq!((tail(&name), tail("")), (None, Some((0, 0))));
         assert_eq!((names("ilo"), names(&"0".repeat(14))), (None, None));
     }
 }

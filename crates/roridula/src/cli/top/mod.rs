@@ -88,7 +88,12 @@ impl Time {
 pub(crate) fn run(args: &TopArgs, data: &Path) -> Result<(), Failure> {
     let mut screen = Screen::new(args.time);
     if args.once {
-        screen.show(Source::new(data).read(&mut |_| true));
+        let snapshot = Source::new(data).read(&mut |_| true);
+        // A mail of empty lines would be taken for a quiet night.
+        if let Some(trouble) = &snapshot.trouble {
+            return Err(Failure::new(trouble.clone()));
+        }
+        screen.show(snapshot);
         return print(&screen);
     }
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {

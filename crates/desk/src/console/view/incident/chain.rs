@@ -1,7 +1,6 @@
 //! The kill chain as a drawing: a lane for each connection, a numbered mark for each stage, time from left to right.
 
 use super::{Lane, Mark, evidence_address, number};
-use crate::console::ask::Ask;
 use crate::console::text;
 use maud::{Markup, html};
 use roridula_proto::time::WallClock;
@@ -69,8 +68,8 @@ fn round(micros: u64) -> u64 {
     step.max(1)
 }
 
-/// A length of time as the axis names it.
-fn length(micros: u64) -> String {
+/// A length of time as the axis names it, without its parts.
+pub(super) fn length(micros: u64) -> String {
     match micros {
         0 => "0".to_owned(),
         1..1000 => format!("{micros} µs"),
@@ -99,7 +98,7 @@ fn places(wanted: &[u64]) -> Vec<u64> {
 }
 
 /// The whole figure.
-pub(super) fn figure(incident: &str, lanes: &[Lane], ask: &Ask, next: Option<&str>) -> Markup {
+pub(super) fn figure(incident: &str, lanes: &[Lane], more: u64) -> Markup {
     let span = Span::of(lanes);
     let height = AXIS + LANE * lanes.len() as u64 + 6;
     html! {
@@ -117,10 +116,10 @@ pub(super) fn figure(incident: &str, lanes: &[Lane], ask: &Ask, next: Option<&st
                     }
                 }
             }
-            @if let Some(next) = next {
-                p.more { a rel="next" href=(format!("{}?cursor={next}", ask.path)) { "Later connections" } }
+            p.quiet {
+                "The numbers are the stages below. Each opens the message that shows it."
+                @if more > 0 { " Not drawn: " (text::count(more, "connection")) " that show less; they are in the list." }
             }
-            p.quiet { "The numbers are the stages below. Each opens the message that shows it." }
         }
     }
 }

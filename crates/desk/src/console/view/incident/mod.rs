@@ -16,6 +16,11 @@ use roridula_evidence::{EventFilter, Reader, rfc3339};
 use roridula_proto::connection::ConnectionId;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+
+/// Connections that are drawn.
+const LANES_MAX: usize = 40;
 
 /// `/incidents/{id}`
 pub(crate) struct Incident;
@@ -25,7 +30,11 @@ pub(crate) struct Incident;
 pub(crate) struct Model {
     /// The incident as `roridula incidents show --json` tells it.
     incident: Story,
-    /// One page of its connections in the order of their opening, each a lane.
+    /// The connections that show most of it, in the order of their opening: the drawing's lanes.
+    chain: Vec<Lane>,
+    /// How many of those that are listed are not drawn.
+    chain_more: u64,
+    /// One page of its connections in the order of their opening.
     lanes: Vec<Lane>,
     /// Where the next page of lanes begins; null after the last.
     next: Option<String>,
@@ -96,9 +105,14 @@ impl View for Incident {
         let limit = ask.limit()?;
         let members = shelf.incidents.connections(id).map_err(Problem::failed)?;
         let next = (members.len() > from.saturating_add(limit)).then(|| (from + limit).to_string());
-        let members = members.into_iter().skip(from).take(limit);
-        let lanes = members.map(|member| lane(&shelf.reader, &incident, member)).collect::<Result<_, _>>()?;
-        Ok(Model { incident, lanes, next })
+        let told = most_telling(&incident, &members);
+        let chain_more = (members.len() - told.len()) as u64;
+        let lanes = |members: &mut dyn Iterator<Item = Member>| {
+            members.map(|member| lane(&shelf.reader, &incident, member)).collect::<Result<_, _>>()
+        };
+        let chain = lanes(&mut told.into_iter())?;
+        let lanes = lanes(&mut members.into_iter().skip(from).take(limit))?;
+        Ok(Model { incident, chain, chain_more, lanes, next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
@@ -108,6 +122,23 @@ impl View for Incident {
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
         vec![connections(model), techniques(model)]
     }
+}
+
+/// The connections to be drawn: those with the evidence for the furthest stages, of equals the first. In the order of
+/// their opening.
+fn most_telling(incident: &Story, members: &[Member]) -> Vec<Member> {
+    let mut furthest: HashMap<ConnectionId, usize> = HashMap::new();
+    for view in &incident.stages {
+        for evidence in &view.evidence {
+            let known = furthest.entry(evidence.connection).or_default();
+            *known = (*known).max(number(view.stage));
+        }
+    }
+    let mut told: Vec<&Member> = members.iter().collect();
+    told.sort_by_key(|member| Reverse(furthest.get(&member.connection).copied().unwrap_or(0)));
+    told.truncate(LANES_MAX);
+    told.sort_by_key(|member| (member.opened, member.connection.0));
+    told.into_iter().cloned().collect()
 }
 
 fn lane(reader: &Reader, incident: &Story, member: Member) -> Result<Lane, Problem> {
@@ -142,8 +173,9 @@ fn body(model: &Model, ask: &Ask) -> Markup {
         p.sentence { (text::shown_to(&incident.summary, 1000)) }
         p {
             span class={ "badge " (incident.outcome) } { (incident.outcome) }
-            " from " a href=(crate::console::ask::address("/incidents", [("source", incident.source.to_string().as_str())].into_iter())) { (incident.source) }
-            ", " (text::time(incident.first)) " to " (text::time(incident.last))
+            " from " a href={ "/sources/" (incident.source) } { (incident.source) }
+            ", " (text::time(incident.first)) ", for "
+            (chain::length(incident.last.0.saturating_sub(incident.first.0)))
         }
         nav.exports aria-label="Downloads" {
             a href={ "/incidents/" (id) "/attack.pcapng" } download {
@@ -152,10 +184,9 @@ fn body(model: &Model, ask: &Ask) -> Markup {
             }
             a href={ "/incidents/" (id) "/incident.json" } download { "JSON" }
         }
-        (chain::figure(&id, &model.lanes, ask, model.next.as_deref()))
+        (chain::figure(&id, &model.chain, model.chain_more))
         (stages(&id, incident))
-        (connections(model).html(ask))
-        div.columns { (tool(incident)) (samples(incident)) }
+        div.columns { (tool(model)) (samples(incident)) }
         (techniques(model).html(ask))
         @if !incident.notes.is_empty() {
             section {
@@ -163,6 +194,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 ul { @for note in &incident.notes { li { (text::shown_to(note, 400)) } } }
             }
         }
+        (connections(model).html(ask))
     }
 }
 
@@ -195,7 +227,9 @@ fn stages(id: &str, incident: &Story) -> Markup {
     }
 }
 
-fn tool(incident: &Story) -> Markup {
+fn tool(model: &Model) -> Markup {
+    let incident = &model.incident;
+    let prints: BTreeSet<&str> = model.chain.iter().map(|lane| lane.member.fingerprint.as_str()).collect();
     html! {
         section {
             h2 { "Tool" }
@@ -207,9 +241,17 @@ fn tool(incident: &Story) -> Markup {
                 h3 { (text::shown(name)) }
                 ul { @for ground in grounds { li { code { (text::shown(ground)) } } } }
             }
+            @if prints.iter().any(|print| !print.is_empty()) {
+                p {
+                    "Fingerprints:"
+                    @for print in prints.iter().filter(|print| !print.is_empty()) {
+                        " " a href={ "/tools/" (print) } { code { (print) } }
+                    }
+                }
+            }
             @if !incident.exploits.is_empty() {
                 p { "Exploits: " (text::shown(&incident.exploits.join(", ")))
-                    ", ran to the end " (text::number(incident.exploits_completed)) " times." }
+                    ", ran to the end " (text::count(incident.exploits_completed, "time")) "." }
             }
         }
     }
@@ -256,13 +298,16 @@ fn connections(model: &Model) -> Table {
             Cell::Time(member.opened),
             Cell::Link(connection, evidence_address(&id, member.connection, None)),
             Cell::text(member.role.as_str()),
-            Cell::Number(member.closed.0.saturating_sub(member.opened.0) / 1000),
+            Cell::Text(chain::length(member.closed.0.saturating_sub(member.opened.0))),
             Cell::text(&member.reason),
             Cell::Number(member.bytes_in),
             Cell::Number(member.bytes_out),
             Cell::text(marks.join(" → ")),
             Cell::text(member.tools.join(", ")),
-            Cell::Hash(member.fingerprint.clone()),
+            match member.fingerprint.as_str() {
+                "" => Cell::None,
+                print => Cell::HashLink(print.to_owned(), format!("/tools/{print}")),
+            },
         ]
     };
     Table {
@@ -272,7 +317,7 @@ fn connections(model: &Model) -> Table {
             "Opened",
             "Connection",
             "For",
-            "Milliseconds",
+            "Lasted",
             "Ended",
             "Bytes in",
             "Bytes out",

@@ -143,11 +143,11 @@ fn families(shelf: &mut Shelf, ask: &Ask, period: &Period) -> Result<Vec<Family>
     let family = |((name, now), then): ((&str, &crate::index::Spread), &crate::index::Spread)| Family {
         family: name.to_owned(),
         captures: now.captures,
-        before: then.captures,
+        before: (!period.so_far).then_some(then.captures),
         hosts: now.sources,
     };
     let mut families: Vec<Family> = names.into_iter().zip(&now).zip(&then).map(family).collect();
-    families.retain(|family| family.captures > 0 || family.before > 0);
+    families.retain(|family| family.captures > 0 || family.before.is_some_and(|before| before > 0));
     families.sort_by_key(|family| std::cmp::Reverse((family.captures, family.before)));
     families.truncate(ROWS);
     Ok(families)
@@ -164,7 +164,7 @@ fn tools(shelf: &mut Shelf, period: &Period) -> Result<Vec<Tool>, Problem> {
         tool: row.tool.clone(),
         label: asked::tool(&row.tool).to_owned(),
         connections: row.connections,
-        before: before(&row.tool),
+        before: (!period.so_far).then(|| before(&row.tool)),
         hosts: row.sources,
     };
     Ok(now.iter().take(ROWS).map(tool).collect())

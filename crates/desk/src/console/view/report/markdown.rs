@@ -82,14 +82,14 @@ fn who(model: &Model, out: &mut String) {
 fn what(model: &Model, out: &mut String) {
     section(out, "Families");
     let families = model.families.iter().map(|family| {
-        let (now, before) = (family.captures, family.before);
-        vec![plain(&family.family), number(now), number(before), change(now, before), number(family.hosts)]
+        let [now, before, changed] = compared(family.captures, family.before);
+        vec![plain(&family.family), now, before, changed, number(family.hosts)]
     });
     rows(out, &["Family", "Captures", "Before", "Change", "Hosts"], families.collect());
     section(out, "Tools");
     let tools = model.tools.iter().map(|tool| {
-        let (now, before) = (tool.connections, tool.before);
-        vec![plain(&tool.label), number(now), number(before), change(now, before), number(tool.hosts)]
+        let [now, before, changed] = compared(tool.connections, tool.before);
+        vec![plain(&tool.label), now, before, changed, number(tool.hosts)]
     });
     rows(out, &["Tool", "Connections", "Before", "Change", "Hosts"], tools.collect());
     section(out, "Novel samples");
@@ -110,4 +110,10 @@ fn rows(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
         true => out.push_str("None in this time.\n"),
         false => out.push_str(&table(head, rows)),
     }
+}
+
+/// A number against the one before, where that is known.
+fn compared(now: u64, before: Option<u64>) -> [String; 3] {
+    let none = || "–".to_owned();
+    [number(now), before.map_or_else(none, number), before.map_or_else(none, |before| change(now, before))]
 }

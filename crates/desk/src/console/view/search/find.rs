@@ -11,7 +11,7 @@ use roridula_evidence::rfc3339;
 use std::collections::BTreeMap;
 
 /// Hits of one kind.
-const EACH_MAX: usize = 20;
+pub(super) const EACH_MAX: usize = 20;
 /// Characters of a search; of a longer one nothing has the name.
 const QUERY_MAX: usize = 256;
 /// Letters that the beginning of a hash, and a part of another name, need.

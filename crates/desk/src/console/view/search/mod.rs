@@ -11,13 +11,14 @@ use crate::console::text;
 use maud::{Markup, html};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What can be searched: what it is, and an example.
 const KINDS: &[(&str, &str)] = &[
     ("a hash or its beginning (MD5, SHA-1, SHA-256; of a sample, a core, a layer)", "24d004a1"),
     ("an IP address, its beginning, or a network", "192.0.2.0/24"),
     ("a domain, URL or another indicator in a sample", "example.com"),
-    ("an incident or a connection", "i06d6xk2a"),
+    ("an incident, a connection, or the end of a connection's name", "i06d6xk2a"),
     ("an implementation's fingerprint", "0123456789abcdef"),
     ("a family or a tool", "wannacry"),
     ("an ATT&CK id", "T1210"),
@@ -33,6 +34,17 @@ pub(crate) struct Model {
     query: String,
     /// What was found, those of one kind together.
     hits: Vec<Hit>,
+    /// Kinds of which there are more than are listed.
+    more: Vec<More>,
+}
+
+/// More hits than are listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+struct More {
+    /// Of this kind.
+    kind: &'static str,
+    /// Where all of them are listed; null where nowhere.
+    href: Option<String>,
 }
 
 /// Something that was found.
@@ -63,7 +75,7 @@ impl View for Search {
         let hits = find::find(shelf, &query)?;
         match clear(&hits) {
             Some(hit) if ask.form == Form::Page => Err(Problem::Elsewhere(hit.href.clone())),
-            _ => Ok(Model { query, hits }),
+            _ => Ok(Model { more: more(&hits, &query), query, hits }),
         }
     }
 
@@ -84,6 +96,25 @@ impl View for Search {
             next: None,
         }]
     }
+}
+
+/// The kinds of which as many were found as are looked for.
+fn more(hits: &[Hit], query: &str) -> Vec<More> {
+    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for hit in hits {
+        *counts.entry(hit.kind).or_default() += 1;
+    }
+    let full = counts.into_iter().filter(|(_, count)| *count >= find::EACH_MAX);
+    let all = |path, name| Some(address(path, [(name, query)].into_iter()));
+    full.map(|(kind, _)| {
+        let href = match kind {
+            "technique" => all("/incidents", "technique"),
+            "source" if query.contains('/') => all("/sources", "source"),
+            _ => None,
+        };
+        More { kind, href }
+    })
+    .collect()
 }
 
 /// The one that is meant: the only one, or the only one with just this name.
@@ -118,6 +149,15 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 }
             }
         } @else {
+            @for more in &model.more {
+                p.notice {
+                    "Of the kind " strong { (more.kind) } " only the first " (find::EACH_MAX) " are listed. "
+                    @match &more.href {
+                        Some(href) => { a href=(href) { "All of them" } }
+                        None => { "Type more of the name." }
+                    }
+                }
+            }
             @for table in Search::tables(model, ask) { (table.html(ask)) }
         }
     }
@@ -151,7 +191,7 @@ mod tests {
     #[test]
     fn nothing_found_says_what_can_be_searched_and_escapes_what_was() {
         let query = format!("<script>\u{202e}{}", "A".repeat(65_536));
-        let model = Model { query, hits: Vec::new() };
+        let model = Model { query, hits: Vec::new(), more: Vec::new() };
         let ask = ask("/search", &[]);
         let page = Search::page(&model, &ask).html(&ask);
         assert!(
@@ -166,7 +206,8 @@ mod tests {
 
     #[test]
     fn hits_are_listed_with_their_kind() {
-        let model = Model { query: "x".to_owned(), hits: vec![hit("=1+1\"><b>", false), hit("b", false)] };
+        let hits = vec![hit("=1+1\"><b>", false), hit("b", false)];
+        let model = Model { query: "x".to_owned(), hits, more: Vec::new() };
         let ask = ask("/search", &[("q", "x")]);
         let page = Search::page(&model, &ask).html(&ask);
         assert!(page.contains("2 hits") && !page.contains("<b>"), "{page}");
