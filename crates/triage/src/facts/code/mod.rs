@@ -3,7 +3,7 @@
 //! It is read, never run: disassembled from the likeliest start, along its branches, within a number of instructions.
 
 mod apis;
-#[cfg(feature = "emulate")]
+#[cfg(any(feature = "emulate", test))]
 mod emulate;
 mod sweep;
 mod traits;
@@ -79,7 +79,7 @@ pub(crate) fn code(hint: Option<Machine>, bytes: &[u8]) -> Option<CodeFacts> {
         unwrapped: String::new(),
         indicators: Vec::new(),
     };
-    #[cfg(feature = "emulate")]
+    #[cfg(any(feature = "emulate", test))]
     let facts = {
         let mut facts = facts;
         emulate::run(&sweep, bytes, &mut facts);
