@@ -252,10 +252,13 @@ impl Drawn<'_> {
         if width >= 60 {
             let size = row.size.map_or(String::new(), story::size);
             spans.push(Span::raw(format!("{size:>9} ")));
-            let tool = if row.tool.is_empty() { String::new() } else { format!("{}: ", shown(&row.tool)) };
-            spans.push(Span::styled(tool, self.palette.style(Color::Cyan)));
+            let tool = if row.tool.is_empty() { "?" } else { row.tool.as_str() };
+            spans.push(Span::styled(format!("{} ", shown(tool)), self.palette.style(Color::Cyan)));
         }
-        spans.push(Span::raw(shown(&row.summary)));
+        // Who it was stands there already.
+        let who = format!(" from {} ", row.source);
+        let story = row.summary.split_once(who.as_str()).filter(|_| width >= 60);
+        spans.push(Span::raw(shown(story.map_or(row.summary.as_str(), |(_, did)| did))));
         Line::from(spans)
     }
 
