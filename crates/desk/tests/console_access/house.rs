@@ -3,6 +3,7 @@
 use axum::Extension;
 use axum::Router;
 use axum::body::Body;
+use axum::response::sse::{self, Sse};
 use axum::routing::{get, post};
 use roridula_desk::console::ConsoleSettings;
 use roridula_desk::console::guard::{Csrf, Guard, Who, set_password, transport};
@@ -42,7 +43,16 @@ fn rooms() -> Router {
         .route("/api/v1/seen", get(seen))
         .route("/assets/console.css", get(|| async { ([("cache-control", "public, max-age=9")], "body{}") }))
         .route("/big", get(|| async { Body::from(vec![b'x'; BIG_BYTES]) }))
+        .route("/feed", get(|| async { Sse::new(ticks()) }))
         .route("/endless", get(|| async { std::future::pending::<String>().await }))
+}
+
+/// An event whenever somebody can take one.
+fn ticks() -> impl futures_util::Stream<Item = Result<sse::Event, std::convert::Infallible>> {
+    futures_util::stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Some((Ok(sse::Event::default().data("tick")), ()))
+    })
 }
 
 impl House {

@@ -210,6 +210,40 @@ fn log_out_and_a_new_password_end_sessions() {
 }
 
 #[test]
+fn a_feed_ends_with_the_right_to_read_it() {
+    let house = House::open(true, |_| {});
+    let token = add_token(house.data(), "grafana").unwrap();
+    let program = format!("Authorization: Bearer {token}");
+    let (one, two) = (house.log_in(), house.log_in());
+    let mut feeds = [&one, &two, &program].map(|right| {
+        let mut stream = house.connect();
+        write!(stream, "GET /feed HTTP/1.1\r\nHost: {}\r\n{right}\r\n\r\n", house.address).unwrap();
+        let mut feed = BufReader::new(stream);
+        assert_ne!(next_tick(&mut feed), 0, "it is read");
+        feed
+    });
+    let page = house.get("/logout", &[&one]);
+    assert_eq!(house.post("/logout", &[&one], &format!("csrf={}", page.token())).status, 303);
+    while next_tick(&mut feeds[0]) > 0 {}
+    assert!(next_tick(&mut feeds[1]) > 0 && next_tick(&mut feeds[2]) > 0, "others read on");
+    assert!(remove_token(house.data(), "grafana").unwrap());
+    while next_tick(&mut feeds[2]) > 0 {}
+    while next_tick(&mut feeds[1]) > 0 {}
+}
+
+/// Bytes up to the next event; 0 at the end.
+fn next_tick(feed: &mut impl BufRead) -> usize {
+    let mut bytes = Vec::new();
+    loop {
+        match feed.read_until(b'\n', &mut bytes).unwrap() {
+            0 => return 0,
+            _ if bytes.ends_with(b"data: tick\n") => return bytes.len(),
+            _ => {}
+        }
+    }
+}
+
+#[test]
 fn programs_come_in_by_token() {
     let house = House::open(true, |_| {});
     let token = add_token(house.data(), "grafana").unwrap();

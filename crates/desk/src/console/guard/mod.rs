@@ -30,6 +30,7 @@ use axum::response::Response;
 use axum::routing::get;
 use cookie::Kind;
 use credentials::{Credentials, Known};
+use futures_util::StreamExt;
 use secret::Secret;
 use session::Sessions;
 use std::path::Path;
@@ -126,11 +127,7 @@ impl Guard {
         if !origin::calls_us(&request, peer, &self.0.settings.hosts) {
             return say(StatusCode::MISDIRECTED_REQUEST, UNKNOWN_NAME);
         }
-        let (known, changed) = self.0.credentials.now();
-        if changed {
-            self.sessions(Sessions::end_all);
-        }
-        let asks = !known.is_empty() || !self.0.settings.is_private();
+        let (known, asks) = self.known();
         let (headers, method) = (request.headers(), request.method());
         if !asks && origin::is_forwarded(headers) {
             return say(StatusCode::FORBIDDEN, FORWARDED);
@@ -140,6 +137,7 @@ impl Guard {
         }
         let (who, session) =
             self.who(headers, peer, &known).map_err(|text| Box::new(unauthorised(program, text)))?;
+        let pass = Pass { session: session.clone(), token: bearer(headers).map(str::to_owned) };
         if asks && who == Who::Anybody && !is_for_anybody(path) {
             return Err(Box::new(login::ask(&request, program)));
         }
@@ -169,7 +167,26 @@ impl Guard {
         parts.extensions.insert(*peer);
         parts.extensions.insert(who);
         parts.extensions.insert(Csrf(token.text()));
-        Ok(Admitted { request: Request::from_parts(parts, Body::from(bytes)), cookie })
+        Ok(Admitted { request: Request::from_parts(parts, Body::from(bytes)), cookie, pass })
+    }
+
+    /// Whom we know now, and whether anybody is asked to log in. Who is known no more has no session.
+    fn known(&self) -> (Arc<Known>, bool) {
+        let (known, changed) = self.0.credentials.now();
+        if changed {
+            self.sessions(Sessions::end_all);
+        }
+        let asks = !known.is_empty() || !self.0.settings.is_private();
+        (known, asks)
+    }
+
+    /// Whether who was let in with this would be now.
+    fn still_admits(&self, pass: &Pass) -> bool {
+        let (known, asks) = self.known();
+        let holds = |id: &Secret| self.sessions(|sessions| sessions.holds(id, Instant::now()));
+        !asks
+            || pass.session.as_ref().is_some_and(holds)
+            || pass.token.as_ref().is_some_and(|token| known.has_token(token))
     }
 
     /// Who brings this, and the session's id if that is a person.
@@ -179,13 +196,9 @@ impl Guard {
         peer: &Peer,
         known: &Known,
     ) -> Result<(Who, Option<Secret>), &'static str> {
-        if !known.is_empty()
-            && let Some(value) = headers.get(AUTHORIZATION)
-        {
-            let text = value.to_str().unwrap_or_default();
-            let token = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-            return match token {
-                Some((_, token)) if known.has_token(token.trim()) => Ok((Who::Program, None)),
+        if !known.is_empty() && headers.contains_key(AUTHORIZATION) {
+            return match bearer(headers) {
+                Some(token) if known.has_token(token) => Ok((Who::Program, None)),
                 _ => Err("this token is none of the console's; `roridula console token NAME` makes one"),
             };
         }
@@ -211,13 +224,34 @@ impl Guard {
 struct Admitted {
     request: Request,
     cookie: Option<HeaderValue>,
+    pass: Pass,
+}
+
+/// By what somebody was let in.
+struct Pass {
+    session: Option<Secret>,
+    token: Option<String>,
+}
+
+/// The token that a program brings.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
     let mut response = match guard.examine(request, &peer).await {
-        Ok(Admitted { request, cookie }) => {
+        Ok(Admitted { request, cookie, pass }) => {
             let mut response = next.run(request).await;
+            // What goes on and on ends with the right to it.
+            if response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream") {
+                let guard = guard.clone();
+                response = response.map(|body| {
+                    let still = move |_: &_| std::future::ready(guard.still_admits(&pass));
+                    Body::from_stream(body.into_data_stream().take_while(still))
+                });
+            }
             if let Some(cookie) = cookie {
                 response.headers_mut().append(SET_COOKIE, cookie);
             }

@@ -63,6 +63,12 @@ impl Sessions {
         }
     }
 
+    /// Whether this id's session is open; that it is asked for is no use of it.
+    pub(crate) fn holds(&self, id: &Secret, now: Instant) -> bool {
+        let (idle, life) = (self.idle, self.life);
+        self.open.get(&id.hash()).is_some_and(|session| session.is_open(now, idle, life))
+    }
+
     /// Ends one.
     pub(crate) fn end(&mut self, id: &Secret) {
         self.open.remove(&id.hash());

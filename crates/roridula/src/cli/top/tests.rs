@@ -106,7 +106,7 @@ fn ten_seconds_fit_on_eighty_by_twenty_four() {
     }
     assert_eq!(text.lines().count(), 24);
     assert!(
-        text.contains("probed    192.0.2.1 ") && text.contains("5.0 MiB WannaCry: Story number 3."),
+        text.contains("probed    192.0.2.1 ") && text.contains("5.0 MiB WannaCry Story number 3."),
         "{text}"
     );
 }
