@@ -7,17 +7,27 @@ use roridula_proto::time::WallClock;
 use std::fmt::Write;
 
 /// Bytes of a text that gets a wide column.
-const LONG: usize = 60;
+const LONG: usize = 40;
+/// Characters of a sentence of ours that a page shows.
+const SENTENCE_MAX: usize = 600;
+/// Characters of a text of which a page shows no more than the beginning.
+const CUT_MAX: usize = 80;
 
 /// A cell.
 #[derive(Clone, Debug)]
 pub(crate) enum Cell {
     /// Text, perhaps an attacker's.
     Text(String),
+    /// Text of which the beginning is enough here, perhaps an attacker's; exports have all of it.
+    Cut(String),
+    /// A sentence of ours, as a rule what the whole row is about.
+    Sentence(String),
     /// A number.
     Number(u64),
     /// A point in time.
     Time(WallClock),
+    /// The end of what the cell before begins: on a page it stands below it, in one column.
+    Last(WallClock),
     /// A hash or name that is shown short and copied whole.
     Hash(String),
     /// A text with an address of ours behind it.
@@ -34,6 +44,11 @@ impl Cell {
     /// A text.
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
+    }
+
+    /// A sentence of ours.
+    pub(crate) fn sentence(text: impl Into<String>) -> Self {
+        Self::Sentence(text.into())
     }
 }
 
@@ -74,18 +89,47 @@ impl Table {
                         None => { p.empty { "Nothing here." } }
                     }
                 } @else {
-                    div.scroll tabindex="0" role="region" aria-label=(self.caption) {
-                        table {
-                            thead { tr { @for column in &self.columns { th scope="col" { (column) } } } }
-                            tbody { @for row in &self.rows { tr { @for cell in row { (cell_html(cell)) } } } }
-                        }
-                    }
+                    div.scroll tabindex="0" role="region" aria-label=(self.caption) { (self.grid()) }
                 }
                 @if let Some(next) = &self.next {
                     p.more { a rel="next" href=(next_page(ask, next)) { "Next page" } }
                 }
             }
         }
+    }
+
+    fn grid(&self) -> Markup {
+        let heads = self.heads();
+        html! {
+            table.rows {
+                thead { tr { @for head in &heads { (head.html()) } } }
+                tbody {
+                    @for row in &self.rows {
+                        tr {
+                            @for head in &heads {
+                                @let last = head.last.and_then(|_| row.get(head.at + 1));
+                                (cell_html(row.get(head.at).unwrap_or(&Cell::None), last, &head.label()))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The columns of a page: a column of ends stands below the beginnings.
+    fn heads(&self) -> Vec<Head> {
+        let has = |at: usize, is: fn(&Cell) -> bool| self.rows.iter().any(|row| row.get(at).is_some_and(is));
+        let is_last = |at: usize| has(at, |cell| matches!(cell, Cell::Last(_)));
+        let columns = self.columns.iter().enumerate().filter(|(at, _)| *at == 0 || !is_last(*at));
+        let head = |(at, name): (usize, &&'static str)| Head {
+            at,
+            name,
+            last: self.columns.get(at + 1).copied().filter(|_| is_last(at + 1)),
+            is_number: has(at, |cell| matches!(cell, Cell::Number(_))),
+            is_time: has(at, |cell| matches!(cell, Cell::Time(_))),
+        };
+        columns.map(head).collect()
     }
 
     /// As CSV, the names of the columns first.
@@ -111,6 +155,35 @@ impl Table {
     }
 }
 
+/// The head of a column on a page.
+struct Head {
+    /// Which of a row's cells it is of.
+    at: usize,
+    name: &'static str,
+    /// The name of the next one, whose cells stand below its own.
+    last: Option<&'static str>,
+    is_number: bool,
+    is_time: bool,
+}
+
+impl Head {
+    /// In one line. That times are UTC is said here, once.
+    fn label(&self) -> String {
+        let name = self.last.map_or(self.name.to_owned(), |last| format!("{}, {last}", self.name));
+        if self.is_time { format!("{name} (UTC)") } else { name }
+    }
+
+    fn html(&self) -> Markup {
+        html! {
+            th scope="col" class=[self.is_number.then_some("number")] {
+                (self.name)
+                @if let Some(last) = self.last { "," br; (last) }
+                @if self.is_time { " (UTC)" }
+            }
+        }
+    }
+}
+
 /// The address of the page that begins at `next`.
 fn next_page(ask: &Ask, next: &str) -> String {
     let address = ask.with("cursor", "");
@@ -119,15 +192,30 @@ fn next_page(ask: &Ask, next: &str) -> String {
     format!("{address}{join}cursor={next}")
 }
 
-fn cell_html(cell: &Cell) -> Markup {
+/// A cell; `last` stands below it. `label` says on a phone what it is, where the heads are not shown.
+fn cell_html(cell: &Cell, last: Option<&Cell>, label: &str) -> Markup {
     match cell {
-        Cell::Text(text) => html! { td.long[text.len() > LONG] { (text::shown(text)) } },
-        Cell::Number(n) => html! { td.number { (text::number(*n)) } },
-        Cell::Time(at) => html! { td.time { (text::time(*at)) } },
-        Cell::Hash(name) => html! { td { (text::hash(name)) } },
-        Cell::Link(text, href) => html! { td { a href=(href) { (text::shown(text)) } } },
-        Cell::HashLink(name, href) => html! { td { a href=(href) { (text::hash(name)) } } },
-        Cell::Drawing(drawing, _) => html! { td.drawing { (drawing) } },
+        Cell::Text(text) if text.is_empty() => html! { td.none { "–" } },
+        Cell::Text(text) => html! { td.long[text.len() > LONG] data-label=(label) { (text::shown(text)) } },
+        Cell::Cut(text) if text.is_empty() => html! { td.none { "–" } },
+        Cell::Cut(text) => {
+            html! { td.long[text.len() > LONG] data-label=(label) { (text::shown_to(text, CUT_MAX)) } }
+        }
+        Cell::Sentence(text) => html! { td.says { (text::shown_to(text, SENTENCE_MAX)) } },
+        Cell::Number(n) => html! { td.number data-label=(label) { (text::number(*n)) } },
+        Cell::Time(at) | Cell::Last(at) => html! {
+            td.time data-label=(label) {
+                (text::bare_time(*at))
+                @if let Some(Cell::Last(last)) = last && last.0 / 1_000_000 != at.0 / 1_000_000 {
+                    br; (text::bare_time(*last))
+                }
+            }
+        },
+        Cell::Hash(name) if name.is_empty() => html! { td.none { "–" } },
+        Cell::Hash(name) => html! { td data-label=(label) { (text::hash(name)) } },
+        Cell::Link(text, href) => html! { td data-label=(label) { a href=(href) { (text::shown(text)) } } },
+        Cell::HashLink(name, href) => html! { td data-label=(label) { a href=(href) { (text::hash(name)) } } },
+        Cell::Drawing(drawing, _) => html! { td.drawing data-label=(label) { (drawing) } },
         Cell::None => html! { td.none { "–" } },
     }
 }
@@ -135,9 +223,9 @@ fn cell_html(cell: &Cell) -> Markup {
 fn cell_text(cell: &Cell) -> String {
     match cell {
         Cell::Text(text) | Cell::Hash(text) | Cell::Link(text, _) | Cell::HashLink(text, _) => text.clone(),
-        Cell::Drawing(_, text) => text.clone(),
+        Cell::Drawing(_, text) | Cell::Cut(text) | Cell::Sentence(text) => text.clone(),
         Cell::Number(n) => n.to_string(),
-        Cell::Time(at) => roridula_evidence::rfc3339(*at),
+        Cell::Time(at) | Cell::Last(at) => roridula_evidence::rfc3339(*at),
         Cell::None => String::new(),
     }
 }
@@ -172,5 +260,28 @@ mod tests {
         let table = Table { columns: vec!["a", "b"], rows, ..Table::default() };
         let expected = "\"a\",\"b\"\r\n\"'=HYPERLINK(1)\",\"7\"\r\n\"' @x\",\"\"\r\n\"a\"\"b,\\u{a}c\\u{202e}\",\"'-1\"\r\n";
         assert_eq!(table.csv(), expected);
+    }
+    #[test]
+    fn a_sentence_is_whole_and_ends_stand_below_beginnings_on_a_page_only() {
+        let row = |last| {
+            let sentence = format!("{} the verdict", "x".repeat(300));
+            vec![
+                Cell::Time(WallClock(60_000_000)),
+                Cell::Last(WallClock(last)),
+                Cell::Sentence(sentence),
+                Cell::Number(1),
+            ]
+        };
+        let rows = vec![row(60_000_001), row(120_000_000)];
+        let columns = vec!["First", "Last", "What", "Count"];
+        let table = Table { name: "t", columns, rows, ..Table::default() };
+        let page = table.html(&Ask::default()).into_string();
+        assert_eq!(page.matches("the verdict").count(), 2, "{page}");
+        assert_eq!(page.matches("<th ").count(), 3);
+        assert_eq!((page.matches(" UTC").count(), page.matches("(UTC)").count()), (0, 3), "{page}");
+        assert_eq!(page.matches("<time ").count(), 3, "an end that is the beginning is not told twice");
+        assert!(page.contains("<th scope=\"col\" class=\"number\">Count"));
+        assert!(table.csv().starts_with("\"First\",\"Last\",\"What\",\"Count\"\r\n"));
+        assert!(table.csv().contains("\"1970-01-01T00:01:00.000000Z\",\"1970-01-01T00:02:00.000000Z\""));
     }
 }

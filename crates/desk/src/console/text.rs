@@ -41,8 +41,35 @@ pub(crate) fn size(bytes: u64) -> String {
 /// A point in time: UTC, and by the script in the reader's zone as well.
 pub(crate) fn time(at: WallClock) -> Markup {
     let text = rfc3339(at);
-    let plain = text.get(..19).unwrap_or(&text).replace('T', " ");
-    html! { time datetime=(text) { (plain) " UTC" } }
+    html! { time datetime=(text) { (plain(&text)) " UTC" } }
+}
+
+/// As [`time`], where the head of its column says that it is UTC.
+pub(crate) fn bare_time(at: WallClock) -> Markup {
+    let text = rfc3339(at);
+    html! { time datetime=(text) { (plain(&text)) } }
+}
+
+fn plain(rfc3339: &str) -> String {
+    rfc3339.get(..19).unwrap_or(rfc3339).replace('T', " ")
+}
+
+/// How far something came, in the words of the funnel: of a step's, a stage's or an outcome's word.
+pub(crate) fn stage(word: &str) -> &str {
+    match word {
+        "connect" => "connected",
+        "negotiate" => "negotiated",
+        "logon" => "logged on",
+        "probe" | "probed" => "MS17-010 checked",
+        "exploit" => "exploited",
+        "ping" | "pinged" => "implant pinged",
+        "implant" => "implant shown",
+        "upload" | "uploaded" => "upload begun",
+        "complete" | "capture" | "captured" => "upload complete",
+        "new" => "new sample",
+        "kill" | "killed" => "implant killed",
+        other => other,
+    }
 }
 
 /// As [`time`], of a text that [`rfc3339`] wrote.

@@ -14,7 +14,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 const PERMISSIONS: &str = "accelerometer=(), autoplay=(), camera=(), display-capture=(), encrypted-media=(), \
                            fullscreen=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), midi=(), \
                            payment=(), picture-in-picture=(), publickey-credentials-get=(), screen-wake-lock=(), \
-                           usb=(), web-share=(), xr-spatial-tracking=()";
+                           usb=(), xr-spatial-tracking=()";
 
 /// 180 days. A browser takes it only where it trusts the certificate (RFC 6797, 8.1).
 const TRANSPORT: &str = "max-age=15552000";

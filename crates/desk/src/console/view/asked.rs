@@ -148,6 +148,16 @@ pub(super) fn at(time: &str) -> Cell {
     text::parse_time(time).map_or(Cell::None, Cell::Time)
 }
 
+/// As [`at`], the end of what the cell before begins.
+pub(super) fn last(time: &str) -> Cell {
+    text::parse_time(time).map_or(Cell::None, Cell::Last)
+}
+
+/// A cell with a core that leads to its group.
+pub(super) fn core(core: &str) -> Cell {
+    if core.is_empty() { Cell::None } else { Cell::HashLink(core.to_owned(), format!("/groups/{core}")) }
+}
+
 /// A cell with a link, or without one where there is no address.
 pub(super) fn link(text: &str, href: &str) -> Cell {
     if href.is_empty() { Cell::text(text) } else { Cell::Link(text.to_owned(), href.to_owned()) }

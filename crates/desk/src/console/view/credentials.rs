@@ -6,10 +6,16 @@ use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
+use crate::console::text;
 use crate::index::LogonRow;
 use maud::html;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+/// Characters of a hash as offered that are shown.
+const OFFERED_MAX: usize = 48;
+/// Bytes of it that a click copies; a longer one is in the exports.
+const COPY_MAX: usize = 2048;
 
 /// `/credentials`
 pub(crate) struct Credentials;
@@ -93,21 +99,31 @@ pub(super) fn rows(shelf: &mut Shelf, logons: Vec<LogonRow>) -> Result<Vec<Row>,
     logons.into_iter().map(row).collect()
 }
 
+/// A hash as it was offered: its beginning to see, the whole of it to copy.
+fn offered(response: &str) -> Cell {
+    if response.is_empty() {
+        return Cell::None;
+    }
+    let whole = (response.len() <= COPY_MAX).then_some(response);
+    let drawing = html! { code.hash.offered data-copy=[whole] { (text::shown_to(response, OFFERED_MAX)) } };
+    Cell::Drawing(drawing, response.to_owned())
+}
+
 /// As a table.
 pub(super) fn table(caption: &str, rows: &[Row]) -> Table {
     let cells = |Row { logon, evidence }: &Row| {
         vec![
-            Cell::text(&logon.account),
-            Cell::text(&logon.domain),
-            Cell::text(&logon.workstation),
-            Cell::text(&logon.native_os),
-            Cell::text(&logon.native_lan_manager),
-            Cell::text(&logon.method),
-            if logon.response.is_empty() { Cell::None } else { Cell::text(&logon.response) },
+            Cell::Cut(logon.account.clone()),
+            Cell::Cut(logon.domain.clone()),
+            Cell::Cut(logon.workstation.clone()),
+            offered(&logon.response),
             Cell::Number(logon.count),
             Cell::Number(logon.sources),
             Cell::Time(logon.first),
-            Cell::Time(logon.last),
+            Cell::Last(logon.last),
+            Cell::text(&logon.method),
+            Cell::Cut(logon.native_os.clone()),
+            Cell::Cut(logon.native_lan_manager.clone()),
             asked::link(&logon.connection.to_string(), evidence),
         ]
     };
@@ -118,14 +134,14 @@ pub(super) fn table(caption: &str, rows: &[Row]) -> Table {
             "Account",
             "Domain",
             "Machine",
-            "System",
-            "LAN manager",
-            "Method",
             "Hash as offered",
             "Logons",
             "Hosts",
             "First",
             "Last",
+            "Method",
+            "System",
+            "LAN manager",
             "Latest connection",
         ],
         rows: rows.iter().map(cells).collect(),

@@ -187,15 +187,15 @@ fn members(model: &Model) -> Table {
         let diff = format!("/samples/{}/diff/{}", model.first, member.sha256);
         vec![
             Cell::HashLink(member.sha256.clone(), format!("/samples/{}", member.sha256)),
+            Cell::sentence(&member.sentence),
             if is_first { Cell::text("the first") } else { Cell::Link("compare".to_owned(), diff) },
             Cell::Number(member.size),
             Cell::text(&member.state),
-            Cell::text(&member.tool),
+            Cell::text(asked::tool(&member.tool)),
             Cell::Number(member.captures),
             Cell::Number(member.hosts),
             asked::at(&member.first_seen),
-            asked::at(&member.last_seen),
-            Cell::text(&member.sentence),
+            asked::last(&member.last_seen),
         ]
     };
     Table {
@@ -203,6 +203,7 @@ fn members(model: &Model) -> Table {
         caption: format!("{} with this core", text::count(model.group.samples, "sample")),
         columns: vec![
             "SHA-256",
+            "What it is",
             "With the first",
             "Bytes",
             "State",
@@ -211,7 +212,6 @@ fn members(model: &Model) -> Table {
             "Hosts",
             "First seen",
             "Last seen",
-            "What it is",
         ],
         rows: model.members.iter().map(cells).collect(),
         empty: None,
@@ -225,7 +225,7 @@ fn senders(model: &Model) -> Table {
             Cell::Link(sender.source.to_string(), format!("/sources/{}", sender.source)),
             Cell::Number(sender.captures),
             Cell::Time(sender.first),
-            Cell::Time(sender.last),
+            Cell::Last(sender.last),
         ]
     };
     Table {

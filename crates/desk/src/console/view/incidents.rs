@@ -69,14 +69,14 @@ impl View for Incidents {
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
         let cells = |row: &Row| {
-            let stages: Vec<&str> = row.stages.iter().map(|stage| stage.as_str()).collect();
+            let stages: Vec<&str> = row.stages.iter().map(|stage| text::stage(stage.as_str())).collect();
             vec![
                 text::parse_time(&row.last).map_or(Cell::None, Cell::Time),
                 Cell::Link(row.id.clone(), format!("/incidents/{}", row.id)),
                 Cell::Link(row.source.clone(), format!("/sources/{}", row.source)),
-                Cell::text(row.outcome.as_str()),
+                Cell::text(text::stage(row.outcome.as_str())),
                 row.tool.as_ref().map_or(Cell::None, Cell::text),
-                Cell::text(&row.summary),
+                Cell::sentence(&row.summary),
                 Cell::Number(row.connections),
                 Cell::Number(row.samples),
                 Cell::text(stages.join(" → ")),

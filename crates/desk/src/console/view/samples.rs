@@ -88,19 +88,20 @@ impl View for Samples {
             let link = format!("/samples/{}", row.sha256);
             vec![
                 Cell::Number(u64::from(row.novelty)),
+                Cell::sentence(&row.sentence),
                 Cell::HashLink(row.sha256.clone(), link),
                 Cell::text(&row.family),
                 Cell::Number(row.size),
-                Cell::Hash(row.core.clone()),
+                asked::core(&row.core),
                 Cell::Number(row.captures),
                 Cell::Number(row.sources),
-                text::parse_time(&row.first_seen).map_or(Cell::None, Cell::Time),
-                text::parse_time(&row.last_seen).map_or(Cell::None, Cell::Time),
-                Cell::text(&row.sentence),
+                asked::at(&row.first_seen),
+                asked::last(&row.last_seen),
             ]
         };
         let columns = vec![
             "Novelty",
+            "What it is",
             "SHA-256",
             "Family",
             "Bytes",
@@ -109,7 +110,6 @@ impl View for Samples {
             "Hosts",
             "First seen",
             "Last seen",
-            "What it is",
         ];
         let empty = html! {
             p { "Nothing was caught yet, or nothing that fits the filter." }
@@ -117,7 +117,7 @@ impl View for Samples {
         };
         vec![Table {
             name: "samples",
-            caption: format!("{} samples, the most novel first", text::number(model.count)),
+            caption: format!("{}, the most novel first", text::count(model.count, "sample")),
             columns,
             rows: model.samples.iter().map(cells).collect(),
             empty: Some(empty),

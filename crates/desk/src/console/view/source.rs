@@ -262,7 +262,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 }
                 dt { "Connections" } dd { (text::number(model.connections_ever)) }
                 dt { "Captures" } dd { (text::number(model.captures_ever)) " (buffers of exploits too)" }
-                dt { "Furthest" } dd { (model.furthest) }
+                dt { "Furthest" } dd { (text::stage(&model.furthest)) }
             }
         }
         (chart::columns("Its connections over time", "connections", "", &columns))
@@ -274,18 +274,18 @@ fn incidents_table(model: &Model) -> Table {
     let cells = |attack: &Attack| {
         vec![
             Cell::Link(attack.id.clone(), format!("/incidents/{}", attack.id)),
-            asked::at(&attack.first),
-            asked::at(&attack.last),
-            Cell::text(&attack.outcome),
+            Cell::sentence(&attack.summary),
+            Cell::text(text::stage(&attack.outcome)),
             Cell::text(&attack.tool),
             Cell::Number(attack.connections),
-            Cell::text(&attack.summary),
+            asked::at(&attack.first),
+            asked::last(&attack.last),
         ]
     };
     Table {
         name: "incidents",
         caption: "Its incidents, the latest first".to_owned(),
-        columns: vec!["Incident", "First", "Last", "Outcome", "Tool", "Connections", "Summary"],
+        columns: vec!["Incident", "What happened", "Outcome", "Tool", "Connections", "First", "Last"],
         rows: model.incidents.iter().map(cells).collect(),
         empty: Some(
             html! { p { "None in this time: a connection becomes part of an incident when it ends." } },
@@ -296,25 +296,21 @@ fn incidents_table(model: &Model) -> Table {
 
 fn samples_table(model: &Model) -> Table {
     let cells = |sample: &Sample| {
-        let core = match sample.core.is_empty() {
-            true => Cell::None,
-            false => Cell::HashLink(sample.core.clone(), format!("/groups/{}", sample.core)),
-        };
         vec![
             Cell::HashLink(sample.sha256.clone(), format!("/samples/{}", sample.sha256)),
+            Cell::sentence(&sample.sentence),
             Cell::text(&sample.family),
             Cell::Number(sample.size),
-            core,
+            asked::core(&sample.core),
             Cell::Number(sample.captures),
             asked::at(&sample.first),
-            asked::at(&sample.last),
-            Cell::text(&sample.sentence),
+            asked::last(&sample.last),
         ]
     };
     Table {
         name: "samples",
         caption: "What it brought, the latest first".to_owned(),
-        columns: vec!["SHA-256", "Family", "Bytes", "Core", "Captures", "First", "Last", "What it is"],
+        columns: vec!["SHA-256", "What it is", "Family", "Bytes", "Core", "Captures", "First", "Last"],
         rows: model.samples.iter().map(cells).collect(),
         empty: Some(html! { p { "It brought nothing in this time." } }),
         next: None,

@@ -268,11 +268,11 @@ fn table(model: &Model) -> Table {
         cells.extend([
             Cell::text(if row.new { "new" } else { "returning" }),
             asked::at(&row.first),
-            asked::at(&row.last),
+            asked::last(&row.last),
             Cell::Number(row.days),
             Cell::Number(row.connections),
             Cell::Number(row.captures),
-            Cell::text(&row.furthest),
+            Cell::text(text::stage(&row.furthest)),
         ]);
         cells
     };

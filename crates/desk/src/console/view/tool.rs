@@ -118,9 +118,9 @@ fn sources(model: &Model) -> Table {
         vec![
             Cell::Link(who.source.to_string(), format!("/sources/{}", who.source)),
             Cell::Time(who.first),
-            Cell::Time(who.last),
+            Cell::Last(who.last),
             Cell::Number(who.connections),
-            Cell::text(who.furthest.as_str()),
+            Cell::text(text::stage(who.furthest.as_str())),
         ]
     };
     Table {

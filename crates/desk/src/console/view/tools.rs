@@ -71,7 +71,7 @@ fn known(model: &Model, ask: &Ask) -> Table {
             Cell::Number(row.connections),
             Cell::Number(row.sources),
             Cell::Time(row.first),
-            Cell::Time(row.last),
+            Cell::Last(row.last),
         ]
     };
     Table {
@@ -93,13 +93,13 @@ pub(super) fn prints(caption: &str, prints: &[FingerprintRow]) -> Table {
         vec![
             Cell::Link(print.fingerprint.clone(), format!("/tools/{}", print.fingerprint)),
             Cell::text(tools),
+            Cell::Cut(print.grounds.join("; ")),
+            Cell::text(print.recognised.join(", ")),
             Cell::Number(print.connections),
             Cell::Number(print.sources),
             Cell::Time(print.first),
-            Cell::Time(print.last),
-            Cell::text(print.grounds.join("; ")),
-            Cell::text(print.recognised.join(", ")),
-            Cell::text(&print.features),
+            Cell::Last(print.last),
+            Cell::Cut(print.features.clone()),
         ]
     };
     Table {
@@ -108,12 +108,12 @@ pub(super) fn prints(caption: &str, prints: &[FingerprintRow]) -> Table {
         columns: vec![
             "Fingerprint",
             "Tools",
+            "Grounds",
+            "Recognised",
             "Connections",
             "Hosts",
             "First",
             "Last",
-            "Grounds",
-            "Recognised",
             "Features",
         ],
         rows: prints.iter().map(cells).collect(),

@@ -110,7 +110,7 @@ fn table(model: &Model) -> Table {
             Cell::Number(row.connections),
             Cell::Number(row.sources),
             Cell::Time(row.first),
-            Cell::Time(row.last),
+            Cell::Last(row.last),
             Cell::text(asked::tools(&row.tools)),
             Cell::Drawing(examples(evidence), row.examples.join(" ")),
         ]
