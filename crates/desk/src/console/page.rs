@@ -28,17 +28,24 @@ pub(crate) struct Page {
     pub(crate) body: Markup,
     /// Whether the filter has a meaning on it.
     pub(crate) filtered: bool,
+    /// The range of time that it shows where none is asked for; empty where it shows several.
+    pub(crate) range: &'static str,
 }
 
 impl Page {
     /// A page that the filter changes.
     pub(crate) fn new(title: impl Into<String>, body: Markup) -> Self {
-        Self { title: title.into(), body, filtered: true }
+        Self { title: title.into(), body, filtered: true, range: "all" }
+    }
+
+    /// The same, showing several ranges of time where none is asked for.
+    pub(crate) fn of_ranges(self) -> Self {
+        Self { range: "", ..self }
     }
 
     /// A page about one thing.
     pub(crate) fn of_one(title: impl Into<String>, body: Markup) -> Self {
-        Self { title: title.into(), body, filtered: false }
+        Self { title: title.into(), body, filtered: false, range: "" }
     }
 
     /// The whole document.
@@ -61,7 +68,7 @@ impl Page {
                     (navigation(ask))
                     main #main tabindex="-1" {
                         h1 { (text::shown(&self.title)) }
-                        @if self.filtered { (filter(ask)) }
+                        @if self.filtered { (filter(ask, self.range)) }
                         (self.body)
                     }
                     footer {
@@ -102,7 +109,9 @@ fn navigation(ask: &Ask) -> Markup {
     }
 }
 
-fn filter(ask: &Ask) -> Markup {
+fn filter(ask: &Ask, default: &str) -> Markup {
+    let is_told = ask.filter.since.is_some() || ask.filter.until.is_some() || !ask.filter.range.is_empty();
+    let range = if is_told { ask.filter.range } else { default };
     let field = |name: &'static str, label: &str, hint: &str| {
         html! {
             label { (label) " " input type="text" name=(name) size="12" placeholder=(hint) value=[ask.value(name).map(text::shown)]; }
@@ -110,9 +119,9 @@ fn filter(ask: &Ask) -> Markup {
     };
     html! {
         nav.ranges aria-label="Time" {
-            @for range in RANGES {
-                a href=(ask.with("range", range.name)) aria-current=[(ask.filter.range == range.name).then_some("true")] {
-                    (range.name)
+            @for shown in RANGES {
+                a href=(ask.with("range", shown.name)) aria-current=[(range == shown.name).then_some("true")] {
+                    (shown.name)
                 }
             }
         }

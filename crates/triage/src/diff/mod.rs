@@ -116,11 +116,7 @@ pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
 }
 
 fn alone(layer: &Layer, a: Option<u32>, b: Option<u32>) -> LayerDiff {
-    LayerDiff { what: title(layer), a, b, a_size: layer.size, ..LayerDiff::default() }
-}
-
-fn title(layer: &Layer) -> String {
-    if layer.name.is_empty() { layer.kind.to_string() } else { format!("{} {}", layer.kind, layer.name) }
+    LayerDiff { what: words::title(layer), a, b, a_size: layer.size, ..LayerDiff::default() }
 }
 
 /// Each layer's road; layers with the same road are counted.
@@ -132,7 +128,7 @@ fn roads(report: &Report) -> Vec<(u32, String)> {
         // A depth instead of the parent's whole road would be shorter, but members of two archives would mix.
         let mut road = parent.map_or(String::new(), |(_, road)| format!("{road}\n"));
         if parent.is_some() {
-            road.push_str(&title(layer));
+            road.push_str(&words::title(layer));
         }
         let count = seen.entry(road.clone()).or_default();
         *count = count.saturating_add(1);
@@ -345,7 +341,7 @@ mod tests {
         assert_eq!((found.layers[0].ranges.len(), found.more), (RANGES_MAX, 300));
         let (c, rc) = sample(|_| ());
         let found = diff(&a, &report(&a), &c, &rc);
-        assert!(found.lines.iter().any(|line| line.starts_with("only b has EXE")), "{:?}", found.lines);
+        assert!(found.lines.iter().any(|line| line.starts_with("only B has EXE")), "{:?}", found.lines);
         assert!(diff(&c, &rc, &c, &rc).layers.iter().all(|layer| layer.equal));
     }
 

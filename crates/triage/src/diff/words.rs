@@ -20,10 +20,10 @@ pub(super) fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
         let Some(layer) = a.or(b) else { continue };
         match (a, b) {
             (Some(_), None) => {
-                lines.push(format!("only a has {}, {} bytes", title(layer), number(pair.a_size)))
+                lines.push(format!("only A has {}, {} bytes", title(layer), number(pair.a_size)))
             }
             (None, Some(_)) => {
-                lines.push(format!("only b has {}, {} bytes", title(layer), number(pair.b_size)))
+                lines.push(format!("only B has {}, {} bytes", title(layer), number(pair.b_size)))
             }
             _ if pair.equal && layer.found_by == FoundBy::Directory => members = members.saturating_add(1),
             _ if pair.equal => equal.push(format!("{} ({} bytes)", title(layer), number(pair.a_size))),
@@ -136,7 +136,7 @@ fn state(member: &Member) -> String {
 }
 
 /// What people call it.
-fn title(layer: &Layer) -> String {
+pub(super) fn title(layer: &Layer) -> String {
     let what = match (&layer.facts.pe, layer.kind) {
         (Some(pe), _) if pe.dll => "DLL".to_owned(),
         (Some(_), _) => "EXE".to_owned(),

@@ -4,10 +4,26 @@
 // The server escapes all rows; they are parsed apart and only then put in, and no script can be in them (CSP).
 const element = (html) => new DOMParser().parseFromString(html, 'text/html').body.firstElementChild;
 
+// `11:00 GMT+1`, with the day where that is another one; nothing where the reader's clock shows UTC.
+const zoneName = new Intl.DateTimeFormat(undefined, { timeZoneName: 'short' });
+const localTime = (at) => {
+  if (at.getTimezoneOffset() === 0) return '';
+  const two = (number) => String(number).padStart(2, '0');
+  const sameDay = at.getDate() === at.getUTCDate();
+  const day = sameDay ? '' : `${two(at.getMonth() + 1)}-${two(at.getDate())} `;
+  const zone = zoneName.formatToParts(at).find((part) => part.type === 'timeZoneName')?.value ?? '';
+  return `${day}${two(at.getHours())}:${two(at.getMinutes())} ${zone}`;
+};
+
 const localTimes = (root) => {
   for (const time of root.querySelectorAll('time[datetime]')) {
     const at = new Date(time.dateTime);
-    if (!Number.isNaN(at.getTime())) time.title = at.toLocaleString(undefined, { timeZoneName: 'short' });
+    const local = Number.isNaN(at.getTime()) ? '' : localTime(at);
+    if (!local) continue;
+    const span = document.createElement('span');
+    span.className = 'local';
+    span.textContent = time.closest('td') ? local : ` (${local})`;
+    time.append(span);
   }
 };
 
@@ -43,6 +59,12 @@ const feed = (list) => {
   addEventListener('pagehide', () => source.close());
 };
 
+// What is said aloud.
+const told = document.createElement('p');
+told.className = 'hidden';
+told.setAttribute('role', 'status');
+document.body.append(told);
+
 const copy = async (node) => {
   try {
     await navigator.clipboard.writeText(node.dataset.copy);
@@ -51,8 +73,22 @@ const copy = async (node) => {
     return;
   }
   node.classList.add('copied');
-  setTimeout(() => node.classList.remove('copied'), 1500);
+  told.textContent = 'copied';
+  setTimeout(() => {
+    node.classList.remove('copied');
+    told.textContent = '';
+  }, 1500);
 };
+
+// A pointer may copy by a click on the text; keys and screen readers get a button behind it.
+for (const node of document.querySelectorAll('[data-copy]')) {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'copy';
+  button.setAttribute('aria-label', `copy ${node.textContent}`);
+  button.addEventListener('click', () => copy(node));
+  (node.closest('a') ?? node).after(button);
+}
 
 document.addEventListener('click', (event) => {
   const node = event.target.closest?.('[data-copy]');
@@ -81,6 +117,9 @@ document.addEventListener('keydown', (event) => {
 
 localTimes(document);
 const zone = document.querySelector('footer .zone');
-if (zone) zone.textContent = `, yours is ${Intl.DateTimeFormat().resolvedOptions().timeZone}: hold the pointer over a time`;
+if (zone) {
+  const yours = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  zone.textContent = localTime(new Date()) ? `, the small ones behind them ${yours}` : `, yours is ${yours}`;
+}
 const list = document.querySelector('[data-live]');
 if (list) feed(list);

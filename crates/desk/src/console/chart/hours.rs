@@ -1,22 +1,25 @@
 //! Columns over time on a logarithmic axis, with what stands apart drawn in another colour and in another
 //! shape.
 
-use super::{figure, scaled};
+use super::{figure, scaled, wide};
 use crate::console::text;
 use maud::{Markup, html};
 use roridula_evidence::rfc3339;
 use roridula_proto::time::WallClock;
 
-/// Units of its width: it stands alone in its row.
+/// Units of its width: it stands alone in its row. With few columns it is narrower, but as wide as its two ends need.
 const WIDTH: u64 = 1120;
+const WIDTH_MIN: u64 = 340;
 /// Units of the plot's height, of the room for the axis's numbers on its left, and for the days below it.
 const HEIGHT: u64 = 170;
 const LEFT: u64 = 56;
 const BELOW: u64 = 22;
 /// Room above the highest column, for a mark on its top.
 const ABOVE: u64 = 10;
-/// Days that are written below; of more, every so manieth.
+/// Days that are written below between the two ends; of more, every so manieth.
 const LABELS_MAX: usize = 8;
+/// Room that an end's label takes.
+const END: f64 = 130.0;
 /// A column's width where there are few.
 const STEP_MAX: f64 = 48.0;
 /// Half a mark's width.
@@ -53,14 +56,17 @@ pub(crate) fn columns(caption: &str, of: &str, apart: &str, columns: &[Column]) 
         columns.iter().flat_map(|column| column.apart.iter().map(|apart| apart.value).chain([column.value]));
     let most = heights.max().unwrap_or(0);
     let step = ((WIDTH - LEFT) as f64 / columns.len().max(1) as f64).min(STEP_MAX);
+    let few = (LEFT as f64 + step * columns.len() as f64) as u64;
+    let right = few.clamp(WIDTH_MIN, WIDTH);
+    let is_few = right < WIDTH - STEP_MAX as u64;
     let left = |at: usize| LEFT as f64 + at as f64 * step;
     let width = format!("{:.1}", (step - 0.2).max(0.8));
     let top = |value: u64| ABOVE + HEIGHT - scaled(value, most, HEIGHT);
     let drawing = html! {
-        svg.chart viewBox=(format!("0 0 {WIDTH} {}", ABOVE + HEIGHT + BELOW)) role="img"
-            aria-label=(caption) {
+        svg class={ "chart " (if is_few { "few" } else { "wide" }) } width=[is_few.then_some(right)]
+            viewBox=(format!("0 0 {right} {}", ABOVE + HEIGHT + BELOW)) role="img" aria-label=(caption) {
             @for power in powers(most) {
-                line.grid x1=(LEFT) x2=(WIDTH) y1=(top(power)) y2=(top(power)) {}
+                line.grid x1=(LEFT) x2=(right) y1=(top(power)) y2=(top(power)) {}
                 text.quiet x=(LEFT - 6) y=(top(power) + 4) text-anchor="end" { (text::number(power)) }
             }
             @for (at, column) in columns.iter().enumerate().filter(|(_, column)| column.value > 0) {
@@ -79,9 +85,18 @@ pub(crate) fn columns(caption: &str, of: &str, apart: &str, columns: &[Column]) 
                     } }
                 }
             }
-            line.axis x1=(LEFT) x2=(WIDTH) y1=(ABOVE + HEIGHT) y2=(ABOVE + HEIGHT) {}
+            line.axis x1=(LEFT) x2=(right) y1=(ABOVE + HEIGHT) y2=(ABOVE + HEIGHT) {}
+            @if let (Some(first), Some(last)) = (columns.first(), columns.last()) {
+                text.quiet x=(LEFT) y=(ABOVE + HEIGHT + 16) { (moment(first.begins)) }
+                @if columns.len() > 1 {
+                    text.quiet x=(right) y=(ABOVE + HEIGHT + 16) text-anchor="end" { (moment(last.begins)) }
+                }
+            }
             @for (at, day) in days(columns) {
-                text.quiet x=(format!("{:.1}", left(at))) y=(ABOVE + HEIGHT + 16) { (day) }
+                @let x = left(at);
+                @if x > LEFT as f64 + END && x < right as f64 - END - 36.0 {
+                    text.quiet x=(format!("{x:.1}")) y=(ABOVE + HEIGHT + 16) { (day) }
+                }
             }
         }
         @if !apart.is_empty() {
@@ -93,7 +108,7 @@ pub(crate) fn columns(caption: &str, of: &str, apart: &str, columns: &[Column]) 
             }
         }
     };
-    figure(caption, &drawing, &table(of, apart, columns))
+    figure(caption, &wide(caption, &drawing), &table(of, apart, columns))
 }
 
 fn table(of: &str, apart: &str, columns: &[Column]) -> Markup {
@@ -101,13 +116,13 @@ fn table(of: &str, apart: &str, columns: &[Column]) -> Markup {
     html! {
         table {
             thead { tr {
-                th scope="col" { "From" } th scope="col" { (of) }
+                th scope="col" { "From (UTC)" } th.number scope="col" { (of) }
                 @if !apart.is_empty() { th scope="col" { "Apart: " (apart) } }
             } }
             tbody {
                 @for column in told {
                     tr {
-                        td.time { (text::time(column.begins)) }
+                        td.time { (text::bare_time(column.begins)) }
                         td.number { (text::number(column.value)) }
                         @if !apart.is_empty() { td {
                             @for one in &column.apart {
@@ -172,7 +187,7 @@ mod tests {
         let drawn = drawn.into_string();
         assert_eq!(drawn.matches("<rect class=\"bar\"").count(), 2, "a column, and one in the key: {drawn}");
         assert_eq!(drawn.matches("<path class=\"spike\"").count(), 2);
-        assert!(drawn.contains("5,000") && drawn.contains(">1,000<") && drawn.contains(">01-01<"));
+        assert!(drawn.contains("5,000") && drawn.contains(">1,000<") && drawn.contains(">1970-01-01 00:00<"));
         assert!(drawn.contains("&lt;b&gt;\\u{202e}") && !drawn.contains("<b>"));
     }
 

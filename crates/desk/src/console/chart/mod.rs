@@ -11,6 +11,11 @@ pub(crate) use strip::strip;
 use super::text;
 use maud::{Markup, html};
 
+/// A wide drawing that keeps its letters legible on a phone: it is moved sideways there.
+pub(crate) fn wide(caption: &str, drawing: &Markup) -> Markup {
+    html! { div.scroll tabindex="0" role="region" aria-label=(caption) { (drawing) } }
+}
+
 /// A figure: caption, drawing, and the same numbers as a table.
 pub(crate) fn figure(caption: &str, drawing: &Markup, table: &Markup) -> Markup {
     html! {

@@ -199,7 +199,12 @@ fn body(model: &Model, ask: &Ask) -> Markup {
         (of_side("A", &model.a, &a))
         (of_side("B", &model.b, &b))
         p.legend {
-            span.swatch.equal { "equal" } " " span.swatch.differs { "differs" } " " span.swatch.only { "only in this one" }
+            @for (class, what) in [("equal", "equal"), ("differs", "differs"), ("only", "only in this one")] {
+                span {
+                    svg.key viewBox="0 0 24 14" aria-hidden="true" { rect class=(class) x="1" y="1" width="22" height="12" {} }
+                    (what)
+                }
+            }
         }
         (table(model).html(ask))
         @if model.more > 0 { p.notice { "and " (text::number(model.more)) " more ranges" } }

@@ -138,7 +138,7 @@ impl View for Home {
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
-        Page::new("Home", body(model, ask))
+        Page::new("Home", body(model, ask)).of_ranges()
     }
 }
 

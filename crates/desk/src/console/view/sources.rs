@@ -124,7 +124,7 @@ impl View for Sources {
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
-        Page::new("Sources", body(model, ask))
+        Page::new("Sources", body(model, ask)).of_ranges()
     }
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {

@@ -8,8 +8,14 @@ use crate::console::text;
 use crate::console::view::asked::{self, Word};
 use maud::{Markup, html};
 
+/// New cores that the page names, so that what comes after stands on the first printed page.
+const CORES_MAX: usize = 5;
+
 /// The whole page.
 pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
+    let all = tables(model);
+    let empty: Vec<&str> =
+        all.iter().filter(|table| table.rows.is_empty()).map(|table| table.caption.as_str()).collect();
     html! {
         nav.ranges aria-label="Period" {
             @for unit in Unit::NAMED {
@@ -28,26 +34,36 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
             "."
         }
         section.headline aria-label="New" { p { strong { (headline(model)) } } }
+        (totals(model).html(ask))
+        (cores(model))
+        @for table in all.iter().skip(1).filter(|table| !table.rows.is_empty()) { (table.html(ask)) }
+        @if !empty.is_empty() { p.quiet { "Nothing in this time: " (empty.join(", ")) "." } }
+        (sensor(model))
+        p.quiet {
+            "Made by Roridula " (env!("CARGO_PKG_VERSION")) ". Text of visitors is escaped; times are UTC."
+        }
+    }
+}
+
+/// What is new, the most novel first; all of it is behind a link.
+fn cores(model: &Model) -> Markup {
+    let more = model.cores_more + model.cores.len().saturating_sub(CORES_MAX) as u64;
+    html! {
         @if !model.cores.is_empty() {
             section {
                 h2 { "New cores" }
                 ul {
-                    @for core in &model.cores {
+                    @for core in model.cores.iter().take(CORES_MAX) {
                         li {
                             a href={ "/groups/" (core.core) } { (text::hash(&core.core)) }
                             " (novelty " (core.novelty) "): " (text::shown_to(&core.sentence, 600))
                         }
                     }
                 }
-                @if model.cores_more > 0 {
-                    p { "and " (text::number(model.cores_more)) " more: " a href="/groups?order=first" { "Groups" } }
+                @if more > 0 {
+                    p { "and " (text::number(more)) " more: " a href="/groups?order=first" { "Groups, the latest first" } }
                 }
             }
-        }
-        @for table in tables(model) { (table.html(ask)) }
-        (sensor(model))
-        p.quiet {
-            "Made by Roridula " (env!("CARGO_PKG_VERSION")) ". Text of visitors is escaped; times are UTC."
         }
     }
 }
@@ -133,7 +149,7 @@ fn hosts(model: &Model) -> Table {
             Cell::text(if host.new { "new" } else { "returning" }),
             Cell::Number(host.captures),
             Cell::Number(host.connections),
-            Cell::text(&host.furthest),
+            Cell::text(text::stage(&host.furthest)),
         ]
     });
     let columns = vec!["Source", "Where", "New", "Captures", "Connections", "Furthest"];
@@ -176,7 +192,7 @@ fn novel(model: &Model) -> Table {
             Cell::HashLink(novel.sha256.clone(), format!("/samples/{}", novel.sha256)),
             Cell::Number(novel.captures),
             asked::at(&novel.first_seen),
-            Cell::text(&novel.sentence),
+            Cell::sentence(&novel.sentence),
         ]
     });
     let columns = vec!["Novelty", "SHA-256", "Captures", "First seen", "What it is"];

@@ -31,7 +31,7 @@ pub(super) fn tree(report: &Report) -> Markup {
     html! {
         @for (number, layer) in (0u32..).zip(&report.layers) {
             @let depth = depth(report, number).min(8);
-            details.layer id={ "layer-" (number) } class={ "layer depth-" (depth) } open[report.core == Some(number)] {
+            details id={ "layer-" (number) } class={ "layer depth-" (depth) } open[report.core == Some(number)] {
                 summary {
                     strong { (called(layer)) }
                     " " (text::number(layer.size)) " bytes"

@@ -301,7 +301,7 @@ fn captures(model: &Model) -> Table {
         let address = format!("/connections/{connection}");
         vec![
             Cell::Time(row.time),
-            Cell::text(row.source.to_string()),
+            Cell::Link(row.source.to_string(), format!("/sources/{}", row.source)),
             Cell::Link(connection, address),
             Cell::Number(row.upload.into()),
             Cell::text(&row.state),
@@ -310,7 +310,7 @@ fn captures(model: &Model) -> Table {
     };
     Table {
         name: "captures",
-        caption: format!("{} captures, the latest first", text::number(model.captures)),
+        caption: format!("{} of this very file, the latest first", text::count(model.captures, "capture")),
         columns: vec!["When", "Source", "Connection", "Upload", "State", "Road"],
         rows: model.capture_list.iter().map(cells).collect(),
         empty: Some(html! { p { "The index has none yet: it follows the journal in a moment." } }),
@@ -322,17 +322,17 @@ fn senders(model: &Model) -> Table {
     let cells = |row: &Sender| {
         let source = row.source.to_string();
         vec![
-            Cell::Link(source.clone(), format!("/incidents?source={source}")),
+            Cell::Link(source.clone(), format!("/sources/{source}")),
             Cell::Number(row.captures),
             Cell::Time(row.first),
-            Cell::Time(row.last),
+            Cell::Last(row.last),
         ]
     };
     let more = model.sources.saturating_sub(model.senders.len() as u64);
     let shown = if more > 0 { format!(", {} more are not shown", text::number(more)) } else { String::new() };
     Table {
         name: "senders",
-        caption: format!("Brought by {} hosts, the latest first{shown}", text::number(model.sources)),
+        caption: format!("Brought by {}, the latest first{shown}", text::count(model.sources, "host")),
         columns: vec!["Source", "Captures", "First", "Latest"],
         rows: model.senders.iter().map(cells).collect(),
         empty: Some(html! { p { "The index has none yet: it follows the journal in a moment." } }),

@@ -1,9 +1,10 @@
 //! The page of a sample.
 
 use super::{Model, alike_table, bytes, captures, layer, senders};
-use crate::console::ask::Ask;
+use crate::console::ask::{Ask, address};
 use crate::console::chart;
 use crate::console::text;
+use crate::console::view::asked;
 use maud::{Markup, html};
 use roridula_triage::Report;
 
@@ -53,11 +54,21 @@ fn facts(model: &Model) -> Markup {
                 dt { "SHA-256" } dd { (layer::whole_hash(&model.sha256)) }
                 dt { "SHA-1" } dd { (layer::whole_hash(&model.sha1)) }
                 dt { "MD5" } dd { (layer::whole_hash(&model.md5)) }
-                @if !model.core.is_empty() { dt { "Core" } dd { (layer::whole_hash(&model.core)) } }
+                @if !model.core.is_empty() { dt { "Core" } dd { a href={ "/groups/" (model.core) } { (layer::whole_hash(&model.core)) } } }
                 dt { "Upload" } dd { (text::number(model.size)) " of " (total) " bytes, " (model.state) ", " (model.origin) " (" (ranges.join(", ")) (more) ")" }
                 dt { "Kept" } dd { (model.kept) }
-                dt { "First seen" } dd { (text::time_text(&model.first_seen)) }
-                dt { "Latest" } dd { (text::time_text(&model.last_seen)) }
+                dt { "This very file" }
+                dd {
+                    (text::count(model.captures, "capture")) " from " (text::count(model.sources, "host"))
+                    ", first " (text::time_text(&model.first_seen)) ", latest " (text::time_text(&model.last_seen))
+                }
+                @if let Some(group) = model.group.as_ref().filter(|group| group.samples > 1) {
+                    dt { "All with its core" }
+                    dd {
+                        (text::count(group.captures, "capture")) " of " (text::count(group.samples, "file")) " from "
+                        (text::count(group.sources, "host")) ": " a href="#group" { "its group" }
+                    }
+                }
             }
         }
     }
@@ -74,7 +85,7 @@ fn verdict(model: &Model) -> Markup {
                 dd {
                     @if model.family.is_empty() { "unknown" } @else { (text::shown(&model.family)) " (" (model.confidence) ")" }
                 }
-                dt { "First brought by" } dd { @if model.tool.is_empty() { "no known tool" } @else { (text::shown(&model.tool)) } }
+                dt { "First brought by" } dd { @if model.tool.is_empty() { "no known tool" } @else { a href=(address("/tools", [("tool", model.tool.as_str())].into_iter())) { (asked::tool(&model.tool)) } } }
             }
             @if let Some(verdict) = grounds {
                 h3 { "Because of" }
@@ -139,16 +150,17 @@ fn group(model: &Model) -> Markup {
             section #group {
                 h2 { "Its group" }
                 p {
-                    "Core " (text::hash(&group.core)) ", " (text::shown(&group.kind)) " of " (text::number(group.size)) " bytes: "
-                    (text::number(group.samples)) " different samples, " (text::number(group.captures)) " captures from "
-                    (text::number(group.sources)) " hosts, " (text::time_text(&group.first_seen)) " to " (text::time_text(&group.last_seen))
+                    "Core " a href={ "/groups/" (group.core) } { (text::hash(&group.core)) } ", "
+                    (text::shown(&group.kind)) " of " (text::number(group.size)) " bytes: "
+                    (text::count(group.samples, "different sample")) ", " (text::count(group.captures, "capture"))
+                    " from " (text::count(group.sources, "host")) ", " (text::time_text(&group.first_seen)) " to " (text::time_text(&group.last_seen))
                 }
                 @if !group.near.is_empty() {
                     h3 { "Cores that are alike" }
                     ul {
                         @for near in &group.near {
                             li {
-                                (text::hash(&near.core))
+                                a href={ "/groups/" (near.core) } { (text::hash(&near.core)) }
                                 @if near.distance == 0 { ", the same sections" } @else { ", TLSH distance " (near.distance) }
                                 @if let Some(sample) = &near.sample {
                                     ": " a href={ "/samples/" (model.sha256) "/diff/" (sample) } { "compare" }
