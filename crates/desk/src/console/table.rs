@@ -11,7 +11,10 @@ const LONG: usize = 40;
 /// Characters of a sentence of ours that a page shows.
 const SENTENCE_MAX: usize = 600;
 /// Characters of a text of which a page shows no more than the beginning.
-const CUT_MAX: usize = 80;
+const CUT_MAX: usize = 60;
+
+/// Columns of a table that needs not all of a wide page.
+const NARROW: usize = 6;
 
 /// A cell.
 #[derive(Clone, Debug)]
@@ -100,8 +103,9 @@ impl Table {
 
     fn grid(&self) -> Markup {
         let heads = self.heads();
+        let says = self.rows.iter().flatten().any(|cell| matches!(cell, Cell::Sentence(_)));
         html! {
-            table.rows {
+            table.rows.narrow[heads.len() <= NARROW && !says] {
                 thead { tr { @for head in &heads { (head.html()) } } }
                 tbody {
                     @for row in &self.rows {
@@ -207,14 +211,16 @@ fn cell_html(cell: &Cell, last: Option<&Cell>, label: &str) -> Markup {
             td.time data-label=(label) {
                 (text::bare_time(*at))
                 @if let Some(Cell::Last(last)) = last && last.0 / 1_000_000 != at.0 / 1_000_000 {
-                    br; (text::bare_time(*last))
+                    " " (text::bare_time(*last))
                 }
             }
         },
         Cell::Hash(name) if name.is_empty() => html! { td.none { "–" } },
-        Cell::Hash(name) => html! { td data-label=(label) { (text::hash(name)) } },
+        Cell::Hash(name) => html! { td.name data-label=(label) { (text::hash(name)) } },
         Cell::Link(text, href) => html! { td data-label=(label) { a href=(href) { (text::shown(text)) } } },
-        Cell::HashLink(name, href) => html! { td data-label=(label) { a href=(href) { (text::hash(name)) } } },
+        Cell::HashLink(name, href) => {
+            html! { td.name data-label=(label) { a href=(href) { (text::hash(name)) } } }
+        }
         Cell::Drawing(drawing, _) => html! { td.drawing data-label=(label) { (drawing) } },
         Cell::None => html! { td.none { "–" } },
     }

@@ -224,11 +224,12 @@ fn of_side(name: &str, side: &SideRow, marks: &[Mark]) -> Markup {
             }
         }
     };
+    let drawing = chart::wide(&format!("Bytes of {name}"), &picture(&side.report, marks, &anchor));
     html! {
         section {
             h2 { (name) ": " a href={ "/samples/" (side.sha256) } { (text::hash(&side.sha256)) } ", " (text::number(side.size)) " bytes" }
             @if !side.sentence.is_empty() { p { (text::shown_to(&side.sentence, 600)) } }
-            (chart::figure("Its bytes, to scale; below them what differs", &picture(&side.report, marks, &anchor), &rows))
+            (chart::figure("Its bytes, to scale; below them what differs", &drawing, &rows))
         }
     }
 }

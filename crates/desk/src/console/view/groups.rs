@@ -115,8 +115,8 @@ impl View for Groups {
         Page::new("Groups", body)
     }
 
-    fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
-        vec![table(model)]
+    fn tables(model: &Model, ask: &Ask) -> Vec<Table> {
+        vec![table(model, ask)]
     }
 }
 
@@ -249,7 +249,9 @@ fn row(
     }
 }
 
-fn table(model: &Model) -> Table {
+/// As a table. Where a part of time is asked for, what came in all of it is told as well.
+fn table(model: &Model, ask: &Ask) -> Table {
+    let is_part = asked::span(ask) != Span::ALL;
     let most = model.groups.iter().flat_map(|row| row.strip.iter().copied()).max().unwrap_or(0);
     let since = model.since.get(..10).unwrap_or_default();
     let each =
@@ -257,7 +259,7 @@ fn table(model: &Model) -> Table {
     let cells = |row: &Row| {
         let numbers: Vec<String> = row.strip.iter().map(u64::to_string).collect();
         let told = format!("captures {each} since {since}: {}", numbers.join(" "));
-        vec![
+        let mut cells = vec![
             Cell::Number(u64::from(row.novelty)),
             Cell::sentence(&row.sentence),
             asked::core(&row.core),
@@ -270,11 +272,29 @@ fn table(model: &Model) -> Table {
             asked::at(&row.first_seen),
             asked::last(&row.last_seen),
             near_cell(&row.near),
-            Cell::text(&row.kind),
-            Cell::Number(row.captures),
-            Cell::Number(row.hosts),
-        ]
+        ];
+        if is_part {
+            cells.extend([Cell::Number(row.captures), Cell::Number(row.hosts)]);
+        }
+        cells
     };
+    let mut columns = vec![
+        "Novelty",
+        "What it is",
+        "Core",
+        "Family",
+        "Over time",
+        "Captures",
+        "Hosts",
+        "Samples",
+        "Bytes",
+        "First seen",
+        "Last seen",
+        "Nearest core",
+    ];
+    if is_part {
+        columns.extend(["Captures ever", "Hosts ever"]);
+    }
     let empty = html! {
         p { "No core is known yet, or none that fits the filter." }
         p {
@@ -289,23 +309,7 @@ fn table(model: &Model) -> Table {
             "{}; the strips are captures {each} since {since}",
             text::count(model.count, "core")
         ),
-        columns: vec![
-            "Novelty",
-            "What it is",
-            "Core",
-            "Family",
-            "Over time",
-            "Captures",
-            "Hosts",
-            "Samples",
-            "Bytes",
-            "First seen",
-            "Last seen",
-            "Nearest core",
-            "Kind",
-            "Captures ever",
-            "Hosts ever",
-        ],
+        columns,
         rows: model.groups.iter().map(cells).collect(),
         empty: Some(empty),
         next: model.next.clone(),
@@ -394,7 +398,7 @@ mod tests {
         let ask = ask("/groups", &[]);
         let page = Groups::page(&model, &ask).html(&ask);
         assert!(page.contains("&lt;script&gt;=1\\u{202e}") && !page.contains("<script>"), "{page}");
-        let csv = table(&model).csv();
+        let csv = table(&model, &ask).csv();
         assert!(csv.contains("\"0 3\"") && !csv.contains('\u{202e}'), "{csv}");
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
             @if model.so_far { ", so far; before is the same part of the period before" }
             "."
         }
-        section.headline aria-label="New" { p { strong { (headline(model)) } } }
+        section.headline aria-label="New" { p.told { (headline(model)) } }
         (totals(model).html(ask))
         (cores(model))
         @for table in all.iter().skip(1).filter(|table| !table.rows.is_empty()) { (table.html(ask)) }

@@ -92,7 +92,7 @@ pub(in crate::console::view) fn picture(report: &Report, marks: &[Mark], anchor:
     let height = marks_at + if marks.is_empty() { 0 } else { ROW };
     let size = report.layers.first().map_or(1, |layer| layer.size.max(1));
     html! {
-        svg.chart.bytes viewBox=(format!("0 0 960 {height}")) role="group" aria-label="The file's bytes, each layer as wide as its part" {
+        svg.chart.bytes.wide viewBox=(format!("0 0 960 {height}")) role="group" aria-label="The file's bytes, each layer as wide as its part" {
             @for ((number, layer), place) in report.layers.iter().enumerate().zip(&places) {
                 @if place.depth <= DEPTH_MAX {
                     (drawn(layer, *place, &format!("{anchor}{number}"), report.core == u32::try_from(number).ok()))

@@ -7,9 +7,11 @@ use crate::console::text;
 use crate::console::view::asked;
 use maud::{Markup, html};
 use roridula_triage::Report;
+use roridula_triage::family::Ground;
 
-/// Grounds of a verdict that are shown.
-const GROUNDS_MAX: usize = 16;
+/// Grounds of a verdict that are shown at once, and how many more are behind them.
+const GROUNDS_FIRST: usize = 6;
+const GROUNDS_MAX: usize = 64;
 
 pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
     let address = format!("/samples/{}", model.sha256);
@@ -19,9 +21,10 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
             a href={ (address) "/sample.json" } download { "JSON" }
             a href={ (address) "/export" } { "Export the sample…" }
         }
+        @if let Some(report) = &model.report { (picture(report)) }
         div.columns { (facts(model)) (verdict(model)) }
         @match &model.report {
-            Some(report) => { (inside(report)) (layer::rules(model).html(ask)) (layer::indicators(model).html(ask)) }
+            Some(report) => { (layers(report)) (layer::rules(model).html(ask)) (layer::indicators(model).html(ask)) }
             None => {
                 section {
                     h2 { "Inside" }
@@ -89,9 +92,12 @@ fn verdict(model: &Model) -> Markup {
             }
             @if let Some(verdict) = grounds {
                 h3 { "Because of" }
-                ul {
-                    @for ground in verdict.grounds.iter().take(GROUNDS_MAX) {
-                        li { a href={ "#layer-" (ground.layer) } { (text::shown_to(&ground.what, 240)) } }
+                @let (first, rest) = verdict.grounds.split_at(verdict.grounds.len().min(GROUNDS_FIRST));
+                ul { @for ground in first { (named(ground)) } }
+                @if !rest.is_empty() {
+                    details {
+                        summary { "and " (text::number(rest.len() as u64)) " more" }
+                        ul { @for ground in rest.iter().take(GROUNDS_MAX) { (named(ground)) } }
                     }
                 }
             }
@@ -99,7 +105,11 @@ fn verdict(model: &Model) -> Markup {
     }
 }
 
-fn inside(report: &Report) -> Markup {
+fn named(ground: &Ground) -> Markup {
+    html! { li { a href={ "#layer-" (ground.layer) } { (text::shown_to(&ground.what, 240)) } } }
+}
+
+fn picture(report: &Report) -> Markup {
     let rows = html! {
         table {
             thead { tr { th scope="col" { "Layer" } th scope="col" { "In" } th scope="col" { "At" } th scope="col" { "Bytes" } th scope="col" { "State" } } }
@@ -116,8 +126,12 @@ fn inside(report: &Report) -> Markup {
             }
         }
     };
+    let drawing = bytes::picture(report, &[], "#layer-");
+    chart::figure("What is inside, to scale", &chart::wide("What is inside", &drawing), &rows)
+}
+
+fn layers(report: &Report) -> Markup {
     html! {
-        (chart::figure("What is inside, to scale", &bytes::picture(report, &[], "#layer-"), &rows))
         section {
             h2 { "Layers" }
             @for remark in &report.remarks { p.notice { (text::shown_to(remark, 240)) } }

@@ -85,7 +85,11 @@ impl View for Search {
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
         let cells = |hit: &Hit| {
-            vec![Cell::text(hit.kind), Cell::Link(hit.name.clone(), hit.href.clone()), Cell::sentence(&hit.about)]
+            vec![
+                Cell::text(hit.kind),
+                Cell::Link(hit.name.clone(), hit.href.clone()),
+                Cell::sentence(&hit.about),
+            ]
         };
         vec![Table {
             name: "hits",
