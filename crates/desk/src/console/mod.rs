@@ -12,6 +12,8 @@ mod archive;
 mod ask;
 mod asset;
 mod chart;
+#[cfg(test)]
+mod contrast;
 mod download;
 mod geo;
 pub mod guard;

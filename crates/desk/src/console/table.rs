@@ -8,6 +8,8 @@ use std::fmt::Write;
 
 /// Bytes of a text that gets a wide column.
 const LONG: usize = 40;
+/// Bytes of a text that may be cut within a word.
+const WORD: usize = 12;
 /// Characters of a sentence of ours that a page shows.
 const SENTENCE_MAX: usize = 600;
 /// Characters of a text of which a page shows no more than the beginning.
@@ -173,7 +175,10 @@ struct Head {
 impl Head {
     /// In one line. That times are UTC is said here, once.
     fn label(&self) -> String {
-        let name = self.last.map_or(self.name.to_owned(), |last| format!("{}, {last}", self.name));
+        let name = self.last.map_or_else(
+            || self.name.to_owned(),
+            |last| format!("{}, {}", self.name, last.to_ascii_lowercase()),
+        );
         if self.is_time { format!("{name} (UTC)") } else { name }
     }
 
@@ -181,7 +186,7 @@ impl Head {
         html! {
             th scope="col" class=[self.is_number.then_some("number")] {
                 (self.name)
-                @if let Some(last) = self.last { "," br; (last) }
+                @if let Some(last) = self.last { "," br; (last.to_ascii_lowercase()) }
                 @if self.is_time { " (UTC)" }
             }
         }
@@ -203,7 +208,7 @@ fn cell_html(cell: &Cell, last: Option<&Cell>, label: &str) -> Markup {
         Cell::Text(text) => html! { td.long[text.len() > LONG] data-label=(label) { (text::shown(text)) } },
         Cell::Cut(text) if text.is_empty() => html! { td.none { "–" } },
         Cell::Cut(text) => {
-            html! { td.long[text.len() > LONG] data-label=(label) { (text::shown_to(text, CUT_MAX)) } }
+            html! { td.cut[text.len() > WORD] data-label=(label) { (text::shown_to(text, CUT_MAX)) } }
         }
         Cell::Sentence(text) => html! { td.says { (text::shown_to(text, SENTENCE_MAX)) } },
         Cell::Number(n) => html! { td.number data-label=(label) { (text::number(*n)) } },

@@ -49,6 +49,8 @@ pub(crate) struct Model {
     connections_ever: u64,
     /// All captures from it, buffers of exploits too.
     captures_ever: u64,
+    /// Those of uploads among them.
+    uploads_ever: u64,
     /// The furthest step that it ever took.
     furthest: String,
     /// Connections over time, by hours, or by days of more than 32.
@@ -149,6 +151,7 @@ impl View for OfVisitor {
             days: source.days,
             connections_ever: source.connections,
             captures_ever: source.captures,
+            uploads_ever: source.counts.captures,
             furthest: source.furthest.as_str().to_owned(),
             hours: hours(&funnel),
             incidents: incidents(shelf, filter.span, address)?,
@@ -165,7 +168,7 @@ impl View for OfVisitor {
     }
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
-        let of_it = format!("Its connections, of {}", text::number(model.connections_ever));
+        let of_it = format!("Its connections, {} in all", text::number(model.connections_ever));
         vec![
             incidents_table(model),
             samples_table(model),
@@ -261,7 +264,11 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                     (text::count(model.days, "day"))
                 }
                 dt { "Connections" } dd { (text::number(model.connections_ever)) }
-                dt { "Captures" } dd { (text::number(model.captures_ever)) " (buffers of exploits too)" }
+                dt { "Captures" } dd {
+                    (text::count(model.uploads_ever, "upload")) " and "
+                    (text::count(model.captures_ever.saturating_sub(model.uploads_ever), "buffer"))
+                    " that its exploits and unknown messages carried"
+                }
                 dt { "Furthest" } dd { (text::stage(&model.furthest)) }
             }
         }

@@ -60,7 +60,7 @@ impl View for OfFingerprint {
     }
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
-        let caption = format!("Its connections, of {}", text::number(model.print.connections));
+        let caption = format!("Its connections, {} in all", text::number(model.print.connections));
         let connections = Table { next: model.next.clone(), ..visits::table(caption, &model.connections) };
         vec![connections, sources(model)]
     }
