@@ -62,9 +62,13 @@ fn connection_line(event: &Event) -> Option<String> {
         Event::SensorStarted { version, listen, persona, policy } => {
             format!("started: version {version}, {persona}, implant {policy}, on {}", listen.join(" "))
         }
-        Event::SensorStopped { connections } => format!("stopped after {connections} connections"),
+        Event::SensorStopped { connections } => {
+            format!("stopped after {connections} connection{}", if *connections == 1 { "" } else { "s" })
+        }
         Event::ConnectionOpened { transport } => format!("connected ({transport})"),
-        Event::ConnectionRefused { limit, count } => format!("turned away {count} times: {limit}"),
+        Event::ConnectionRefused { limit, count } => {
+            format!("turned away {count} time{}: {limit}", if *count == 1 { "" } else { "s" })
+        }
         Event::ConnectionClosed { reason, duration_us, bytes_in, bytes_out, events_dropped } => {
             let mut text = format!(
                 "closed ({reason}) after {}, in {}, out {}",

@@ -54,6 +54,15 @@ fn plain(rfc3339: &str) -> String {
     rfc3339.get(..19).unwrap_or(rfc3339).replace('T', " ")
 }
 
+/// What a core is, of its kind's word.
+pub(crate) fn kind(word: &str) -> String {
+    match word {
+        "pe" => "PE file".to_owned(),
+        "zip" => "ZIP".to_owned(),
+        other => shown(other),
+    }
+}
+
 /// How far something came, in the words of the funnel: of a step's, a stage's or an outcome's word.
 pub(crate) fn stage(word: &str) -> &str {
     match word {

@@ -68,6 +68,11 @@ impl Page {
         self.ask("Emulation.setEmulatedMedia", media).map(drop)
     }
 
+    /// Lives in this zone of time from now on: `Asia/Kolkata`.
+    pub fn zone(&self, name: &str) -> anyhow::Result<()> {
+        self.ask("Emulation.setTimezoneOverride", json!({ "timezoneId": name })).map(drop)
+    }
+
     /// Runs no script of pages that are opened from now on; [`Self::html`] still reads them.
     pub fn without_script(&self, without: bool) -> anyhow::Result<()> {
         self.ask("Emulation.setScriptExecutionDisabled", json!({ "value": without })).map(drop)

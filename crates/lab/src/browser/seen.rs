@@ -9,7 +9,7 @@ pub(super) const TELL: &str = "__roridulaTell";
 /// Something that a page should not have done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Complaint {
-    /// `console.error`, or an error that the browser logged.
+    /// `console.error` or `console.warn`, or what the browser logged of that kind.
     Console(String),
     /// An exception that nobody caught.
     Exception(String),
@@ -69,7 +69,9 @@ impl Seen {
 fn complaint(method: &str, params: &Value) -> Option<Complaint> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Some(match method {
-        "Runtime.consoleAPICalled" if matches!(params["type"].as_str(), Some("error" | "assert")) => {
+        "Runtime.consoleAPICalled"
+            if matches!(params["type"].as_str(), Some("error" | "assert" | "warning")) =>
+        {
             let args = params["args"].as_array().into_iter().flatten();
             let words = args.map(|arg| match &arg["value"] {
                 Value::Null => text(&arg["description"]),
@@ -78,7 +80,7 @@ fn complaint(method: &str, params: &Value) -> Option<Complaint> {
             });
             Complaint::Console(words.collect::<Vec<_>>().join(" "))
         }
-        "Log.entryAdded" if params["entry"]["level"] == "error" => {
+        "Log.entryAdded" if matches!(params["entry"]["level"].as_str(), Some("error" | "warning")) => {
             let entry = &params["entry"];
             Complaint::Console(format!("{} ({})", text(&entry["text"]), text(&entry["url"])))
         }

@@ -6,5 +6,6 @@
 mod hostile;
 mod journey;
 mod lists;
+mod look;
 mod rig;
 mod views;

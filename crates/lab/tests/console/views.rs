@@ -16,6 +16,8 @@ fn every_view_is_whole_in_light_and_dark_and_on_a_phone() {
         ("incident", "/incidents?stage=capture", "#incidents td a[href^='/incidents/']"),
         ("sample", "/samples", "#samples td a[href^='/samples/']"),
         ("group", "/groups", "main td a[href^='/groups/']"),
+        ("source", "/sources", "#sources td a[href^='/sources/']"),
+        ("tool", "/tools", "#fingerprints td a[href^='/tools/']"),
     ] {
         rig.open(list);
         let link = links(&rig, row).into_iter().next().unwrap_or_else(|| panic!("{list} leads to none"));
@@ -28,6 +30,7 @@ fn every_view_is_whole_in_light_and_dark_and_on_a_phone() {
             assert_eq!(page.count("main h1").unwrap(), 1, "{path}");
             let wide = page.eval("document.documentElement.scrollWidth - innerWidth").unwrap();
             assert!(wide.as_i64().unwrap() <= 0, "{path} ({kind}) is {wide} pixels too wide");
+            assert_eq!(doubled(&source(&rig)), [""; 0], "{path} has attributes twice");
             page.screenshot(&Rig::pictures().join(format!("{name}-{kind}.png"))).unwrap();
         }
         let unnamed = "[...document.querySelectorAll('a, button, input:not([type=hidden]), select')].filter(node => \
@@ -44,6 +47,39 @@ fn every_view_is_whole_in_light_and_dark_and_on_a_phone() {
     }
     rig.assert_clean();
     drop(rig.browser);
+}
+
+/// The page as the server sent it.
+fn source(rig: &Rig) -> String {
+    let text = rig.page.eval("fetch(location.href).then(answer => answer.text())").unwrap();
+    text.as_str().unwrap().to_owned()
+}
+
+/// Elements that have an attribute twice: browsers drop the second without a word.
+fn doubled(html: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':');
+    let mut found = Vec::new();
+    for tag in html.split('<').filter(|tag| tag.starts_with(|c: char| c.is_ascii_alphabetic())) {
+        // All values stand in quotation marks, and have none in them.
+        let (mut names, mut rest) = (Vec::new(), tag.trim_start_matches(is_name));
+        while let Some(attribute) = rest.strip_prefix(' ') {
+            let end = attribute.find(|c: char| !is_name(c)).unwrap_or(attribute.len());
+            let (name, behind) = attribute.split_at(end);
+            if names.contains(&name) {
+                found.push(format!("<{tag}"));
+            }
+            names.push(name);
+            let value = behind.strip_prefix("=\"").and_then(|behind| behind.split_once('"'));
+            rest = value.map_or(behind, |(_, behind)| behind);
+        }
+    }
+    found
+}
+
+#[test]
+fn an_attribute_that_stands_twice_is_found() {
+    assert_eq!(doubled("<!DOCTYPE html><a b=\"1 c\" c=\"b\" d>x</a><br>"), [""; 0]);
+    assert_eq!(doubled("<a b=\"1\" c b=\"2\">x").len(), 1);
 }
 
 /// The addresses that links lead to, as they stand in the page.

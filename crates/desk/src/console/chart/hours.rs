@@ -69,6 +69,9 @@ pub(crate) fn columns(caption: &str, of: &str, apart: &str, columns: &[Column]) 
                 line.grid x1=(LEFT) x2=(right) y1=(top(power)) y2=(top(power)) {}
                 text.quiet x=(LEFT - 6) y=(top(power) + 4) text-anchor="end" { (text::number(power)) }
             }
+            @if powers(most).last().is_some_and(|power| most >= power.saturating_mul(2)) {
+                text.quiet x=(LEFT - 6) y=(ABOVE + 4) text-anchor="end" { (text::number(most)) }
+            }
             @for (at, column) in columns.iter().enumerate().filter(|(_, column)| column.value > 0) {
                 rect.bar x=(format!("{:.1}", left(at))) y=(top(column.value)) width=(width)
                     height=(scaled(column.value, most, HEIGHT)) {

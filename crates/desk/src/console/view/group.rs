@@ -152,7 +152,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
             p.sentence { (text::shown_to(&group.sentence, 600)) }
             dl {
                 dt { "Core" } dd { code data-copy=(group.core) { (group.core) } }
-                dt { "What it is" } dd { (text::shown(&group.kind)) ", " (text::number(group.size)) " bytes" }
+                dt { "What it is" } dd { (text::kind(&group.kind)) ", " (text::number(group.size)) " bytes" }
                 @if !group.family.is_empty() {
                     dt { "Family" } dd { (text::shown(&group.family)) }
                 }
@@ -167,9 +167,11 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 @if !group.near.is_empty() {
                     dt { "Near cores" } dd {
                         @for near in group.near.iter().take(20) {
-                            a href={ "/groups/" (near.core) } { (text::hash(&near.core)) }
-                            " (TLSH distance " (near.distance) ", "
-                            a href={ "/samples/" (model.first) "/diff/" (near.first) } { "compare" } ") "
+                            div {
+                                a href={ "/groups/" (near.core) } { (text::hash(&near.core)) }
+                                " TLSH distance " (near.distance) ", "
+                                a href={ "/samples/" (model.first) "/diff/" (near.first) } { "compare" }
+                            }
                         }
                     }
                 }

@@ -139,7 +139,7 @@ pub(crate) fn pulse(pulse: &Pulse, ask: &Ask) -> Markup {
                         (text::size(free)) " free of " (text::size(all))
                     }
                 }
-                dt { "Journal lag" } dd { (text::number(pulse.lag)) " events" }
+                dt { "Journal lag" } dd { (text::count(pulse.lag, "event")) }
             }
         }
     }
@@ -235,7 +235,7 @@ fn runs(model: &Model) -> Table {
                 ("started", format!("{} on {}", started.version, started.listen.join(", ")))
             }
             (None, Some(connections)) => {
-                ("stopped", format!("{} connections served", text::number(connections)))
+                ("stopped", format!("{} served", text::count(connections, "connection")))
             }
             (None, None) => ("stopped", String::new()),
         };

@@ -220,7 +220,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
         section.headline aria-label="New and returning" {
             p {
                 strong { (text::number(model.visitors.new)) } " new and "
-                strong { (text::number(model.visitors.returning)) } " returning visitors " (when) ": "
+                strong { (text::number(model.visitors.returning)) } " returning visitor" @if model.visitors.returning != 1 { "s" } " " (when) ": "
                 a href=(ask.with("new", "yes")) { "only the new" } " · "
                 a href=(ask.with("new", "no")) { "only the returning" }
                 @if ask.value("new").is_some() { " · " a href=(ask.with("new", "")) { "all" } }

@@ -12,6 +12,7 @@ use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::Table;
+use crate::console::text;
 use schemars::JsonSchema;
 use sensor::Sensor;
 use serde::Serialize;
@@ -175,13 +176,13 @@ impl View for Report {
 /// What comes first: what is new.
 fn headline(model: &Model) -> String {
     let total = |name: &str| model.totals.iter().find(|total| total.name == name);
-    let now = |name: &str| crate::console::text::number(total(name).map_or(0, |total| total.now));
-    let before = |name: &str| crate::console::text::number(total(name).map_or(0, |total| total.before));
+    let now = |name: &str, thing: &str| text::count(total(name).map_or(0, |total| total.now), thing);
+    let before = |name: &str| text::number(total(name).map_or(0, |total| total.before));
     format!(
-        "{} new cores of {} captures from {} visitors (before: {} of {} from {})",
-        now(load::CORES),
-        now(load::CAPTURES),
-        now(load::VISITORS),
+        "{} of {} from {} (before: {} of {} from {})",
+        now(load::CORES, "new core"),
+        now(load::CAPTURES, "capture"),
+        now(load::VISITORS, "visitor"),
         before(load::CORES),
         before(load::CAPTURES),
         before(load::VISITORS)

@@ -70,12 +70,14 @@ const fn class(kind: Kind) -> &'static str {
     }
 }
 
-/// What a layer is called: `DLL`, `EXE`, else its kind, with its name.
+/// What a layer is called, as a comparison's words call it: `DLL`, `EXE`, `ZIP`, else its kind, with its name.
 pub(super) fn called(layer: &Layer) -> String {
-    let kind = match &layer.facts.pe {
-        Some(pe) if pe.dll => "DLL",
-        Some(_) => "EXE",
-        None => layer.kind.as_str(),
+    let kind = match (&layer.facts.pe, layer.kind) {
+        (Some(pe), _) if pe.dll => "DLL",
+        (Some(_), _) => "EXE",
+        (None, Kind::Payload) => "upload",
+        (None, Kind::Zip) => "ZIP",
+        (None, kind) => kind.as_str(),
     };
     if layer.name.is_empty() {
         kind.to_owned()

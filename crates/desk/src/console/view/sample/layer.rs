@@ -8,29 +8,38 @@ use maud::{Markup, html};
 use roridula_triage::facts::{CodeFacts, PeFacts, StubFacts, ZipFacts};
 use roridula_triage::rules::Hit;
 use roridula_triage::{Layer, Report, State};
+use std::collections::BTreeMap;
 
 /// Lines of one list of facts (sections, imports, members, strings) that a page shows; all are in the JSON.
 const LIST_MAX: usize = 64;
 /// Characters of one line.
 const LINE_MAX: usize = 240;
 
-/// How deep layer `number` lies, and where it starts in the sample, where that can be said.
-fn depth(report: &Report, number: u32) -> usize {
-    let mut at = number;
-    for depth in 0..report.layers.len() {
-        match report.layer(at).and_then(|layer| layer.parent) {
-            Some(parent) => at = parent,
-            None => return depth,
-        }
+/// The numbers of the layers, each followed by what lies in it, with how deep it lies.
+fn in_order(report: &Report) -> Vec<(u32, usize)> {
+    let mut within: BTreeMap<Option<u32>, Vec<u32>> = BTreeMap::new();
+    for (number, layer) in (0u32..).zip(&report.layers) {
+        // A layer comes after what it lies in; whatever says otherwise lies in nothing.
+        within.entry(layer.parent.filter(|parent| *parent < number)).or_default().push(number);
     }
-    0
+    let mut order = Vec::with_capacity(report.layers.len());
+    let mut next: Vec<(u32, usize)> =
+        within.remove(&None).unwrap_or_default().iter().rev().map(|n| (*n, 0)).collect();
+    while let Some((number, depth)) = next.pop() {
+        order.push((number, depth));
+        let inner = within.remove(&Some(number)).unwrap_or_default();
+        next.extend(inner.iter().rev().map(|number| (*number, depth + 1)));
+    }
+    order
 }
 
 /// All layers as a tree, each with what is known of it.
 pub(super) fn tree(report: &Report) -> Markup {
+    let order = in_order(report);
+    let layers = order.iter().filter_map(|(number, depth)| Some((*number, *depth, report.layer(*number)?)));
     html! {
-        @for (number, layer) in (0u32..).zip(&report.layers) {
-            @let depth = depth(report, number).min(8);
+        @for (number, depth, layer) in layers {
+            @let depth = depth.min(8);
             details id={ "layer-" (number) } class={ "layer depth-" (depth) } open[report.core == Some(number)] {
                 summary {
                     strong { (called(layer)) }
@@ -162,7 +171,7 @@ fn of_stub(stub: &StubFacts) -> Markup {
 fn of_code(code: &CodeFacts) -> Markup {
     html! {
         dl {
-            dt { "Code" } dd { (text::shown(&code.machine)) ", from byte " (text::number(code.entry)) ", " (code.instructions) " instructions" }
+            dt { "Code" } dd { (text::shown(&code.machine)) ", from byte " (text::number(code.entry)) ", " (text::count(code.instructions.into(), "instruction")) }
             @if !code.traits.is_empty() { dt { "Does" } dd { (text::shown_to(&code.traits.join(", "), LINE_MAX)) } }
             @if !code.process.is_empty() { dt { "Goes into" } dd { (text::shown(&code.process)) } }
             @if !code.unwrapped.is_empty() { dt { "Unwraps" } dd { (text::shown_to(&code.unwrapped, LINE_MAX)) } }
@@ -182,7 +191,7 @@ fn of_zip(zip: &ZipFacts) -> Markup {
         dl {
             dt { "Archive" }
             dd {
-                (zip.members.len()) " members"
+                (text::count(zip.members.len() as u64, "member"))
                 @if !zip.password.is_empty() { ", opened by the published password " code { (text::shown(&zip.password)) } }
                 @if zip.without_directory { ", its directory is missing" }
             }
@@ -243,5 +252,20 @@ pub(super) fn indicators(model: &Model) -> Table {
         rows,
         empty: Some(html! { p { "None." } }),
         next: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bytes::tests;
+    use super::*;
+    use roridula_triage::Kind;
+
+    #[test]
+    fn a_layer_is_followed_by_what_lies_in_it() {
+        let parents = [None, Some(0), Some(0), Some(1), Some(9), Some(3)];
+        let layers = parents.map(|parent| tests::layer(parent, Kind::Data, "", 0, 1));
+        let report = tests::report(layers.to_vec());
+        assert_eq!(in_order(&report), [(0, 0), (1, 1), (3, 2), (5, 3), (2, 1), (4, 0)]);
     }
 }

@@ -165,7 +165,7 @@ fn group(model: &Model) -> Markup {
                 h2 { "Its group" }
                 p {
                     "Core " a href={ "/groups/" (group.core) } { (text::hash(&group.core)) } ", "
-                    (text::shown(&group.kind)) " of " (text::number(group.size)) " bytes: "
+                    (text::kind(&group.kind)) " of " (text::number(group.size)) " bytes: "
                     (text::count(group.samples, "different sample")) ", " (text::count(group.captures, "capture"))
                     " from " (text::count(group.sources, "host")) ", " (text::time_text(&group.first_seen)) " to " (text::time_text(&group.last_seen))
                 }
