@@ -33,8 +33,6 @@ pub(crate) enum Cell {
     Time(WallClock),
     /// The end of what the cell before begins: on a page it stands below it, in one column.
     Last(WallClock),
-    /// A hash or name that is shown short and copied whole.
-    Hash(String),
     /// A text with an address of ours behind it.
     Link(String, String),
     /// A hash or name with an address of ours behind it.
@@ -220,8 +218,6 @@ fn cell_html(cell: &Cell, last: Option<&Cell>, label: &str) -> Markup {
                 }
             }
         },
-        Cell::Hash(name) if name.is_empty() => html! { td.none { "–" } },
-        Cell::Hash(name) => html! { td.name data-label=(label) { (text::hash(name)) } },
         Cell::Link(text, href) => html! { td data-label=(label) { a href=(href) { (text::shown(text)) } } },
         Cell::HashLink(name, href) => {
             html! { td.name data-label=(label) { a href=(href) { (text::hash(name)) } } }
@@ -233,7 +229,7 @@ fn cell_html(cell: &Cell, last: Option<&Cell>, label: &str) -> Markup {
 
 fn cell_text(cell: &Cell) -> String {
     match cell {
-        Cell::Text(text) | Cell::Hash(text) | Cell::Link(text, _) | Cell::HashLink(text, _) => text.clone(),
+        Cell::Text(text) | Cell::Link(text, _) | Cell::HashLink(text, _) => text.clone(),
         Cell::Drawing(_, text) | Cell::Cut(text) | Cell::Sentence(text) => text.clone(),
         Cell::Number(n) => n.to_string(),
         Cell::Time(at) | Cell::Last(at) => roridula_evidence::rfc3339(*at),
