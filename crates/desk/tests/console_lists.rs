@@ -31,7 +31,7 @@ const VIEWS: [(&str, &str); 8] = [
     ("/tools", "WannaCry"),
     ("/credentials", "=HYPERLINK(1)"),
     ("/unknown", "ff 00"),
-    ("/report", "1 new cores of 3 captures from 3 visitors"),
+    ("/report", "1 new core of 3 captures from 3 visitors"),
     ("/search", "T1210"),
     ("/health", "connection.opened"),
 ];

@@ -217,7 +217,12 @@ fn a_feed_ends_with_the_right_to_read_it() {
     let (one, two) = (house.log_in(), house.log_in());
     let mut feeds = [&one, &two, &program].map(|right| {
         let mut stream = house.connect();
-        write!(stream, "GET /feed HTTP/1.1\r\nHost: {}\r\n{right}\r\n\r\n", house.address).unwrap();
+        write!(
+            stream,
+            "GET /feed HTTP/1.1\r\nHost: {}\r\n{right}\r\nConnection: close\r\n\r\n",
+            house.address
+        )
+        .unwrap();
         let mut feed = BufReader::new(stream);
         assert_ne!(next_tick(&mut feed), 0, "it is read");
         feed
