@@ -15,8 +15,10 @@ const SENTENCE_MAX: usize = 600;
 /// Characters of a text of which a page shows no more than the beginning.
 const CUT_MAX: usize = 60;
 
-/// Columns of a table that needs not all of a wide page.
+/// Columns of a table that needs not all of a wide page, and of one that stays a table on a phone: on others of those, each row
+/// is a list.
 const NARROW: usize = 6;
+const SMALL: usize = 4;
 
 /// A cell.
 #[derive(Clone, Debug)]
@@ -105,7 +107,7 @@ impl Table {
         let heads = self.heads();
         let says = self.rows.iter().flatten().any(|cell| matches!(cell, Cell::Sentence(_)));
         html! {
-            table.rows.narrow[heads.len() <= NARROW && !says] {
+            table.rows[says || heads.len() > SMALL].narrow[!says && heads.len() <= NARROW] {
                 thead { tr { @for head in &heads { (head.html()) } } }
                 tbody {
                     @for row in &self.rows {
