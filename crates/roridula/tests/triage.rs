@@ -376,14 +376,14 @@ fn changed_rules_do_the_archive_again_once() {
     };
     let events =
         || text(&["events", "--json", "--id", "sample.triaged", "--data", world.data.to_str().unwrap()]);
-    assert!(all(&[]).0.starts_with("0 samples looked into, 3 reports were of today's rules, 0 samples"));
+    assert!(all(&[]).0.starts_with("0 samples looked into, 3 reports of today's rules, 0 samples"));
     assert_eq!(events().lines().count(), 3);
 
     // A broken file is told with its line; the other one works.
     world.rule("marked.yar", MARKED_RULE);
     world.rule("broken.yar", "rule broken {\n condition:\n  $nothing }");
     let (told, error) = all(&[]);
-    assert!(told.starts_with("2 samples looked into, 0 reports were of today's rules, 1 samples"), "{told}");
+    assert!(told.starts_with("2 samples looked into, 0 reports of today's rules, 1 sample "), "{told}");
     assert!(error.contains("broken.yar:3: "), "{error}");
     assert_eq!(world.hits(MARKED), Some(vec!["marked".to_owned()]));
     assert_eq!(world.hits(b"no mark"), Some(Vec::new()));

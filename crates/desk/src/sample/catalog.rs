@@ -2,11 +2,11 @@
 
 use super::novelty::{self, CORES_MAX, Counts, Subject};
 use super::outline::{Outline, maker};
-use super::sentence::{Sightings, sentence};
+use super::sentence::{Piece, Said, Sightings, sentence};
 use super::{ReportError, Reports};
 use crate::index::{Index, IndexError, SampleRow};
 use roridula_evidence::{SampleId, rfc3339};
-use roridula_proto::event::{ByteRange, Layer};
+use roridula_proto::event::{ByteRange, Layer, UploadState};
 use roridula_proto::time::WallClock;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,6 +14,8 @@ use thiserror::Error;
 
 /// A TLSH distance up to which two cores are near: copies of one program with other data.
 const NEAR: u32 = 40;
+/// Whole samples of one size that a piece is compared with, the most frequent ones.
+const KIN_MAX: usize = 64;
 
 /// The catalog cannot be made.
 #[derive(Debug, Error)]
@@ -71,6 +73,9 @@ pub struct Entry {
     pub layers: Vec<Layer>,
     /// What went wrong in triage, or empty.
     pub triage_error: String,
+    /// Of a piece of an upload: SHA-256 of a whole sample that is as large as its sender announced, and has the same
+    /// stub and family as far as the piece shows any. Else empty.
+    pub piece_of: String,
 }
 
 /// Samples with one core.
@@ -131,11 +136,14 @@ impl Seen {
 }
 
 impl Catalog {
-    /// How many cores came for the first time at or after `since`.
+    /// How many cores came for the first time at or after `since`; a piece of what is known is none.
     pub fn new_cores(&self, since: WallClock) -> u64 {
         // RFC 3339 in UTC sorts as time does.
         let since = rfc3339(since);
-        self.groups.iter().filter(|group| group.first_seen >= since).count() as u64
+        let own = self.entries.iter().filter(|entry| entry.piece_of.is_empty());
+        let own: HashSet<&str> = own.map(|entry| entry.core.as_str()).collect();
+        let new = |group: &&Group| group.first_seen >= since && own.contains(group.core.as_str());
+        self.groups.iter().filter(new).count() as u64
     }
 
     /// The sample to look at first: the most novel of those that were looked into and came first in the last day; else
@@ -159,19 +167,30 @@ impl Catalog {
         let tool = |sample: &SampleRow| sample.tools.join("+");
 
         let seen = seen(index, &samples, &outlines)?;
+        let kin = kin(&samples, &outlines);
+        let subject_of = |sample: &SampleRow| {
+            kin.get(&sample.sha256).and_then(|whole| outlines.get(&whole.sha256)).unwrap_or(outline(sample))
+        };
         let mut counts = Counts::default();
         for sample in &samples {
-            counts.add(&Subject { outline: outline(sample), tool: &tool(sample) }, sample.captures);
+            let (outline, is_piece) = (subject_of(sample), is_piece(sample));
+            counts.add(&Subject { outline, tool: &tool(sample), is_piece }, sample.captures);
         }
         let near = near(&samples, &outlines, &seen);
         let mut entries: Vec<Entry> = samples
             .iter()
             .map(|sample| {
                 let (outline, tool) = (outline(sample), tool(sample));
-                let distance = near.get(&outline.core.sha256).and_then(|near| near.distance);
-                let novelty = counts.score(&Subject { outline, tool: &tool }, distance);
+                let whole = kin.get(&sample.sha256).copied();
+                let distance = match whole {
+                    Some(_) => Some(0),
+                    None => near.get(&outline.core.sha256).and_then(|near| near.distance),
+                };
+                let (known, is_piece) = (subject_of(sample), is_piece(sample));
+                let novelty = counts.score(&Subject { outline: known, tool: &tool, is_piece }, distance);
                 let sightings = seen.get(&outline.core.sha256).map_or_else(Default::default, Seen::sightings);
-                entry(sample, outline, tool, novelty, sightings)
+                let whole = whole.map(|whole| (whole.sha256.to_string(), known.family.as_str()));
+                Entry { tool, novelty, ..entry(sample, outline, whole, sightings) }
             })
             .collect();
         entries.sort_by(|a, b| {
@@ -185,7 +204,46 @@ impl Catalog {
     }
 }
 
-fn entry(sample: &SampleRow, outline: &Outline, tool: String, novelty: u8, sightings: Sightings) -> Entry {
+/// Whether it is no more than a piece of what its sender announced.
+fn is_piece(sample: &SampleRow) -> bool {
+    sample.state == UploadState::Partial.as_str()
+}
+
+/// For each piece of an upload, the whole sample that it is probably a piece of: as large as was announced, with the
+/// same stub and of the same family, as far as the piece shows any; of several, the one that came most often.
+fn kin<'s>(
+    samples: &'s [SampleRow],
+    outlines: &HashMap<SampleId, Outline>,
+) -> HashMap<SampleId, &'s SampleRow> {
+    let mut whole: HashMap<u64, Vec<&SampleRow>> = HashMap::new();
+    for sample in samples.iter().filter(|sample| !is_piece(sample) && outlines.contains_key(&sample.sha256)) {
+        whole.entry(sample.size).or_default().push(sample);
+    }
+    for same_size in whole.values_mut() {
+        same_size.sort_by_key(|sample| std::cmp::Reverse(sample.captures));
+        same_size.truncate(KIN_MAX);
+    }
+    let nothing = Outline::default();
+    let of = |piece: &SampleRow| {
+        let shown = outlines.get(&piece.sha256).unwrap_or(&nothing);
+        let fits = |sample: &&&SampleRow| {
+            let known = outlines.get(&sample.sha256).unwrap_or(&nothing);
+            let same = |shown: &str, known: &str| shown.is_empty() || shown == known;
+            same(&shown.stub_skeleton, &known.stub_skeleton) && same(&shown.family, &known.family)
+        };
+        whole.get(&piece.total?)?.iter().find(fits).copied()
+    };
+    let pieces = samples.iter().filter(|sample| is_piece(sample));
+    pieces.filter_map(|piece| Some((piece.sha256, of(piece)?))).collect()
+}
+
+/// All but tool and novelty; `whole` is the name and the family of what it is a piece of.
+fn entry(
+    sample: &SampleRow,
+    outline: &Outline,
+    whole: Option<(String, &str)>,
+    sightings: Sightings,
+) -> Entry {
     let lead = match (outline.lead.as_str(), sample.triaged) {
         ("", true) if !sample.triage_error.is_empty() => format!("Not explained ({})", sample.triage_error),
         ("", true) => "Looked into, but its report is gone (`roridula triage --all`)".to_owned(),
@@ -194,6 +252,13 @@ fn entry(sample: &SampleRow, outline: &Outline, tool: String, novelty: u8, sight
     };
     let own = Sightings { captures: sample.captures, sources: sample.sources, first: sample.first };
     let sightings = if outline.core.sha256.is_empty() { own } else { sightings };
+    let piece = is_piece(sample).then(|| Piece {
+        size: sample.size,
+        total: sample.total,
+        is_beginning: matches!(sample.ranges.as_slice(), [only] if only.start == 0),
+        kin: whole.as_ref().map(|(sha256, family)| (sha256.as_str(), *family)),
+    });
+    let said = Said { lead: &lead, cut: &outline.cut, differs: &outline.differs, piece };
     Entry {
         sha256: sample.sha256,
         md5: sample.md5.clone(),
@@ -206,16 +271,17 @@ fn entry(sample: &SampleRow, outline: &Outline, tool: String, novelty: u8, sight
         family: outline.family.clone(),
         confidence: outline.confidence.clone(),
         core: outline.core.sha256.clone(),
-        novelty,
-        sentence: sentence(&lead, &outline.differs, sightings),
+        novelty: 0,
+        sentence: sentence(&said, sightings),
         captures: sample.captures,
         sources: sample.sources,
         first_seen: rfc3339(sample.first),
         last_seen: rfc3339(sample.last),
-        tool,
+        tool: String::new(),
         triaged: sample.triaged,
         layers: sample.layers.clone(),
         triage_error: sample.triage_error.clone(),
+        piece_of: whole.map_or(String::new(), |(sha256, _)| sha256),
     }
 }
 

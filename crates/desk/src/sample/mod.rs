@@ -13,4 +13,4 @@ mod sentence;
 pub use catalog::{Catalog, CatalogError, Entry, Group};
 pub use outline::{Core, Outline};
 pub use reports::{ReportError, Reports};
-pub use sentence::{Sightings, sentence, thousands};
+pub use sentence::{Sightings, counted, thousands};

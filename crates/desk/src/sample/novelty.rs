@@ -18,8 +18,8 @@ const FAMILY: f64 = 10.0;
 const DISTANCE_MAX: u32 = 100;
 /// Cores that are compared with each other; beyond, only the most frequent ones.
 pub(super) const CORES_MAX: usize = 512;
-/// A broken copy of what is known is no news.
-const DAMAGED: f64 = 0.5;
+/// A broken copy of what is known is no news, nor is an upload that was broken off.
+const BROKEN: f64 = 0.5;
 
 /// How often each value came.
 #[derive(Debug, Default)]
@@ -30,8 +30,11 @@ pub(super) struct Counts {
 
 /// A sample, as far as novelty looks at it.
 pub(super) struct Subject<'a> {
+    /// What counts for a piece of an upload is what its kin is.
     pub(super) outline: &'a Outline,
     pub(super) tool: &'a str,
+    /// Whether it is no more than a piece of an upload.
+    pub(super) is_piece: bool,
 }
 
 impl Subject<'_> {
@@ -76,7 +79,7 @@ impl Counts {
         ];
         let score: f64 = parts.iter().sum();
         let is_broken = subject.outline.is_damaged && !subject.outline.family.is_empty();
-        (if is_broken { score * DAMAGED } else { score }).round().clamp(0.0, 100.0) as u8
+        (if is_broken || subject.is_piece { score * BROKEN } else { score }).round().clamp(0.0, 100.0) as u8
     }
 }
 

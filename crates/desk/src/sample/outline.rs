@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 
 /// To be raised with every change of what `sentence` says of a report.
-const WORDING: u32 = 1;
+const WORDING: u32 = 2;
 
 /// A report's outline. Hashes are hexadecimal; what is not there is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ const WORDING: u32 = 1;
 pub struct Outline {
     /// [`maker`] of the build that made it: what another one made is made again from the report.
     pub maker: String,
-    /// Which family.
+    /// Which family; empty where it only says by which road the file came.
     pub family: String,
     /// How sure that is.
     pub confidence: String,
@@ -25,6 +25,8 @@ pub struct Outline {
     pub machine: String,
     /// What it is and what it carries: the first part of the sentence.
     pub lead: String,
+    /// Which part of it is cut off: the second part of the sentence.
+    pub cut: String,
     /// What is known to differ from the published original: the last part of the sentence.
     pub differs: String,
     /// The core.
@@ -62,7 +64,7 @@ pub struct Core {
 impl Outline {
     /// The outline of a report.
     pub fn of(report: &Report) -> Self {
-        let verdict = report.verdict.as_ref();
+        let verdict = report.verdict.as_ref().filter(|_| sentence::family(report).is_some());
         let stub = report.layers.iter().find_map(|layer| layer.facts.stub.as_ref());
         let carrier = carrier(report);
         let pe = carrier.or_else(|| report.core_layer()).and_then(|layer| layer.facts.pe.as_ref());
@@ -71,10 +73,11 @@ impl Outline {
             pe.map(|pe| &pe.machine).or(stub.map(|stub| &stub.machine)).or(code.map(|code| &code.machine));
         Self {
             maker: maker().to_owned(),
-            family: verdict.map_or(String::new(), |verdict| verdict.family.clone()),
+            family: sentence::family(report).unwrap_or_default().to_owned(),
             confidence: verdict.map_or(String::new(), |verdict| verdict.confidence.to_string()),
             machine: machine.cloned().unwrap_or_default(),
             lead: sentence::lead(report),
+            cut: sentence::cut(report),
             differs: sentence::differs(report),
             core: report.core_layer().map(core).unwrap_or_default(),
             carrier: carrier.map_or(String::new(), |layer| layer.hashes.sha256.clone()),

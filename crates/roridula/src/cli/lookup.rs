@@ -22,6 +22,7 @@ Examples:
   roridula lookup --cached 3f2a                  only what was answered earlier; nothing goes out
   RORIDULA_VIRUSTOTAL_KEY=... roridula lookup --set lookup.virustotal.enabled=true 3f2a
 
+Exit status 1 if nobody answered about one of them.
 A whole SHA-256 that is no sample's is asked for as it is. An answer that is fresh is not asked for again.
 Only hashes go out, and never a file from here. See docs/lookups.md.")]
 pub(crate) struct LookupArgs {
@@ -106,13 +107,22 @@ pub(crate) fn run(args: &LookupArgs, data: &Path) -> Result<(), Failure> {
         }
     }
     if args.json {
-        return Ok(out::json(&answers)?);
+        out::json(&answers)?;
+    } else {
+        let mut out = out::stdout();
+        answers.iter().try_for_each(|answer| show(&mut out, answer))?;
+        out.flush()?;
     }
-    let mut out = out::stdout();
-    for answer in &answers {
-        show(&mut out, answer)?;
-    }
-    Ok(out.flush()?)
+    unanswered(&answers)
+}
+
+/// A failure where somebody was to be asked and nothing is known: what went wrong with each.
+fn unanswered(answers: &[Told]) -> Result<(), Failure> {
+    let silent = answers.iter().filter(|answer| answer.found.is_empty() && !answer.remarks.is_empty());
+    let told: Vec<String> = silent
+        .map(|answer| format!("{}: no answer ({})", answer.sha256, answer.remarks.join("; ")))
+        .collect();
+    if told.is_empty() { Ok(()) } else { Err(Failure(told.join("\n"))) }
 }
 
 #[derive(Serialize)]

@@ -1,9 +1,11 @@
 //! `roridula samples list`
 
+use super::screen::{self, Column};
 use super::{Room, escaped, minute, short};
 use crate::cli::{Failure, out};
 use clap::Args;
-use roridula_desk::sample::Entry;
+use roridula_desk::sample::{Entry, counted, thousands};
+use std::collections::BTreeSet;
 use std::io::Write;
 
 #[derive(Debug, Args)]
@@ -12,14 +14,14 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "NAME")]
     family: Option<String>,
     /// Only with this core: its SHA-256, or the beginning of it
-    #[arg(long, value_name = "SHA256")]
+    #[arg(long, value_name = "SHA256", value_parser = core)]
     core: Option<String>,
     /// Only captured since (UTC), as `2026-11-20` or `2026-11-20T12:00`
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<String>,
     /// At most so many
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
     /// As a JSON array
     #[arg(long)]
     json: bool,
@@ -31,59 +33,127 @@ impl ListArgs {
             "" => family.eq_ignore_ascii_case("none"),
             known => family.eq_ignore_ascii_case(known),
         });
-        let core = self.core.as_ref().is_none_or(|core| entry.core.starts_with(&core.to_ascii_lowercase()));
+        let core = self.core.as_ref().is_none_or(|core| entry.core.starts_with(core));
         // Both are written from the year down.
         family && core && self.since.as_ref().is_none_or(|since| entry.last_seen.as_str() >= since.as_str())
     }
 }
 
-pub(super) fn run(room: &Room, args: &ListArgs) -> Result<(), Failure> {
-    if let Some(since) = &args.since
-        && !(since.len() >= 4 && since.bytes().all(|byte| byte.is_ascii_digit() || b"-T:.Z".contains(&byte)))
-    {
-        return Err(Failure::new(format!("--since `{since}`: write it as 2026-11-20 or 2026-11-20T12:00")));
+/// The beginning of a SHA-256.
+fn core(text: &str) -> Result<String, String> {
+    match !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("a SHA-256 has up to 64 digits from 0 to 9 and a to f".to_owned()),
     }
-    let mut entries = room.catalog()?.entries;
-    entries.retain(|entry| args.wants(entry));
-    entries.truncate(args.limit.unwrap_or(usize::MAX));
+}
+
+/// A moment that there is, as the catalog writes it: from the year down, as far as it was given.
+fn since(text: &str) -> Result<String, String> {
+    let wrong = || "write it as 2026-11-20 or 2026-11-20T12:00".to_owned();
+    let text = text.trim_end_matches('Z').replace(' ', "T");
+    let form = "dddd-dd-ddTdd:dd:dd";
+    let fits = text.bytes().zip(form.bytes()).all(|(byte, form)| match form {
+        b'd' => byte.is_ascii_digit(),
+        mark => byte == mark,
+    });
+    if !fits || !matches!(text.len(), 10 | 16 | 19) {
+        return Err(wrong());
+    }
+    let number = |from: usize, to: usize| text.get(from..to).and_then(|digits| digits.parse::<u32>().ok());
+    let (year, month, day) =
+        (number(0, 4).unwrap_or(0), number(5, 7).unwrap_or(0), number(8, 10).unwrap_or(0));
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let clock = [(11, 23), (14, 59), (17, 59)];
+    let is_time = clock.iter().all(|&(at, max)| number(at, at + 2).is_none_or(|number| number <= max));
+    match (1..=12).contains(&month) && (1..=days).contains(&day) && is_time {
+        true => Ok(text),
+        false => Err(format!("there is no such moment; {}", wrong())),
+    }
+}
+
+pub(super) fn run(room: &Room, args: &ListArgs) -> Result<(), Failure> {
+    let all = room.catalog()?.entries;
+    let mut entries: Vec<&Entry> = all.iter().filter(|entry| args.wants(entry)).collect();
+    entries.truncate(args.limit.map_or(usize::MAX, |limit| limit as usize));
     if args.json {
         return Ok(out::json(&entries)?);
     }
     let mut out = out::stdout();
-    if entries.is_empty() {
-        writeln!(out, "No such samples yet. `roridula events` shows who came and what they did.")?;
-        return Ok(out.flush()?);
+    match (entries.is_empty(), all.is_empty()) {
+        (true, true) => {
+            writeln!(out, "No samples yet. `roridula events` shows who came and what they did.")?;
+        }
+        (true, false) => {
+            let families: BTreeSet<String> = all.iter().map(|entry| family(entry)).collect();
+            let families = families.into_iter().collect::<Vec<_>>().join(", ");
+            let text =
+                format!("None of {} fits. Families here: {families}.", counted(all.len() as u64, "sample"));
+            writeln!(out, "{}", screen::wrapped(&text, screen::columns()))?;
+        }
+        (false, _) => table(&mut out, &entries, screen::columns())?,
     }
-    let head = [
-        ">NOVELTY",
-        "SHA-256",
-        "FAMILY",
-        ">SIZE",
-        "CORE",
-        ">CAPTURES",
-        ">HOSTS",
-        "FIRST SEEN (UTC)",
-        "LAST SEEN (UTC)",
-    ];
-    let row = |entry: &Entry| {
-        let family = match (entry.family.as_str(), entry.triaged) {
-            ("", false) => "not looked into yet".to_owned(),
-            ("", true) if !entry.triage_error.is_empty() => "not explained".to_owned(),
-            ("", true) => "unknown".to_owned(),
-            (family, _) => escaped(family),
-        };
-        vec![
-            entry.novelty.to_string(),
-            short(&entry.sha256.to_string()).to_owned(),
-            family,
-            entry.size.to_string(),
-            short(&entry.core).to_owned(),
-            entry.captures.to_string(),
-            entry.sources.to_string(),
-            minute(&entry.first_seen),
-            minute(&entry.last_seen),
-        ]
-    };
-    out::table(&mut out, &head, &entries.iter().map(row).collect::<Vec<_>>())?;
     Ok(out.flush()?)
+}
+
+fn table(out: &mut impl Write, entries: &[&Entry], columns: usize) -> std::io::Result<()> {
+    let piece = |entry: &&Entry| if entry.state == "complete" { String::new() } else { entry.state.clone() };
+    let mut wanted: Vec<Column<'_, &Entry>> = vec![
+        Column { head: ">NOVELTY", spare: 0, cell: &|entry| entry.novelty.to_string() },
+        Column { head: "SHA-256", spare: 0, cell: &|entry| short(&entry.sha256.to_string()).to_owned() },
+        Column { head: "FAMILY", spare: 0, cell: &|entry| screen::cut(&family(entry), 16) },
+        Column { head: ">SIZE", spare: 0, cell: &|entry| thousands(entry.size) },
+        Column { head: "STATE", spare: 0, cell: &piece },
+        Column { head: "CORE", spare: 4, cell: &|entry| short(&entry.core).to_owned() },
+        Column { head: ">CAPTURES", spare: 0, cell: &|entry| entry.captures.to_string() },
+        Column { head: ">HOSTS", spare: 3, cell: &|entry| entry.sources.to_string() },
+        Column { head: "FIRST SEEN (UTC)", spare: 5, cell: &|entry| minute(&entry.first_seen) },
+        Column { head: "LAST SEEN (UTC)", spare: 2, cell: &|entry| minute(&entry.last_seen) },
+    ];
+    if entries.iter().all(|entry| entry.state == "complete") {
+        wanted.retain(|column| column.head != "STATE");
+    }
+    screen::table(out, columns, wanted, entries)
+}
+
+/// Its family, or why none is known.
+fn family(entry: &Entry) -> String {
+    match (entry.family.as_str(), entry.triaged) {
+        ("", false) if entry.core.is_empty() => "not looked into".to_owned(),
+        // What was left out in a report is said of it too: only where there is none, nothing is explained.
+        ("", true) if entry.core.is_empty() && !entry.triage_error.is_empty() => "not explained".to_owned(),
+        ("", _) => "unknown".to_owned(),
+        (family, _) => escaped(family),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_means_nothing_is_refused() {
+        assert_eq!(since("2026-11-20"), Ok("2026-11-20".to_owned()));
+        assert_eq!(since("2026-11-20 12:00"), Ok("2026-11-20T12:00".to_owned()));
+        assert_eq!(since("2024-02-29T23:59:59Z"), Ok("2024-02-29T23:59:59".to_owned()));
+        for wrong in [
+            "20261120",
+            "2026-13-45",
+            "2026-02-30",
+            "2023-02-29",
+            "2026-11-20T24:00",
+            "2026",
+            "x",
+            "é026-11-20",
+        ] {
+            assert!(since(wrong).is_err_and(|error| error.contains("2026-11-20T12:00")), "{wrong}");
+        }
+        assert_eq!(core("AB12"), Ok("ab12".to_owned()));
+        assert!(core("zzzz").is_err() && core("").is_err() && core(&"a".repeat(65)).is_err());
+    }
 }

@@ -3,9 +3,12 @@
 mod diff;
 pub(super) mod explained;
 mod export;
+mod facts;
 mod groups;
+mod layer;
 mod list;
 mod restore;
+pub(super) mod screen;
 mod show;
 mod tree;
 
@@ -36,7 +39,13 @@ pub(crate) enum SamplesCommand {
     /// Take samples away as encrypted zip files (AES-256, password `infected`)
     #[command(after_help = "\
 The zip holds the bytes exactly as caught, under a name that nothing runs (SHA-256 and .bin),
-and what is known of them (SHA-256 and .json). Most tools open it: 7z x -pinfected FILE.zip")]
+and what is known of them (SHA-256 and .json). Most tools open it: 7z x -pinfected FILE.zip
+
+Examples:
+  roridula samples export 4902              4902….zip in this directory
+  roridula samples export 4902 514f -o DIR  a zip for each, in a directory that is made
+  roridula samples export 4902 514f -o a.zip  both in one zip
+  roridula samples export 4902 --layer 4    the layer alone that `samples show` gives this number")]
     Export(export::ExportArgs),
     /// Make samples that are kept as differences whole files again
     Restore(restore::RestoreArgs),

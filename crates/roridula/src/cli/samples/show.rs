@@ -1,18 +1,16 @@
 //! `roridula samples show`
 
-use super::explained::{Detail, explained, more, wrapped};
+use super::explained::{Detail, explained};
+use super::screen::{columns, cut, wrapped};
 use super::{Room, Shown, escaped, kept_as};
 use crate::cli::{Failure, out};
 use clap::Args;
 use roridula_desk::lookup::Found;
-use roridula_desk::sample::Entry;
+use roridula_desk::sample::{Entry, counted, thousands};
 use roridula_desk::story::Weight;
 use roridula_evidence::{CaptureView, SampleView};
 use roridula_triage::{Depth, Report};
 use std::io::{Result as Written, Write};
-
-/// Captures that are listed where not all are asked for.
-const CAPTURES_MAX: usize = 5;
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
@@ -48,47 +46,65 @@ pub(super) fn run(room: &Room, args: &ShowArgs) -> Result<(), Failure> {
         };
         return Ok(out::json(&shown)?);
     }
-    let detail = if args.all { Detail::All } else { Detail::Short { rest: "--all" } };
+    let detail = if args.all { Detail::All } else { Detail::Short { rest: "--all", columns: columns() } };
     let mut out = out::stdout();
     let paint = out::Paint::detect();
-    writeln!(out, "{}.\n", wrapped(&paint.weight(Weight::Catch, &entry.sentence)))?;
-    about(&mut out, &sample, entry, &kept.to_string())?;
+    let sentence = wrapped(&format!("{}.", entry.sentence), columns());
+    writeln!(out, "{}\n", paint.weight(Weight::Catch, &sentence))?;
+    about(&mut out, &sample, entry, &kept.to_string(), detail)?;
     match &report {
         Some(report) => {
             first_look(&mut out, report, sample.triaged)?;
             explained(&mut out, report, detail)?;
         }
-        None => writeln!(
-            out,
-            "\nNot looked into yet: `roridula triage {}` does it",
-            &sample.sha256.to_string()[..16]
-        )?,
+        None => writeln!(out, "\n{}", unexplained(&sample))?,
     }
     looked_up(&mut out, &room.looked_up(report.as_ref()))?;
     who(&mut out, &captures, sample.sources, detail)?;
     Ok(out.flush()?)
 }
 
-fn about(out: &mut impl Write, sample: &SampleView, entry: &Entry, kept: &str) -> Written<()> {
-    let total = sample.total.map_or("unknown".to_owned(), |total| total.to_string());
-    let ranges: Vec<_> =
-        sample.ranges.iter().map(|range| format!("{}..{}", range.start, range.end)).collect();
-    writeln!(out, "sha256      {}", sample.sha256)?;
-    writeln!(out, "sha1, md5   {}  {}", sample.sha1, sample.md5)?;
-    writeln!(
-        out,
-        "upload      {} of {total} bytes, {}, {} ({})",
-        sample.size,
-        sample.state,
-        sample.origin,
-        ranges.join(", ")
-    )?;
-    writeln!(out, "novelty     {} of 100{}", entry.novelty, brought(entry))?;
-    writeln!(out, "file        {kept}")?;
-    if !sample.triage_error.is_empty() {
-        writeln!(out, "triage      {}", escaped(&sample.triage_error))?;
+/// Why there is no report, and what makes one.
+fn unexplained(sample: &SampleView) -> String {
+    if sample.triaged && !sample.triage_error.is_empty() {
+        let why = escaped(&sample.triage_error);
+        return format!("Triage gave it up ({why}); `roridula triage --all` tries again");
     }
-    Ok(())
+    format!("Not looked into yet: `roridula triage {}` does it", &sample.sha256.to_string()[..16])
+}
+
+fn about(
+    out: &mut impl Write,
+    sample: &SampleView,
+    entry: &Entry,
+    kept: &str,
+    detail: Detail,
+) -> Written<()> {
+    writeln!(out, "sha256      {}", sample.sha256)?;
+    if detail == Detail::All {
+        writeln!(out, "sha1        {}\nmd5         {}\nfile        {kept}", sample.sha1, sample.md5)?;
+    }
+    let size = thousands(sample.size);
+    let size = match sample.total {
+        Some(total) if total == sample.size => format!("all {} bytes", size),
+        Some(total) => format!("{size} of {} bytes", thousands(total)),
+        None => counted(sample.size, "byte"),
+    };
+    let ranges = sample.ranges.iter().map(|range| format!("{}..{}", range.start, range.end));
+    let ranges: Vec<_> = ranges.take(detail.at_most(3)).collect();
+    let upload = format!("{size}, {}, by {}, {}", sample.state, sample.origin, ranges.join(", "));
+    let novelty = format!("{} of 100{}", entry.novelty, brought(entry));
+    let mut lines = vec![("upload", upload), ("novelty", novelty)];
+    if !entry.piece_of.is_empty() {
+        lines.push(("piece of", format!("probably {}", entry.piece_of)));
+    }
+    // One screen tells in the report what was left out.
+    if !sample.triage_error.is_empty() && detail == Detail::All {
+        lines.push(("triage", escaped(&sample.triage_error)));
+    }
+    lines.iter().try_for_each(|(name, text)| {
+        writeln!(out, "{}", cut(&format!("{name:<11} {text}"), detail.columns()))
+    })
 }
 
 fn brought(entry: &Entry) -> String {
@@ -118,14 +134,16 @@ fn looked_up(out: &mut impl Write, found: &[Found]) -> Written<()> {
     Ok(())
 }
 
+/// Who brought it; on one screen the last of them.
 fn who(out: &mut impl Write, captures: &[CaptureView], sources: u64, detail: Detail) -> Written<()> {
-    writeln!(
-        out,
-        "\nCaptures: {} from {sources} host{}",
-        captures.len(),
-        if sources == 1 { "" } else { "s" }
-    )?;
-    let max = detail.at_most(CAPTURES_MAX);
+    let count = format!("{} from {}", thousands(captures.len() as u64), counted(sources, "host"));
+    if let (Detail::Short { columns, .. }, Some(last)) = (detail, captures.last()) {
+        let (ip, at) = (last.source.ip().to_canonical(), out::moment(last.time));
+        let last = if captures.len() == 1 { "" } else { "the last " };
+        let line = format!("captures    {count}: {last}{at} UTC by {ip}");
+        return writeln!(out, "{}", cut(&line, columns));
+    }
+    writeln!(out, "\nCaptures: {count}")?;
     let row = |capture: &CaptureView| {
         let size: u64 = capture.ranges.iter().map(|range| range.len()).sum();
         vec![
@@ -136,7 +154,6 @@ fn who(out: &mut impl Write, captures: &[CaptureView], sources: u64, detail: Det
             size.to_string(),
         ]
     };
-    let rows: Vec<_> = captures.iter().rev().take(max).map(row).collect();
-    out::table(out, &["  TIME (UTC)", "SOURCE", "CONNECTION", "STATE", ">BYTES"], &rows)?;
-    more(out, captures.len(), max, detail)
+    let rows: Vec<_> = captures.iter().rev().map(row).collect();
+    out::table(out, &["  TIME (UTC)", "SOURCE", "CONNECTION", "STATE", ">BYTES"], &rows)
 }

@@ -1,63 +1,115 @@
 //! The layers of a report, as a tree.
 
-use super::explained::{Detail, more};
+use super::explained::Detail;
+use super::screen::{cut, width};
 use super::{escaped, short};
 use crate::triage::in_order;
-use roridula_desk::sample::thousands;
-use roridula_triage::{FoundBy, Layer, Report, State};
+use roridula_desk::sample::{counted, thousands};
+use roridula_triage::{FoundBy, Kind, Layer, Report, State};
 use std::io::{Result, Write};
 
-/// Layers that are shown where not all are asked for.
-const LAYERS_MAX: usize = 12;
-/// Letters of a layer's name in a line.
+/// Lines of a tree that are shown where not all are asked for.
+const LINES_MAX: usize = 14;
+/// Members that an archive may have and show one by one.
+const MEMBERS_MAX: usize = 6;
+/// Columns of a layer's name.
 const NAME_MAX: usize = 36;
+/// Columns that numbers and hash take, the widest numbers apart.
+const HEAD: usize = 5;
 
 /// Writes the layers, each below what it lies in.
 pub(crate) fn write(out: &mut impl Write, report: &Report, detail: Detail) -> Result<()> {
-    let mut order = in_order(report);
-    if let Detail::Short { .. } = detail {
-        // An archive tells of its members in one line.
-        order.retain(|(number, _)| {
-            report.layer(*number).is_none_or(|layer| layer.found_by != FoundBy::Directory)
-        });
-    }
-    let max = detail.at_most(LAYERS_MAX);
-    for &(number, depth) in order.iter().take(max) {
+    let order: Vec<(u32, u32)> = in_order(report)
+        .into_iter()
+        .filter(|(number, _)| detail == Detail::All || is_shown(report, *number))
+        .collect();
+    let widest = |number: &dyn Fn(&Layer) -> u64| {
+        let layers = report.layers.iter().map(|layer| width(&thousands(number(layer))));
+        layers.max().unwrap_or(0)
+    };
+    let (size, at) = (widest(&|layer| layer.size).max(4), widest(&|layer| layer.offset).max(2));
+    writeln!(out, "   #  {:>size$}  {:>at$}  SHA-256       LAYER", "SIZE", "AT")?;
+    let mut lines = 0;
+    for (told, &(number, depth)) in order.iter().enumerate() {
         let Some(layer) = report.layer(number) else { continue };
-        let depth = depth as usize;
+        let remarks = remarks(report, layer, detail);
+        if lines + 1 + remarks.len() > detail.at_most(LINES_MAX) {
+            let more = counted((order.len() - told) as u64, "more layer");
+            return match detail {
+                Detail::All => Ok(()),
+                Detail::Short { rest, .. } => writeln!(out, "      … and {more} ({rest})"),
+            };
+        }
+        let indent = "  ".repeat(depth as usize);
         let mark = if report.core == Some(number) { "  ← core" } else { "" };
-        writeln!(out, "{number:>4}{}{mark}", line(depth, layer).trim_end())?;
-        if let (Some(zip), Detail::Short { rest }) = (&layer.facts.zip, detail)
-            && !zip.members.is_empty()
-        {
-            let whole = zip.members.iter().filter(|member| member.state == "intact").count();
-            let opened = if zip.password.is_empty() { "" } else { ", opened by the published password" };
-            let of = zip.members.len();
-            writeln!(
-                out,
-                "      {}{of} members, {whole} of them intact{opened} ({rest})",
-                "  ".repeat(depth + 1)
-            )?;
+        let head = format!(
+            "{number:>4}  {:>size$}  {:>at$}  {:<12}  ",
+            thousands(layer.size),
+            thousands(layer.offset),
+            short(&layer.hashes.sha256)
+        );
+        let line = format!("{head}{indent}{}{mark}", named(report, number, layer));
+        writeln!(out, "{}", cut(line.trim_end(), detail.columns()))?;
+        let before = " ".repeat(HEAD + 1 + size + 2 + at + 2 + 12 + 2);
+        for remark in &remarks {
+            writeln!(out, "{}", cut(&format!("{before}{indent}! {remark}"), detail.columns()))?;
         }
-        for remark in &layer.remarks {
-            writeln!(out, "      {}! {}", "  ".repeat(depth), escaped(remark))?;
-        }
+        lines += 1 + remarks.len();
     }
-    more(out, order.len(), max, detail)
+    Ok(())
 }
 
-fn line(depth: usize, layer: &Layer) -> String {
-    let mut name: String = escaped(&layer.name).chars().take(NAME_MAX).collect();
-    if layer.name.chars().count() > NAME_MAX {
-        name.push('…');
+/// Whether a layer is worth a line of one screen: of an archive with many members, only those that tell something.
+fn is_shown(report: &Report, number: u32) -> bool {
+    let Some(layer) = report.layer(number).filter(|layer| layer.found_by == FoundBy::Directory) else {
+        return true;
+    };
+    let Some(archive) = layer.parent else { return true };
+    let members = report.children(archive).filter(|(_, layer)| layer.found_by == FoundBy::Directory).count();
+    let is_ground =
+        report.verdict.iter().flat_map(|verdict| &verdict.grounds).any(|ground| ground.layer == number);
+    members <= MEMBERS_MAX
+        || is_ground
+        || report.core == Some(number)
+        || !layer.hits.is_empty()
+        || report.children(number).next().is_some()
+}
+
+/// What is wrong with a layer; on one screen the first of it, and nothing where what is around it says so already.
+fn remarks(report: &Report, layer: &Layer, detail: Detail) -> Vec<String> {
+    let around = layer.parent.and_then(|parent| report.layer(parent));
+    let is_told = around.is_some_and(|around| {
+        around.state == State::Truncated && around.kind == Kind::Pe && layer.state == State::Truncated
+    });
+    let max = if is_told { detail.at_most(0) } else { detail.at_most(1) };
+    layer.remarks.iter().take(max).map(|remark| escaped(remark)).collect()
+}
+
+/// `zip XIA/2058, 12 members, all intact`.
+fn named(report: &Report, number: u32, layer: &Layer) -> String {
+    let mut text = layer.kind.to_string();
+    if !layer.name.is_empty() {
+        text = format!("{text} {}", cut(&escaped(&layer.name), NAME_MAX));
     }
-    let what = format!("{}{} {name}", "  ".repeat(depth), layer.kind);
-    let state = if layer.state == State::Intact { String::new() } else { format!("  {}", layer.state) };
-    let encoding = if layer.encoding.is_empty() { String::new() } else { format!("  {}", layer.encoding) };
-    format!(
-        "  {what:<38} {:>10} bytes at {:<10} {}{state}{encoding}",
-        thousands(layer.size),
-        thousands(layer.offset),
-        short(&layer.hashes.sha256)
-    )
+    if layer.state != State::Intact {
+        text = format!("{text}  {}", layer.state);
+    }
+    if !layer.encoding.is_empty() {
+        text = format!("{text}  {}", escaped(&layer.encoding));
+    }
+    let members = layer.facts.zip.as_ref().map(|zip| {
+        let whole = zip.members.iter().filter(|member| member.state == "intact").count();
+        let whole = match whole == zip.members.len() {
+            true => "all intact".to_owned(),
+            false => format!("{} intact", thousands(whole as u64)),
+        };
+        let opened = if zip.password.is_empty() { "" } else { ", published password" };
+        (zip.members.len(), format!(", {whole}{opened}"))
+    });
+    let listed = report.children(number).filter(|(_, layer)| layer.found_by == FoundBy::Directory).count();
+    match members {
+        Some((count @ 1.., state)) => format!("{text}  {}{state}", counted(count as u64, "member")),
+        _ if layer.kind == Kind::Cab && listed > 0 => format!("{text}  {}", counted(listed as u64, "member")),
+        _ => text,
+    }
 }

@@ -1,30 +1,36 @@
 //! `roridula triage --all`: samples again, with today's rules.
 
+use super::TriageArgs;
 use crate::cli::{Failure, out, reader};
 use crate::settings::Settings;
 use crate::triage::{Reins, Seat, TRIES, Trouble, bytes, given_up, left_alone, question, triaged};
-use roridula_desk::sample::{ReportError, Reports};
+use roridula_desk::sample::{ReportError, Reports, counted};
 use roridula_evidence::{Kept, Options, Reader, SampleView, Store, StoreError};
 use roridula_proto::event::Event;
 use roridula_triage::rules::RuleFile;
 use roridula_triage::{FORMAT, Report};
+use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// What became of the samples.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 struct Tally {
+    /// Looked into.
     done: u64,
+    /// Had a report of today's rules and version.
     current: u64,
+    /// Have no bytes any more.
     forgotten: u64,
+    /// SHA-256 and why.
     failed: Vec<String>,
 }
 
-/// Looks again into every sample whose report is not of today's rules and version, or into all with `force`.
+/// Looks again into every sample whose report is not of today's rules and version, or into all with `--force`.
 pub(super) fn run(
-    force: bool,
+    args: &TriageArgs,
     data: &Path,
     settings: &Settings,
     rules: &Arc<Vec<RuleFile>>,
@@ -47,7 +53,7 @@ pub(super) fn run(
     let work = |first: bool| -> Result<(), Failure> {
         let reins = Arc::new(Reins::default());
         let mut again = Again {
-            force,
+            force: args.force,
             reader: Reader::open(data)?,
             reports: Reports::open(data).map_err(told)?,
             store: store.as_ref(),
@@ -81,24 +87,28 @@ pub(super) fn run(
         store.flush();
     }
     worked.into_iter().collect::<Result<Vec<()>, _>>()?;
-    end(&tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+    end(&tally.into_inner().unwrap_or_else(PoisonError::into_inner), args.json)
 }
 
 fn told(error: ReportError) -> Failure {
     Failure::new(error.to_string())
 }
 
-fn end(tally: &Tally) -> Result<(), Failure> {
-    let mut out = out::stdout();
-    writeln!(
-        out,
-        "{} samples looked into, {} reports were of today's rules, {} samples have no bytes any more, {} failed",
-        tally.done,
-        tally.current,
-        tally.forgotten,
-        tally.failed.len()
-    )?;
-    out.flush()?;
+fn end(tally: &Tally, json: bool) -> Result<(), Failure> {
+    if json {
+        out::json(tally)?;
+    } else {
+        let mut out = out::stdout();
+        writeln!(
+            out,
+            "{} looked into, {} of today's rules, {} without bytes, {} failed",
+            counted(tally.done, "sample"),
+            counted(tally.current, "report"),
+            counted(tally.forgotten, "sample"),
+            tally.failed.len()
+        )?;
+        out.flush()?;
+    }
     if tally.failed.is_empty() { Ok(()) } else { Err(Failure(tally.failed.join("\n"))) }
 }
 

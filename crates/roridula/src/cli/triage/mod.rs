@@ -34,7 +34,7 @@ pub(crate) struct TriageArgs {
     #[arg(value_name = "FILE|SHA256", required_unless_present = "all")]
     what: Vec<String>,
     /// Every captured sample whose report was made with other rules or by another version
-    #[arg(long, conflicts_with_all = ["what", "json", "rules"])]
+    #[arg(long, conflicts_with_all = ["what", "rules"])]
     all: bool,
     /// With --all: those of today's rules and version too
     #[arg(long, requires = "all")]
@@ -42,7 +42,7 @@ pub(crate) struct TriageArgs {
     /// Rule files or folders with YARA rules, besides the configured ones; repeat for more
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
-    /// As JSON: an array with a report for each
+    /// As JSON: an array with a report for each; with --all, what became of the samples
     #[arg(long)]
     json: bool,
     /// A configuration file (see `roridula config`)
@@ -68,13 +68,17 @@ struct Answer {
 /// Carries it out.
 pub(crate) fn run(args: &TriageArgs, data: &Path) -> Result<(), Failure> {
     let settings = settings(args)?;
+    // What the user names must be there; a configured folder that is gone only leaves its rules out.
+    if let Some(missing) = args.rules.iter().find(|path| !path.exists()) {
+        return Err(Failure::new(format!("--rules {}: no such file or folder", missing.display())));
+    }
     let mut folders = rules::folders(&settings.triage.rules, data);
     folders.extend(args.rules.iter().cloned());
     let (files, broken) = rules::read(&folders);
     broken.iter().for_each(left_out);
     let files = Arc::new(files);
     if args.all {
-        return all::run(args.force, data, &settings, &files);
+        return all::run(args, data, &settings, &files);
     }
     each(args, data, &settings, &files)
 }

@@ -1,6 +1,7 @@
 //! A report on a file at hand, for people.
 
-use crate::cli::samples::explained::{Detail, explained, wrapped};
+use crate::cli::samples::explained::{Detail, explained};
+use crate::cli::samples::screen::{columns, wrapped};
 use roridula_desk::sample::Outline;
 use roridula_proto::event::Text;
 use roridula_triage::Report;
@@ -10,11 +11,10 @@ use std::io::{Result, Write};
 pub(super) fn write(out: &mut impl Write, what: &str, report: &Report) -> Result<()> {
     writeln!(out, "{}\n", Text(what.to_owned()))?;
     let outline = Outline::of(report);
-    let differs = if outline.differs.is_empty() { String::new() } else { format!("; {}", outline.differs) };
-    // Both are escaped where they are put together.
-    writeln!(out, "{}.\n", wrapped(&format!("{}{differs}", outline.lead)))?;
+    // Escaped where it is put together.
+    writeln!(out, "{}\n", wrapped(&format!("{}.", outline.sentence()), columns()))?;
     if let Some(sample) = report.layers.first() {
         writeln!(out, "sha256      {}", sample.hashes.sha256)?;
     }
-    explained(out, report, Detail::Short { rest: "--json" })
+    explained(out, report, Detail::Short { rest: "--json", columns: columns() })
 }

@@ -1,0 +1,195 @@
+//! What is missing, what is damaged, and what differs from the published original.
+
+use super::words::{counted, escaped, family, is_known_launcher, joined, name, thousands, title};
+use crate::sample::outline::carrier;
+use roridula_triage::facts::IndicatorKind;
+use roridula_triage::{FoundBy, Kind, Layer, Report, State, reference};
+
+/// How a note says that a kill switch's domain is the published one.
+const ORIGINAL: &str = "the 2017 original's";
+/// Differences that are named; more are counted.
+const DIFFERENCES_MAX: usize = 6;
+/// Layers that are named; more are counted.
+const LAYERS_MAX: usize = 3;
+
+/// Which part ends before its own structures say that it does, the outermost; empty where all are whole.
+pub(crate) fn cut(report: &Report) -> String {
+    let Some((layer, _)) = first_cut(report) else { return String::new() };
+    let missing = layer.facts.pe.as_ref().map_or(0, |pe| pe.end.saturating_sub(layer.size));
+    let missing = match missing {
+        0 => "its end is missing".to_owned(),
+        1 => "1 byte is missing".to_owned(),
+        bytes => format!("{} are missing", counted(bytes, "byte")),
+    };
+    let is_subject = |layer: &Layer| {
+        let subject = carrier(report).or_else(|| report.core_layer());
+        subject.is_some_and(|subject| std::ptr::eq(subject, layer))
+    };
+    if is_subject(layer) {
+        return format!("it is cut off: {missing}");
+    }
+    format!("its {} is cut off: {missing}", title(report, layer))
+}
+
+/// The first truncated file that the sentence speaks of: what carries the core, the core, a part that was published.
+fn first_cut(report: &Report) -> Option<(&Layer, usize)> {
+    let is_core = |at: usize| report.core.is_some_and(|core| core as usize == at);
+    let speaks = |at: usize, layer: &Layer| {
+        let carries = carrier(report).is_some_and(|carrier| std::ptr::eq(carrier, layer));
+        is_core(at) || carries || (is_known_launcher(report) && layer.name.contains('/'))
+    };
+    let mut layers = report.layers.iter().enumerate();
+    let found = layers
+        .find(|(at, layer)| layer.state == State::Truncated && layer.kind == Kind::Pe && speaks(*at, layer));
+    found.map(|(at, layer)| (layer, at))
+}
+
+/// What is known to differ from the published original, or that it is the original; empty where nothing was published.
+pub(crate) fn differs(report: &Report) -> String {
+    let Some(core) = report.core_layer() else { return String::new() };
+    let filling = filling(report);
+    if let Some(known) = reference::published(&core.hashes.sha256) {
+        let around = filling.map_or(String::new(), |filling| format!("; around it differs {filling}"));
+        return format!("its {} is the published original's{around}", known.part);
+    }
+    let original = reference::files()
+        .iter()
+        .find(|file| Some(&*file.family) == family(report) && file.part == "worm EXE");
+    let (Some(original), true) = (original, is_known_launcher(report)) else { return damage(report) };
+    let mut found = Vec::new();
+    // What is cut off is told as that.
+    if core.size != original.size && first_cut(report).is_none() {
+        let sizes = (thousands(core.size), thousands(original.size));
+        found.push(format!("the size of its worm EXE ({} bytes instead of {})", sizes.0, sizes.1));
+    }
+    found.extend(kill_switch(report));
+    found.extend(broken(report));
+    found.extend(filling);
+    if found.is_empty() && first_cut(report).is_none() {
+        found.push(format!("the bytes of its {}", joined(other_parts(report), LAYERS_MAX)));
+    }
+    match found.is_empty() {
+        true => String::new(),
+        false => format!("differs from the 2017 original in {}", joined(found, DIFFERENCES_MAX)),
+    }
+}
+
+fn damage(report: &Report) -> String {
+    let broken = broken(report);
+    if broken.is_empty() { String::new() } else { format!("damaged in {}", joined(broken, LAYERS_MAX)) }
+}
+
+/// What fills a launcher up, where it is something else than zeros.
+fn filling(report: &Report) -> Option<String> {
+    let around = report.core_layer()?.parent?;
+    let (_, filling) = report
+        .children(around)
+        .find(|(_, layer)| layer.kind == Kind::Overlay && layer.found_by == FoundBy::BehindTheEnd)?;
+    is_known_launcher(report)
+        .then(|| format!("its filling ({}, which are not all zero)", counted(filling.size, "byte")))
+}
+
+/// The innermost parts with other bytes than the published ones at their place; the core, where none is known to be
+/// there.
+fn other_parts(report: &Report) -> Vec<String> {
+    let published = |layer: &Layer| {
+        let title = title(report, layer);
+        reference::files().iter().find(|file| {
+            let here =
+                file.part == title || (!file.name.is_empty() && file.name.eq_ignore_ascii_case(&layer.name));
+            here && Some(&*file.family) == family(report)
+        })
+    };
+    let mut other: Vec<(u32, &Layer, &reference::Published)> = Vec::new();
+    for (number, layer) in (0u32..).zip(&report.layers) {
+        let Some(part) = published(layer) else { continue };
+        if !part.sha256.eq_ignore_ascii_case(&layer.hashes.sha256) {
+            other.push((number, layer, part));
+        }
+    }
+    let holds_other = |number: u32| other.iter().any(|(inner, ..)| is_inside(report, *inner, number));
+    other
+        .iter()
+        .filter(|(number, ..)| !holds_other(*number))
+        .map(|(_, layer, part)| match layer.found_by {
+            FoundBy::Directory => format!("{} {}", part.part, name(&layer.name)),
+            _ => part.part.clone(),
+        })
+        .collect()
+}
+
+/// Whether layer `inner` lies in layer `outer`, at whatever depth.
+fn is_inside(report: &Report, inner: u32, outer: u32) -> bool {
+    let mut at = report.layer(inner).and_then(|layer| layer.parent);
+    // A parent stands in front of what lies in it.
+    for _ in 0..report.layers.len() {
+        match at {
+            Some(number) if number == outer => return true,
+            Some(number) => at = report.layer(number).and_then(|layer| layer.parent),
+            None => return false,
+        }
+    }
+    false
+}
+
+/// What became of the domain whose answer stops the worm.
+fn kill_switch(report: &Report) -> Vec<String> {
+    let indicators = report.layers.iter().flat_map(|layer| &layer.facts.indicators);
+    let switches = indicators.filter(|found| found.kind == IndicatorKind::KillSwitch);
+    let original = reference::kill_switches().first();
+    let is_original =
+        |value: &str| original.is_some_and(|known| value.trim_start_matches("www.") == known.domain);
+    let told = switches.filter_map(|found| {
+        // The domain itself is no difference where it is the original's: what was done to it is.
+        let done = found
+            .note
+            .strip_prefix(ORIGINAL)
+            .map_or(found.note.as_str(), |rest| rest.trim_start_matches("; "));
+        match (is_original(&found.value) || found.value.is_empty(), done) {
+            (true, "") => None,
+            (true, done) => Some(format!("its kill switch ({done})")),
+            (false, "") => Some(format!("its kill switch ({})", escaped(&found.value))),
+            (false, done) => Some(format!("its kill switch ({}: {done})", escaped(&found.value))),
+        }
+    });
+    told.collect()
+}
+
+/// Members and layers that are not whole. What lies in something truncated is so because of that, and is not told again.
+fn broken(report: &Report) -> Vec<String> {
+    let told = first_cut(report).map(|(_, at)| at);
+    let mut is_cut: Vec<bool> = Vec::with_capacity(report.layers.len());
+    let mut found: Vec<(String, u64)> = Vec::new();
+    let mut put = |what: String| match found.iter_mut().find(|(known, _)| *known == what) {
+        Some((_, count)) => *count += 1,
+        None => found.push((what, 1)),
+    };
+    for (at, layer) in report.layers.iter().enumerate() {
+        let around_is_cut =
+            layer.parent.is_some_and(|parent| is_cut.get(parent as usize).copied().unwrap_or(false));
+        is_cut.push(around_is_cut || layer.state == State::Truncated);
+        let members = layer.facts.zip.iter().flat_map(|zip| &zip.members);
+        for member in members.filter(|member| matches!(member.state.as_str(), "damaged" | "truncated")) {
+            if around_is_cut && member.state == "truncated" {
+                continue;
+            }
+            let from = member.damaged_at.map_or(String::new(), |at| format!(" from byte {}", thousands(at)));
+            put(format!("ZIP member {} ({}{from})", name(&member.name), member.state));
+        }
+        let is_member = layer.found_by == FoundBy::Directory;
+        let is_told = told == Some(at) || (around_is_cut && layer.state == State::Truncated);
+        if layer.state != State::Intact
+            && !is_member
+            && !is_told
+            && layer.parent.is_some()
+            && layer.facts.zip.is_none()
+        {
+            put(format!("its {} ({})", title(report, layer), layer.state));
+        }
+    }
+    let once = |(what, count): (String, u64)| match count {
+        1 => what,
+        count => format!("{} × {}", thousands(count), what.trim_start_matches("its ")),
+    };
+    found.into_iter().map(once).collect()
+}

@@ -1,0 +1,252 @@
+//! What a sample is, in one plain sentence: what it is and carries; how often it came; what differs.
+//!
+//! Attacker's text goes through [`Text`](roridula_proto::event::Text), which escapes it.
+
+mod differs;
+mod words;
+
+pub(super) use differs::{cut, differs};
+pub(super) use words::family;
+pub use words::{counted, thousands};
+
+use super::outline::{Outline, carrier};
+use roridula_proto::time::WallClock;
+use roridula_triage::{FoundBy, Kind, Layer, Report};
+use std::fmt::Write;
+use words::{escaped, is_known_launcher, what};
+
+/// How often something came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sightings {
+    /// Captures.
+    pub captures: u64,
+    /// Different sources.
+    pub sources: u64,
+    /// The first.
+    pub first: WallClock,
+}
+
+/// What arrived of an upload that ended too early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece<'a> {
+    /// Bytes that are here.
+    pub(super) size: u64,
+    /// Bytes that its sender announced.
+    pub(super) total: Option<u64>,
+    /// Whether they are the first ones.
+    pub(super) is_beginning: bool,
+    /// A whole sample that is as large as was announced, and its family.
+    pub(super) kin: Option<(&'a str, &'a str)>,
+}
+
+/// What is said of a sample, before how often it came.
+pub(super) struct Said<'a> {
+    /// As in [`Outline::lead`].
+    pub(super) lead: &'a str,
+    /// As in [`Outline::cut`].
+    pub(super) cut: &'a str,
+    /// As in [`Outline::differs`].
+    pub(super) differs: &'a str,
+    /// Where it is a piece of an upload.
+    pub(super) piece: Option<Piece<'a>>,
+}
+
+/// The whole sentence.
+pub(super) fn sentence(said: &Said<'_>, seen: Sightings) -> String {
+    let mut text = match said.piece {
+        Some(piece) => piece.of(said.lead),
+        None => join(&[said.lead, said.cut]),
+    };
+    let day = roridula_evidence::rfc3339(seen.first);
+    let day = day.get(..10).unwrap_or_default();
+    let (captures, sources) = (counted(seen.captures, "capture"), counted(seen.sources, "host"));
+    let _ = write!(text, ", seen in {captures} from {sources} since {day}");
+    // What a piece lacks is no difference.
+    if said.piece.is_some() { text } else { join(&[&text, said.differs]) }
+}
+
+impl Outline {
+    /// The sentence of a file at hand, which nobody brought.
+    pub fn sentence(&self) -> String {
+        join(&[&self.lead, &self.cut, &self.differs])
+    }
+}
+
+/// Clauses of one sentence; those that are empty are left out.
+fn join(clauses: &[&str]) -> String {
+    clauses.iter().filter(|clause| !clause.is_empty()).copied().collect::<Vec<_>>().join("; ")
+}
+
+impl Piece<'_> {
+    /// The beginning of a sentence about it.
+    fn of(&self, lead: &str) -> String {
+        let lead = match lead.split_once(' ') {
+            // Families keep their capital letter.
+            Some((first @ ("Unknown" | "Not" | "Looked"), rest)) => {
+                format!("{} {rest}", first.to_lowercase())
+            }
+            _ => lead.to_owned(),
+        };
+        let size = thousands(self.size);
+        let first = if self.is_beginning { "The first " } else { "" };
+        let mut text = match self.total {
+            Some(total) => format!("{first}{size} of {} announced bytes: {lead}", thousands(total)),
+            None => format!("{first}{} of an upload: {lead}", counted(self.size, "byte")),
+        };
+        if let Some((sha256, family)) = self.kin {
+            let family = if family.is_empty() { String::new() } else { format!("{family} ") };
+            let short = sha256.get(..12).unwrap_or(sha256);
+            let _ = write!(text, "; as large as was announced is {family}sample {short}…");
+        }
+        text
+    }
+}
+
+/// What it is and what it carries.
+pub(super) fn lead(report: &Report) -> String {
+    let Some(root) = report.layers.first() else { return "Nothing".to_owned() };
+    let family = family(report);
+    match (carrier(report), report.core_layer()) {
+        (Some(carrier), Some(core)) => {
+            let known = is_known_launcher(report);
+            let named = named(family, carrier, if known { "launcher " } else { "" });
+            let around = around(report, carrier, known);
+            let inner = if known { "worm EXE" } else { what(core) };
+            format!("{named}{around}; carries {inner} sha256 {}", short(core))
+        }
+        (None, Some(core)) if core.kind == Kind::Pe => {
+            format!("{}{}{}", named(family, core, ""), packed(core), around(report, core, false))
+        }
+        (None, Some(core)) if core.kind == Kind::Shellcode => shellcode(family, report, root, core),
+        _ => other(family, report, root),
+    }
+}
+
+/// `WannaCry launcher DLL (x86, 5,267,456 bytes)`.
+fn named(family: Option<&str>, layer: &Layer, role: &str) -> String {
+    let machine = layer.facts.pe.as_ref().map_or("", |pe| pe.machine.as_str());
+    format!(
+        "{} {role}{} ({machine}, {} bytes)",
+        family.unwrap_or("Unknown"),
+        what(layer),
+        thousands(layer.size)
+    )
+}
+
+fn packed(layer: &Layer) -> String {
+    let packer = layer.facts.pe.as_ref().map_or("", |pe| pe.packer.as_str());
+    if packer.is_empty() { String::new() } else { format!(", packed with {packer}") }
+}
+
+/// What stands around the file that the sentence is about; a known launcher's own stub goes without saying.
+fn around(report: &Report, file: &Layer, is_launcher: bool) -> String {
+    let mut text = String::new();
+    for hidden in [Some(file), report.core_layer()].into_iter().flatten() {
+        if !hidden.encoding.is_empty() && text.is_empty() {
+            let _ = write!(text, ", hidden by {}", hidden.encoding);
+        }
+    }
+    let stub = report.layers.iter().find_map(|layer| layer.facts.stub.as_ref()).filter(|_| !is_launcher);
+    match stub.map(|stub| stub.name.as_str()) {
+        None => {}
+        Some("unknown" | "") => text.push_str(" behind an unknown stub"),
+        Some(name) => drop(write!(text, " behind the stub {name}")),
+    }
+    text.push_str(&padding(report));
+    let behind = report.layers.iter().find(|layer| {
+        let is_filling = is_launcher && layer.parent != Some(0);
+        layer.found_by == FoundBy::BehindTheEnd && layer.kind != Kind::Padding && !is_filling
+    });
+    match behind {
+        None => {}
+        Some(layer) if matches!(layer.kind, Kind::Overlay | Kind::Data | Kind::Text) => {
+            let _ = write!(text, ", with {} of {} behind its end", counted(layer.size, "byte"), what(layer));
+        }
+        Some(layer) => {
+            let size = counted(layer.size, "byte");
+            let article = if what(layer).starts_with('E') { "an" } else { "a" };
+            let _ = write!(text, ", with {article} {} of {size} behind its end", what(layer));
+        }
+    }
+    text
+}
+
+/// What filled up the upload.
+fn padding(report: &Report) -> String {
+    let tail = report.layers.iter().find(|layer| layer.kind == Kind::Padding && layer.parent == Some(0));
+    tail.map_or(String::new(), |tail| format!(" with {} of upload padding", counted(tail.size, "byte")))
+}
+
+fn shellcode(family: Option<&str>, report: &Report, root: &Layer, core: &Layer) -> String {
+    let code = core.facts.code.as_ref();
+    let machine = code.map_or(String::new(), |code| format!("{} ", code.machine));
+    let stub = root_stub(report);
+    let who = family.or(stub).unwrap_or("Unknown");
+    let mut text = format!(
+        "{who} {machine}shellcode ({} bytes) in {} bytes",
+        thousands(core.size),
+        thousands(root.size)
+    );
+    if let Some(code) = code.filter(|code| !code.apis.is_empty()) {
+        let names: Vec<&str> = code.apis.iter().take(3).filter_map(|name| name.rsplit('!').next()).collect();
+        let _ = write!(text, ", which asks for {}", names.join(", "));
+    }
+    text
+}
+
+/// Whose packet it is, by the loader in front.
+fn root_stub(report: &Report) -> Option<&'static str> {
+    let stub = report.layers.iter().find_map(|layer| layer.facts.stub.as_ref())?;
+    stub.name.starts_with("metasploit").then_some("Metasploit DoublePulsar")
+}
+
+fn other(family: Option<&str>, report: &Report, root: &Layer) -> String {
+    let size = thousands(root.size);
+    let inside = report.children(0).count();
+    let family = family.map_or(String::new(), |family| format!("{family} "));
+    match root.kind {
+        Kind::Zip | Kind::Cab | Kind::Gzip => {
+            let what = match root.kind {
+                Kind::Zip => "ZIP archive",
+                Kind::Cab => "CAB archive",
+                _ => "GZIP archive",
+            };
+            format!("{family}{what} ({size} bytes) with {}", members(report, root))
+        }
+        Kind::Text => {
+            let first = root.facts.indicators.first();
+            let tells = first
+                .map_or(String::new(), |found| format!(", names {} {}", found.kind, escaped(&found.value)));
+            format!(
+                "{}text ({size} bytes){tells}",
+                if family.is_empty() { "Unknown ".to_owned() } else { family }
+            )
+        }
+        _ if inside > 0 => {
+            format!("{}data ({size} bytes) with {} inside", unknown(&family), counted(inside as u64, "layer"))
+        }
+        _ => format!(
+            "{}data ({size} bytes, {:.1} bits of entropy a byte)",
+            unknown(&family),
+            root.facts.entropy
+        ),
+    }
+}
+
+/// How many members an archive has, as far as they were counted.
+fn members(report: &Report, root: &Layer) -> String {
+    let listed = root.facts.zip.as_ref().map_or(0, |zip| zip.members.len());
+    let peeled = report.children(0).filter(|(_, layer)| layer.found_by == FoundBy::Directory).count();
+    let count = counted(listed.max(peeled) as u64, "member");
+    // A bound that was met leaves members out, where not the directory itself was read.
+    let more = if listed == 0 && !report.remarks.is_empty() { "at least " } else { "" };
+    format!("{more}{count}")
+}
+
+fn unknown(family: &str) -> &str {
+    if family.is_empty() { "Unknown " } else { family }
+}
+
+fn short(layer: &Layer) -> String {
+    format!("{}…", layer.hashes.sha256.get(..12).unwrap_or(&layer.hashes.sha256))
+}

@@ -1,0 +1,106 @@
+//! Names of layers, numbers and lists, as the sentence writes them.
+
+use crate::sample::outline::carrier;
+use roridula_proto::event::Text;
+use roridula_triage::facts::PeFacts;
+use roridula_triage::{FoundBy, Kind, Layer, Report, reference};
+
+/// Families that say by which road a file came, not what it is.
+const ROADS: [&str; 2] = ["DoublePulsar", "EternalBlue"];
+/// Letters of an attacker's name.
+const NAME_MAX: usize = 40;
+
+/// The family of a report, as far as it says what the file is, and not only by which road it came.
+pub(crate) fn family(report: &Report) -> Option<&str> {
+    let family = report.verdict.as_ref().map(|verdict| verdict.family.as_str());
+    family.filter(|family| !ROADS.contains(family))
+}
+
+/// Whether the file is laid out like a published worm's launcher, and is of that worm's family.
+pub(super) fn is_known_launcher(report: &Report) -> bool {
+    report.core_layer().is_some_and(|core| {
+        let known =
+            |path: &&reference::Carrier| path.path == core.name && Some(&*path.family) == family(report);
+        reference::carriers().iter().any(|carrier| known(&carrier)) && core.found_by == FoundBy::LengthField
+    })
+}
+
+/// What a layer is, as in `its …`: `launcher DLL`, `ransomware EXE`, `EXE 10/7`.
+pub(super) fn title(report: &Report, layer: &Layer) -> String {
+    if let Some(known) = known_part(report, layer) {
+        return known;
+    }
+    let what = what(layer);
+    if layer.name.is_empty() { what.to_owned() } else { format!("{what} {}", name(&layer.name)) }
+}
+
+/// What was published about a part at this place of a known worm.
+fn known_part(report: &Report, layer: &Layer) -> Option<String> {
+    if !is_known_launcher(report) {
+        return None;
+    }
+    if carrier(report).is_some_and(|carrier| std::ptr::eq(carrier, layer)) {
+        return Some("launcher DLL".to_owned());
+    }
+    let resource = reference::carriers().iter().find(|known| known.path == layer.name)?;
+    // `the worm EXE behind its 32-bit length`
+    let words = resource.carries.trim_start_matches("the ");
+    Some(words.split(" behind ").next().unwrap_or(words).to_owned())
+}
+
+/// What a layer is, without its name.
+pub(super) fn what(layer: &Layer) -> &'static str {
+    match (layer.kind, &layer.facts.pe) {
+        (Kind::Pe, Some(PeFacts { dll: true, .. })) => "DLL",
+        (Kind::Pe, Some(_)) => "EXE",
+        (Kind::Pe, None) => "PE file",
+        (Kind::Zip, _) => "ZIP archive",
+        (Kind::Cab, _) => "cabinet",
+        (Kind::Gzip, _) => "gzip stream",
+        (Kind::Overlay | Kind::Data, _) => "unknown data",
+        (Kind::Payload, _) => "upload",
+        (kind, _) => kind.as_str(),
+    }
+}
+
+/// An attacker's name, escaped and short.
+pub(super) fn name(text: &str) -> String {
+    let shown = escaped(text);
+    let more = if shown.chars().count() > NAME_MAX { "…" } else { "" };
+    shown.chars().take(NAME_MAX).collect::<String>() + more
+}
+
+pub(super) fn escaped(text: &str) -> String {
+    Text(text.to_owned()).to_string()
+}
+
+/// `a, b and c`; beyond `max` they are counted.
+pub(super) fn joined(mut parts: Vec<String>, max: usize) -> String {
+    let more = parts.len().saturating_sub(max);
+    parts.truncate(max);
+    if more > 0 {
+        parts.push(format!("{} more", thousands(more as u64)));
+    }
+    match parts.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => parts.concat(),
+    }
+}
+
+/// `1 byte`, `3 bytes`.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", thousands(count), if count == 1 { "" } else { "s" })
+}
+
+/// `5,267,456`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

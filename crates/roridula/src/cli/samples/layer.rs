@@ -1,0 +1,105 @@
+//! A layer, cut out of its sample.
+
+use super::{Room, escaped};
+use crate::cli::Failure;
+use roridula_evidence::SampleView;
+use roridula_triage::{Layer, Report};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// Bytes of a sample out of which a layer is cut.
+const BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// A number of more digits is the beginning of a SHA-256.
+const DIGITS_MAX: usize = 3;
+
+/// A layer with its bytes.
+pub(super) struct Cut {
+    /// Just as they stand in the sample.
+    pub(super) bytes: Vec<u8>,
+    sample: String,
+    number: u32,
+    offset: u64,
+    layer: Layer,
+}
+
+/// What is said of it beside its bytes.
+#[derive(Serialize)]
+struct About<'a> {
+    /// SHA-256 of the sample.
+    sample: &'a str,
+    /// Its number in the sample's report.
+    number: u32,
+    /// Where it starts in the sample.
+    offset: u64,
+    layer: &'a Layer,
+}
+
+impl Cut {
+    /// The layer that is named by its number or by (the beginning of) its SHA-256.
+    pub(super) fn of(room: &Room, sample: &SampleView, wanted: &str) -> Result<Self, Failure> {
+        let report = room.report(sample.sha256)?;
+        let number = find(&report, wanted).ok_or_else(|| {
+            let last = report.layers.len().saturating_sub(1);
+            Failure::new(format!(
+                "{} has no layer `{wanted}`: `roridula samples show {}` shows layers 0 to {last}",
+                sample.sha256,
+                &sample.sha256.to_string()[..16]
+            ))
+        })?;
+        let layer = report.layer(number).ok_or_else(|| Failure::new("no such layer"))?.clone();
+        let Some(offset) = report.place(number) else { return Err(hidden(&report, number)) };
+        let all = room.reader.sample_bytes(sample.sha256, BYTES_MAX)?;
+        let range = usize::try_from(offset).ok().zip(usize::try_from(layer.size).ok());
+        let range = range.and_then(|(start, size)| all.get(start..start.checked_add(size)?));
+        let bytes = range.unwrap_or_default().to_vec();
+        let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        if sha256 != layer.hashes.sha256 {
+            let what = "its bytes are not those that the report names; `roridula triage --all --force` makes a new one";
+            return Err(Failure::new(format!("layer {number} of {}: {what}", sample.sha256)));
+        }
+        Ok(Self { bytes, sample: sample.sha256.to_string(), number, offset, layer })
+    }
+
+    /// Of its bytes.
+    pub(super) fn sha256(&self) -> &str {
+        &self.layer.hashes.sha256
+    }
+
+    /// What is known of it, as JSON.
+    pub(super) fn about(&self) -> Result<Vec<u8>, Failure> {
+        let Self { sample, number, offset, layer, .. } = self;
+        let about = About { sample, number: *number, offset: *offset, layer };
+        serde_json::to_vec_pretty(&about).map_err(|error| Failure::new(error.to_string()))
+    }
+}
+
+/// The layer's number.
+fn find(report: &Report, wanted: &str) -> Option<u32> {
+    let wanted = wanted.trim().to_ascii_lowercase();
+    if wanted.len() <= DIGITS_MAX {
+        return wanted.parse().ok().filter(|number| report.layer(*number).is_some());
+    }
+    let at = report.layers.iter().position(|layer| layer.hashes.sha256.starts_with(&wanted))?;
+    u32::try_from(at).ok()
+}
+
+/// Why a layer's bytes do not stand in the sample.
+fn hidden(report: &Report, number: u32) -> Failure {
+    let (mut at, mut encoding) = (number, "");
+    for _ in 0..report.layers.len() {
+        let Some(layer) = report.layer(at) else { break };
+        if !layer.encoding.is_empty() {
+            encoding = &layer.encoding;
+        }
+        match layer.parent.filter(|_| encoding.is_empty()) {
+            Some(parent) => at = parent,
+            None => break,
+        }
+    }
+    let whose = if at == number { "it".to_owned() } else { format!("layer {at} around it") };
+    Failure::new(format!(
+        "layer {number} does not stand in the sample as it is: {whose} is stored as {}. \
+         Export the sample, or a layer outside of it",
+        escaped(encoding)
+    ))
+}
