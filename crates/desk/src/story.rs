@@ -5,6 +5,9 @@
 use roridula_proto::event::{Event, Layer, Text, UploadState, Verdict};
 use std::fmt::Write;
 
+/// Letters of what triage found.
+const FOUND_MAX: usize = 240;
+
 /// How much attention an event deserves; a display may colour by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
@@ -186,21 +189,27 @@ fn sample_line(event: &Event) -> Option<String> {
             let found = if *recovered { ", recovered" } else { "" };
             format!("captured {sha256} {size}{of} bytes, {state}, {origin}, {seen}{found}")
         }
-        Event::SampleTriaged { sha256, layers, error, family, .. } => {
+        Event::SampleTriaged { sha256, layers, error, family, core, .. } => {
             let short = sha256.get(..12).unwrap_or(sha256);
-            let mut inside: Vec<_> = (!family.is_empty()).then(|| family.clone()).into_iter().collect();
-            inside.extend(layers.iter().map(layer));
-            if !error.is_empty() {
-                inside.push(error.clone());
-            }
-            let inside = if inside.is_empty() { "no layer inside".to_owned() } else { inside.join("; ") };
-            format!("triage of {short}: {inside}")
+            format!("triage of {short}: {}", found(layers, error, family, core))
         }
         Event::CaptureFailed { upload, error, bytes_lost } => {
             format!("CAPTURE FAILED: upload {upload}, {bytes_lost} bytes lost: {error}")
         }
         _ => return None,
     })
+}
+
+/// What triage found, on one line however many layers there are.
+fn found(layers: &[Layer], error: &str, family: &str, core: &str) -> String {
+    let inside = if layers.len() == 1 { "1 layer".to_owned() } else { format!("{} layers", layers.len()) };
+    let core =
+        layers.iter().find(|layer| layer.sha256 == core).map(|core| format!("core {}", self::layer(core)));
+    let parts = [Text(family.to_owned()).to_string(), core.unwrap_or_default(), inside, error.to_owned()];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let line = parts.join("; ");
+    let cut = if line.chars().count() > FOUND_MAX { "…" } else { "" };
+    line.chars().take(FOUND_MAX).collect::<String>() + cut
 }
 
 /// A layer in a few words.

@@ -112,4 +112,6 @@ fn the_proxy_of_the_environment_is_used() {
     let output = roridula(data.path(), &environment, &args);
     assert!(served.join().unwrap().starts_with("CONNECT www.virustotal.com:443 "));
     assert!(String::from_utf8_lossy(&output.stdout).contains("the proxy made no connection"), "{output:?}");
+    // Nobody answered, and that is a failure.
+    assert!(!output.status.success() && stderr(&output).contains("no answer (VirusTotal: "), "{output:?}");
 }

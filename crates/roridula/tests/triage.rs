@@ -168,7 +168,7 @@ fn a_sample_that_kills_twice_is_left_alone_and_the_others_are_done() {
     // The worker died of the full report: the first one stands.
     assert_eq!((world.depth(SLOW), world.depth(MARKED)), (Some(Depth::First), Some(Depth::Full)));
     let shown = text(&["samples", "show", &sha256(SLOW), "--data", world.data.to_str().unwrap()]);
-    assert!(shown.contains("a first one: the rest could not be worked out"), "{shown}");
+    assert!(shown.contains("the rest could not be worked out, `triage --all` tries again (left"), "{shown}");
     let events = honeypot.stop();
     assert!(!events.iter().any(|event| event["eventid"] == "sample.triaged"), "told twice: {events:?}");
 
@@ -390,6 +390,11 @@ fn changed_rules_do_the_archive_again_once() {
     assert_eq!(events().lines().count(), 5);
     assert!(all(&[]).0.starts_with("0 samples looked into, 2 reports"));
     assert!(all(&["--force"]).0.starts_with("2 samples looked into, 0 reports"));
+    let tally: Value = serde_json::from_str(&all(&["--json"]).0).unwrap();
+    assert_eq!(tally, serde_json::json!({ "done": 0, "current": 2, "forgotten": 1, "failed": [] }));
+    let output = roridula(&world.with(&["triage", "--rules", "/nonexistent.yar", "x"], &setting));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("--rules /nonexistent.yar: no such file"), "{error}");
 
     // While the honeypot runs the journal is its own: reports only, and that is said.
     let honeypot = world.start(&[]);

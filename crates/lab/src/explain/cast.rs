@@ -128,7 +128,7 @@ fn worm(seed: u64, number: u32) -> Core {
         }
         4 => {
             chain.cut = Cut::Exe(100_000 + 1000 * number as usize);
-            words.push("truncated".to_owned());
+            words.push("cut off".to_owned());
         }
         _ => {}
     }

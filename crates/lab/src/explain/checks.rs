@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 const DISK_PERCENT_MAX: u64 = 8;
 /// Files that are taken away in one archive.
 const EXPORTED_AT_ONCE: usize = 20;
+/// What a user sees at once.
+const SCREEN_LINES: usize = 30;
+const SCREEN_COLUMNS: usize = 100;
 /// How often a process is asked that also has other work.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -44,6 +47,7 @@ pub fn all(honeypot: &Honeypot, cast: &Cast, sent: &[Sent], outcome: &mut Outcom
     let groups = ask(honeypot, "groups")?;
     outcome.complaints.extend(groups_complaints(cast, sent, &groups));
     outcome.complaints.extend(list_complaints(cast, sent, &list));
+    outcome.complaints.extend(screen_complaints(honeypot, cast, sent)?);
     let begun = Instant::now();
     outcome.complaints.extend(export_complaints(honeypot, sent)?);
     outcome.exported_secs = begun.elapsed().as_secs_f64();
@@ -172,6 +176,20 @@ fn list_complaints(cast: &Cast, sent: &[Sent], list: &[Value]) -> Vec<String> {
         }
     }
     complaints
+}
+
+/// Looks at the first sample of each core: all of it is on one screen.
+fn screen_complaints(honeypot: &Honeypot, cast: &Cast, sent: &[Sent]) -> anyhow::Result<Vec<String>> {
+    let mut complaints = Vec::new();
+    for core in 0..cast.cores.len() {
+        let Some(one) = sent.iter().find(|sent| sent.capture.core == core) else { continue };
+        let shown = honeypot.ask(&["samples", "show", &one.sha256])?;
+        let columns = shown.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        if shown.lines().count() > SCREEN_LINES || columns > SCREEN_COLUMNS {
+            complaints.push(format!("{} takes more than a screen:\n{shown}", one.sha256));
+        }
+    }
+    Ok(complaints)
 }
 
 /// Takes everything away as a user would, and hashes it.

@@ -241,7 +241,7 @@ impl Chain {
     /// The ransomware and its archive, where they are whole enough to say exactly what has to be found.
     fn inner_layers(&self, mut specimen: Specimen, exe: &[u8]) -> Specimen {
         let missing = match self.cut {
-            Cut::Exe(_) => return specimen.words(&["truncated"]),
+            Cut::Exe(_) => return specimen.words(&["cut off"]),
             Cut::Ransomware(missing) => missing,
             Cut::None | Cut::LengthTooLarge => 0,
         };

@@ -4,6 +4,7 @@ use super::{Failure, out};
 use crate::rules;
 use crate::settings::Sources;
 use clap::{Args, Subcommand};
+use roridula_desk::sample::counted;
 use roridula_proto::event::Text;
 use roridula_triage::rules::{Hit, RuleError, Rules};
 use serde::Serialize;
@@ -118,7 +119,8 @@ fn check(args: &CheckArgs, data: &Path) -> Result<(), Failure> {
             writeln!(out, "{}", line(error))?;
         }
         if checked.errors.is_empty() {
-            writeln!(out, "{} rules in {files} files, and {own} of ours: all good.", checked.rules)?;
+            let (rules, files) = (counted(checked.rules as u64, "rule"), counted(files as u64, "file"));
+            writeln!(out, "{rules} in {files}, and {own} of ours: all good.")?;
         }
         out.flush()?;
     }

@@ -151,7 +151,8 @@ async fn serve(
         banner(settings, data, plan, &sensor, tellers.console.as_ref())?;
     }
     if let Some(events) = events {
-        tokio::spawn(live::show(events, sensor.subscribe_progress(), args.verbose));
+        let progress = sensor.subscribe_progress();
+        tokio::spawn(live::show(events, progress, args.verbose, data.to_owned()));
     }
     if !signals.until_stop(&tellers, &sensor).await {
         return Err(Failure::new(

@@ -1,6 +1,6 @@
 //! What is missing, what is damaged, and what differs from the published original.
 
-use super::words::{counted, escaped, family, is_known_launcher, joined, name, thousands, title};
+use super::words::{counted, escaped, family, is_known_launcher, joined, name, thousands, title, what};
 use crate::sample::outline::carrier;
 use roridula_triage::facts::IndicatorKind;
 use roridula_triage::{FoundBy, Kind, Layer, Report, State, reference};
@@ -21,12 +21,9 @@ pub(crate) fn cut(report: &Report) -> String {
         1 => "1 byte is missing".to_owned(),
         bytes => format!("{} are missing", counted(bytes, "byte")),
     };
-    let is_subject = |layer: &Layer| {
-        let subject = carrier(report).or_else(|| report.core_layer());
-        subject.is_some_and(|subject| std::ptr::eq(subject, layer))
-    };
-    if is_subject(layer) {
-        return format!("it is cut off: {missing}");
+    let subject = carrier(report).or_else(|| report.core_layer());
+    if subject.is_some_and(|subject| std::ptr::eq(subject, layer)) {
+        return format!("the {} is cut off: {missing}", what(layer));
     }
     format!("its {} is cut off: {missing}", title(report, layer))
 }
@@ -64,10 +61,11 @@ pub(crate) fn differs(report: &Report) -> String {
     }
     found.extend(kill_switch(report));
     found.extend(broken(report));
-    found.extend(filling);
+    // Nothing else tells why its worm EXE is another one.
     if found.is_empty() && first_cut(report).is_none() {
         found.push(format!("the bytes of its {}", joined(other_parts(report), LAYERS_MAX)));
     }
+    found.extend(filling);
     match found.is_empty() {
         true => String::new(),
         false => format!("differs from the 2017 original in {}", joined(found, DIFFERENCES_MAX)),

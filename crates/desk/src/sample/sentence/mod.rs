@@ -96,7 +96,7 @@ impl Piece<'_> {
         if let Some((sha256, family)) = self.kin {
             let family = if family.is_empty() { String::new() } else { format!("{family} ") };
             let short = sha256.get(..12).unwrap_or(sha256);
-            let _ = write!(text, "; as large as was announced is {family}sample {short}…");
+            let _ = write!(text, "; the announced size is that of {family}sample {short}…");
         }
         text
     }

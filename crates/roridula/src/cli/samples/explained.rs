@@ -87,17 +87,21 @@ fn family(verdict: &Verdict, detail: Detail) -> String {
     cut(&line, detail.columns().saturating_sub(width(&more))) + &more
 }
 
-/// Lines beside one heading: the first `max`, and how many more there are.
+/// Lines beside one heading: the first `max`, and of how many.
 fn listed(out: &mut impl Write, head: &str, lines: &[String], max: usize, detail: Detail) -> Written<()> {
     let max = detail.at_most(max);
-    for (at, line) in lines.iter().take(max).enumerate() {
-        let line = format!("{:<11} {line}", if at == 0 { head } else { "" });
-        writeln!(out, "{}", cut(&line, detail.columns()))?;
-    }
-    match (lines.len().checked_sub(max), detail) {
-        (Some(left @ 1..), Detail::Short { rest, .. }) => writeln!(out, "{:<11} and {left} more: {rest}", ""),
-        _ => Ok(()),
-    }
+    // Below the heading, where it takes no line of its own.
+    let of = match detail {
+        Detail::Short { rest, .. } if lines.len() > max => {
+            [head.to_owned(), format!("  {max} of {}", lines.len()), format!("  ({rest})")]
+        }
+        _ => [head.to_owned(), String::new(), String::new()],
+    };
+    let mut beside = of.iter().map(String::as_str).chain(std::iter::repeat(""));
+    lines.iter().take(max).try_for_each(|line| {
+        let line = format!("{:<11} {line}", beside.next().unwrap_or_default());
+        writeln!(out, "{}", cut(&line, detail.columns()))
+    })
 }
 
 /// Which rules fit, each once; whose they are where they are not ours.

@@ -8,7 +8,7 @@ mod groups;
 mod layer;
 mod list;
 mod restore;
-pub(super) mod screen;
+pub(crate) mod screen;
 mod show;
 mod tree;
 

@@ -54,7 +54,7 @@ pub(super) fn run(room: &Room, args: &ShowArgs) -> Result<(), Failure> {
     about(&mut out, &sample, entry, &kept.to_string(), detail)?;
     match &report {
         Some(report) => {
-            first_look(&mut out, report, sample.triaged)?;
+            first_look(&mut out, report, &sample, detail)?;
             explained(&mut out, report, detail)?;
         }
         None => writeln!(out, "\n{}", unexplained(&sample))?,
@@ -111,13 +111,17 @@ fn brought(entry: &Entry) -> String {
     if entry.tool.is_empty() { String::new() } else { format!(", first brought by {}", entry.tool) }
 }
 
-/// Says so where the report is the first one; `triaged`: no other is to come.
-fn first_look(out: &mut impl Write, report: &Report, triaged: bool) -> Written<()> {
-    match (report.depth, triaged) {
-        (Depth::Full, _) => Ok(()),
-        (Depth::First, false) => writeln!(out, "report      a first one: the rest is being worked out"),
-        (Depth::First, true) => writeln!(out, "report      a first one: the rest could not be worked out"),
-    }
+/// Says so where the report is the first one, and whether another one is to come.
+fn first_look(out: &mut impl Write, report: &Report, sample: &SampleView, detail: Detail) -> Written<()> {
+    let line = match (report.depth, sample.triaged) {
+        (Depth::Full, _) => return Ok(()),
+        (Depth::First, false) => "report      a first one: the rest is being worked out".to_owned(),
+        (Depth::First, true) => format!(
+            "report      a first one: the rest could not be worked out, `triage --all` tries again ({})",
+            escaped(&sample.triage_error)
+        ),
+    };
+    writeln!(out, "{}", cut(&line, detail.columns()))
 }
 
 /// What services said, when, and where to read more.

@@ -103,8 +103,7 @@ fn named(report: &Report, number: u32, layer: &Layer) -> String {
             true => "all intact".to_owned(),
             false => format!("{} intact", thousands(whole as u64)),
         };
-        let opened = if zip.password.is_empty() { "" } else { ", published password" };
-        (zip.members.len(), format!(", {whole}{opened}"))
+        (zip.members.len(), format!(", {whole}"))
     });
     let listed = report.children(number).filter(|(_, layer)| layer.found_by == FoundBy::Directory).count();
     match members {
