@@ -275,6 +275,33 @@ mod tests {
     }
 
     #[test]
+    fn what_triage_found_is_one_line_however_many_layers_there_are() {
+        let layer = |number: usize| Layer {
+            depth: 1,
+            kind: "pe".to_owned(),
+            name: Text("\u{1b}[2J".repeat(5)),
+            state: "intact".to_owned(),
+            found_by: "resource".to_owned(),
+            offset: 7,
+            size: 8,
+            sha256: format!("{number:064}"),
+        };
+        let told = |count: usize| {
+            line(&Event::SampleTriaged {
+                sha256: "ab".repeat(32),
+                layers: (0..count).map(layer).collect(),
+                core: format!("{:064}", 0),
+                family: "WannaCry".to_owned(),
+                confidence: "high".to_owned(),
+                rules: String::new(),
+                error: "what was left out".repeat(100),
+            })
+        };
+        assert!(told(1).starts_with("triage of abababababab: WannaCry; core pe \\u{1b}[2J"), "{}", told(1));
+        assert!(told(64).contains("; 64 layers; what") && told(64).chars().count() < 280, "{}", told(64));
+    }
+
+    #[test]
     fn a_capture_says_hash_size_and_state() {
         let event = Event::SampleCaptured {
             upload: 1,

@@ -112,3 +112,56 @@ fn named(report: &Report, number: u32, layer: &Layer) -> String {
         _ => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roridula_triage::rules::Rules;
+    use roridula_triage::{Budget, Road, triage};
+
+    /// A report of layers with these parents; all but the first are members of archives.
+    fn report(parents: &[Option<u32>]) -> Report {
+        let mut report = triage(b"text", Road::Payload, &Rules::default(), &Budget::default());
+        let layer = report.layers[0].clone();
+        let member = |parent: &Option<u32>| match parent {
+            None => layer.clone(),
+            Some(_) => Layer { parent: *parent, found_by: FoundBy::Directory, ..layer.clone() },
+        };
+        report.layers = parents.iter().map(member).collect();
+        report
+    }
+
+    fn told(report: &Report, detail: Detail) -> Vec<String> {
+        let mut out = Vec::new();
+        write(&mut out, report, detail).unwrap();
+        String::from_utf8(out).unwrap().lines().skip(1).map(str::to_owned).collect()
+    }
+
+    const SHORT: Detail = Detail::Short { rest: "--all", columns: 60 };
+
+    #[test]
+    fn members_are_shown_unless_they_are_many_and_tell_nothing() {
+        // An archive in an archive: nobody's child is an orphan.
+        assert_eq!(told(&report(&[None, Some(0), Some(1)]), SHORT).len(), 3);
+        let mut many = report(&[[None].as_slice(), &[Some(0); 8], &[Some(5)]].concat());
+        many.core = Some(2);
+        many.layers[3].hits = vec![roridula_triage::rules::Hit::default()];
+        let shown = told(&many, SHORT);
+        let numbers: Vec<&str> = shown.iter().map(|line| line[..4].trim()).collect();
+        assert_eq!(numbers, ["0", "2", "3", "5", "9"], "the core, a hit, what something lies in");
+        assert_eq!(told(&many, Detail::All).len(), 10);
+    }
+
+    #[test]
+    fn a_tree_is_bounded_in_both_directions() {
+        let mut deep = report(&(0..60u32).map(|at| at.checked_sub(1)).collect::<Vec<_>>());
+        deep.layers.iter_mut().for_each(|layer| {
+            layer.name = "\u{1b}[2J\u{65e5}".repeat(500);
+            layer.remarks = vec!["what is wrong with it ".repeat(50); 3];
+        });
+        let shown = told(&deep, SHORT);
+        assert_eq!(shown.len(), LINES_MAX + 1, "{shown:#?}");
+        assert!(shown.iter().all(|line| width(line) <= 60 && !line.contains('\u{1b}')), "{shown:#?}");
+        assert_eq!(shown.last().map(|line| line.trim()), Some("\u{2026} and 53 more layers (--all)"));
+    }
+}

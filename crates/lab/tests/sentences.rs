@@ -1,0 +1,88 @@
+//! What is said of look-alikes: each sentence answers why the file's hash differs, from the layers alone.
+
+use roridula_desk::sample::Outline;
+use roridula_lab::samples::chain::{Chain, Cut, Dirt, KillSwitch};
+use roridula_lab::samples::encoded::Encoding;
+use roridula_lab::samples::{X64, X86, kin};
+use roridula_triage::rules::Rules;
+use roridula_triage::{Budget, Road, triage};
+
+/// The outline of these bytes, by our own rules or by none.
+fn outline(bytes: &[u8], with_rules: bool) -> Outline {
+    let rules = if with_rules { Rules::compile(&[]).0 } else { Rules::default() };
+    Outline::of(&triage(bytes, Road::Payload, &rules, &Budget::default()))
+}
+
+#[track_caller]
+fn says(bytes: &[u8], wanted: &[&str], unwanted: &[&str]) {
+    let sentence = outline(bytes, true).sentence();
+    wanted.iter().for_each(|words| assert!(sentence.contains(words), "no {words:?} in {sentence:?}"));
+    unwanted.iter().for_each(|words| assert!(!sentence.contains(words), "{words:?} in {sentence:?}"));
+}
+
+#[test]
+fn what_surrounds_the_worm_is_said() {
+    let chain = Chain::new(X86, 1);
+    let parts = "differs from the 2017 original in the bytes of its ";
+    says(
+        &chain.payload(),
+        &["with 3 bytes of upload padding; carries worm EXE sha256", parts],
+        &["filling", "nothing"],
+    );
+    let tail = Chain { tail: 4096, ..chain.clone() };
+    says(&tail.payload(), &["with 4,099 bytes of unknown data behind its end; carries", parts], &["filling"]);
+    let dirt = Dirt { at: 0, len: 20_000, seed: 3 };
+    let dirty = Chain { dirt: Some(dirt), ..chain.clone() };
+    says(&dirty.payload(), &[parts, "and its filling (1,527,708 bytes, which are not all zero)"], &[]);
+    let dirty = Chain { dirt: Some(Dirt { at: 70_000, len: 500, ..dirt }), ..Chain::new(X64, 1) };
+    says(&dirty.payload(), &["its filling (1,523,544 bytes, which are not all zero)"], &[]);
+    let zeroed = Chain { kill_switch: KillSwitch::Zeroed, ..chain };
+    says(
+        &zeroed.payload(),
+        &["differs from the 2017 original in its kill switch (zeroed"],
+        &["the bytes of"],
+    );
+}
+
+#[test]
+fn what_is_cut_off_is_named() {
+    let chain = Chain::new(X86, 1);
+    let ransomware = Chain { cut: Cut::Ransomware(50_000), ..chain.clone() }.payload();
+    says(
+        &ransomware,
+        &["; its ransomware EXE is cut off: 50,000 bytes are missing"],
+        &["worm EXE is", "50000"],
+    );
+    let exe = Chain { cut: Cut::Exe(100_000), ..chain.clone() }.payload();
+    says(&exe, &["; its worm EXE is cut off: 100,000 bytes are missing"], &["ransomware", "the size of"]);
+    let upload = &chain.payload()[..60_000];
+    says(upload, &["the DLL is cut off: 5,212,325 bytes are missing"], &["truncated"]);
+}
+
+#[test]
+fn what_hides_it_is_said_of_a_launcher_too() {
+    let chain = Chain::new(X86, 1).payload();
+    let (stub, file) = chain.split_at(X86.stub_len);
+    let hidden = [stub, &Encoding::Xor(0x77).encode(&file[..200_000])].concat();
+    says(&hidden, &["WannaCry launcher DLL (x86, 200,000 bytes), hidden by xor 77"], &[]);
+}
+
+#[test]
+fn only_a_known_family_is_called_a_worm() {
+    let piece = &Chain::new(X86, 1).payload()[..60_000];
+    let sentence = outline(piece, false).sentence();
+    assert!(sentence.starts_with("Unknown DLL (x86, 55,131 bytes) behind the stub"), "{sentence}");
+    assert!(sentence.contains("; carries EXE sha256 ") && !sentence.contains("worm"), "{sentence}");
+}
+
+#[test]
+fn a_road_is_no_family() {
+    for specimen in kin::specimens(1) {
+        let outline = outline(&specimen.bytes, true);
+        let road = ["DoublePulsar", "EternalBlue"].contains(&outline.family.as_str());
+        assert!(!road, "{}: {}", specimen.entry.file, outline.family);
+        assert_eq!(outline.family.is_empty(), outline.confidence.is_empty(), "{}", specimen.entry.file);
+        let count = outline.sentence();
+        assert!(!count.contains(" 1 members") && !count.contains(" 0 "), "{count}");
+    }
+}
