@@ -51,6 +51,9 @@ fn answer(args: &WorkerArgs, from: &mut impl Read, to: &mut impl Write) -> Resul
         sandbox::allow_cpu(args.cpu_secs).map_err(|error| format!("cannot confine: {error}"))?;
         let [sha256, sha1, md5] = &question.hashes;
         let mut look = Look::new(&sample, question.road(), &rules, &budget).with_hashes(sha256, sha1, md5);
+        if question.without_users_rules {
+            look = look.without_users_rules();
+        }
         if question.first && !look.is_known(&mut memory) {
             tell(to, &look.first())?;
         }

@@ -21,9 +21,16 @@ use std::process::{Command, Stdio};
 const SLOW_RULE: &str = "rule slow { strings: $a = \"SLOW-MARKER\"
     condition: $a and for all i in (0..2000000000) : (i >= 0) }";
 const SLOW: &[u8] = b"a text that means nothing, with SLOW-MARKER in it";
+/// A rule that the engine cannot be interrupted in, on whatever [`endless`] gives.
+const ENDLESS_RULE: &str = "rule endless { strings: $a = /.*.*.*9/ condition: $a }";
 const MARKED_RULE: &str = "rule marked { meta: author = \"A. User\" license = \"CC0-1.0\"
     strings: $a = \"TEST-MARKER\" condition: $a }";
 const MARKED: &[u8] = b"another text that means nothing, with TEST-MARKER in it";
+
+/// Letters without a line's end.
+fn endless() -> Vec<u8> {
+    (0..80_000u32).map(|at| b'A' + (at * at % 26) as u8).collect()
+}
 
 /// A directory with `data` and `rules` in it.
 struct World {
@@ -150,24 +157,61 @@ fn a_killed_worker_is_replaced_and_its_sample_done() {
     kill(Pid::from_raw(worker), Signal::SIGKILL).unwrap();
     let told = triaged(&mut honeypot, SLOW);
     // It was looked into all the same, and what was left out is told.
-    let left_out = "not all rules were asked about layer 0: they took too long";
+    let left_out = format!(
+        "the rules of {} were not all asked about layer 0, and not about those behind it: too slow",
+        world.rules().join("slow.yar").display()
+    );
     assert_eq!((&told["error"], told["rules"] == ""), (&left_out.into(), false), "{told}");
     assert!(is_gone(worker) && workers(honeypot.pid()).len() == 1);
     honeypot.stop();
 }
 
+/// Kills the worker of `parent` that is at an endless rule, as `tries` of them come.
+fn kill_at_endless_rule(parent: u32, tries: u32) {
+    // More than compiling the rules takes.
+    const TICKS: u64 = 150;
+    for _ in 0..tries {
+        let busy = |pid: &i32| ticks(*pid) >= TICKS;
+        let worker = wait_for("a worker at the endless rule", || workers(parent).into_iter().find(busy));
+        kill(Pid::from_raw(worker), Signal::SIGKILL).unwrap();
+        wait_for("the worker's end", || is_gone(worker).then_some(()));
+    }
+}
+
+#[test]
+fn a_sample_that_is_too_slow_with_the_users_rules_is_done_without_them() {
+    let world = World::new(&[("slow.yar", ENDLESS_RULE), ("marked.yar", MARKED_RULE)]);
+    let mut honeypot = world.start(&["triage.timeout_secs=1"]);
+    let slow = endless();
+    bring(&honeypot, &slow);
+    bring(&honeypot, MARKED);
+    let told = triaged(&mut honeypot, &slow);
+    let files = ["marked.yar", "slow.yar"].map(|name| world.rules().join(name).display().to_string());
+    let expected =
+        format!("the rules of {} were not asked: a try with them took too long", files.join(", "));
+    assert_eq!((&told["error"], told["rules"] == ""), (&expected.into(), false), "{told}");
+    assert_eq!(world.depth(&slow), Some(Depth::Full));
+    // The next one has them again.
+    assert_eq!(triaged(&mut honeypot, MARKED)["error"], "");
+    assert_eq!(world.hits(MARKED), Some(vec!["marked".to_owned()]));
+    honeypot.stop();
+}
+
 #[test]
 fn a_sample_that_kills_twice_is_left_alone_and_the_others_are_done() {
-    let world = World::new(&[("slow.yar", SLOW_RULE)]);
-    let mut honeypot = world.start(&["triage.timeout_secs=1"]);
-    bring(&honeypot, SLOW);
+    let world = World::new(&[("slow.yar", ENDLESS_RULE)]);
+    let mut honeypot = world.start(&["triage.timeout_secs=3600"]);
+    let slow = endless();
+    bring(&honeypot, &slow);
+    kill_at_endless_rule(honeypot.pid(), 2);
     bring(&honeypot, MARKED);
-    let told = triaged(&mut honeypot, SLOW);
-    assert_eq!(told["error"], "left alone after 2 tries: killed after 1 seconds", "{told}");
+    let told = triaged(&mut honeypot, &slow);
+    let killed = "left alone after 2 tries: the worker died: signal: 9 (SIGKILL)";
+    assert_eq!(told["error"], killed, "{told}");
     assert_eq!(triaged(&mut honeypot, MARKED)["error"], "");
     // The worker died of the full report: the first one stands.
-    assert_eq!((world.depth(SLOW), world.depth(MARKED)), (Some(Depth::First), Some(Depth::Full)));
-    let shown = text(&["samples", "show", &sha256(SLOW), "--data", world.data.to_str().unwrap()]);
+    assert_eq!((world.depth(&slow), world.depth(MARKED)), (Some(Depth::First), Some(Depth::Full)));
+    let shown = text(&["samples", "show", &sha256(&slow), "--data", world.data.to_str().unwrap()]);
     assert!(shown.contains("the rest could not be worked out, `triage --all` tries again (left"), "{shown}");
     let events = honeypot.stop();
     assert!(!events.iter().any(|event| event["eventid"] == "sample.triaged"), "told twice: {events:?}");
@@ -180,23 +224,23 @@ fn a_sample_that_kills_twice_is_left_alone_and_the_others_are_done() {
 
     // Who asks for all of them gets it tried again: it fails as before and is marked again.
     let (setting, reader) = (world.setting(), Reader::open(&world.data).unwrap());
-    let error = || reader.sample(&sha256(SLOW)).unwrap().unwrap().triage_error;
-    let all = |timeout: &str| {
-        let args = ["triage", "--all", "--set", timeout];
-        roridula(&world.with(&args, &setting))
-    };
+    let error = || reader.sample(&sha256(&slow)).unwrap().unwrap().triage_error;
+    let args = world.with(&["triage", "--all", "--set", "triage.timeout_secs=3600"], &setting);
     let marks = || {
         let data = world.data.to_str().unwrap();
         text(&["events", "--json", "--id", "sample.triaged", "--data", data]).matches("left alone").count()
     };
-    let output = all("triage.timeout_secs=1");
+    let mut all = Command::new(env!("CARGO_BIN_EXE_roridula"));
+    let all = all.args(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    kill_at_endless_rule(all.id(), 2);
+    let output = all.wait_with_output().unwrap();
     assert!(!output.status.success(), "{output:?}");
     assert!(String::from_utf8(output.stderr).unwrap().contains("left alone after 2 tries"));
     assert_eq!((marks(), error().contains("left alone")), (2, true));
     // Without the rule that it is slow in, it has a report, and the mark is gone.
     world.rule("slow.yar", MARKED_RULE);
-    assert!(all("triage.timeout_secs=20").status.success());
-    assert_eq!((world.hits(SLOW), error()), (Some(Vec::new()), String::new()));
+    assert!(roridula(&args).status.success());
+    assert_eq!((world.hits(&slow), error()), (Some(Vec::new()), String::new()));
 }
 
 #[test]
@@ -337,18 +381,19 @@ fn files_at_hand_standard_input_and_samples_are_explained() {
 }
 
 #[test]
-fn a_file_that_takes_too_long_fails_and_the_next_is_done() {
-    let world = World::new(&[("slow.yar", SLOW_RULE)]);
+fn a_file_that_is_too_slow_with_the_users_rules_is_told_without_them() {
+    let world = World::new(&[("slow.yar", ENDLESS_RULE), ("marked.yar", MARKED_RULE)]);
     let (slow, quick) = (world.dir.path().join("slow"), world.dir.path().join("quick"));
-    std::fs::write(&slow, SLOW).unwrap();
+    std::fs::write(&slow, endless()).unwrap();
     std::fs::write(&quick, MARKED).unwrap();
     let (setting, paths) = (world.setting(), [slow.to_str().unwrap(), quick.to_str().unwrap()]);
     let args = ["triage", "--set", "triage.timeout_secs=1", paths[0], paths[1]];
     let output = roridula(&world.with(&args, &setting));
-    let (shown, error) =
-        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert!(!output.status.success() && error.contains("slow: killed after 1 seconds"), "{error}");
-    assert!(shown.contains(&sha256(MARKED)) && !shown.contains(&sha256(SLOW)), "{shown}");
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{shown}");
+    let (first, second) = shown.split_once(&sha256(MARKED)).unwrap();
+    assert!(first.contains(&sha256(&endless())) && first.contains("slow.yar were not asked: a try"), "{shown}");
+    assert!(second.contains("marked") && !second.contains("not asked"), "{shown}");
 }
 
 #[test]

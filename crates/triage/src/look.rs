@@ -13,6 +13,8 @@ use std::ops::Range;
 const HEAD: usize = 64 * 1024;
 /// Smaller layers are scanned whole: that costs little, and rules may ask for the size.
 const WHOLE_MAX: usize = 1024 * 1024;
+/// Files of rules that a remark names.
+const FILES_MAX: usize = 3;
 
 /// Looks into the bytes of one sample, within `budget`: the full report.
 pub fn triage(sample: &[u8], road: Road, rules: &Rules, budget: &Budget) -> Report {
@@ -28,12 +30,34 @@ pub struct Look<'a> {
     budget: &'a Budget,
     hashes: Hashes,
     digests: Digests,
+    without_users_rules: bool,
+}
+
+/// Which rules are not asked any more, because they took too long.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slow {
+    own: bool,
+    users: bool,
 }
 
 impl<'a> Look<'a> {
     /// Of these bytes, which came by `road`.
     pub fn new(sample: &'a [u8], road: Road, rules: &'a Rules, budget: &'a Budget) -> Self {
-        Self { sample, road, rules, budget, hashes: Hashes::default(), digests: Digests::default() }
+        Self {
+            sample,
+            road,
+            rules,
+            budget,
+            hashes: Hashes::default(),
+            digests: Digests::default(),
+            without_users_rules: false,
+        }
+    }
+
+    /// Without the user's rules, because a first try with them took too long; the report says so.
+    pub fn without_users_rules(mut self) -> Self {
+        self.without_users_rules = !self.rules.users_files().is_empty();
+        self
     }
 
     /// With hashes of the whole sample that its capture has worked out; what is empty is not known. They are believed.
@@ -97,7 +121,11 @@ impl<'a> Look<'a> {
         let places = self.places(&peeled.layers);
         let mut described = facts::describe(&places, depth).into_iter().zip(&places);
         let mut layers = Vec::with_capacity(peeled.layers.len());
-        let mut slow = false;
+        let mut slow = Slow { users: self.without_users_rules, own: false };
+        if self.without_users_rules {
+            let remark = format!("{} not asked: a try with them took too long", self.users_rules());
+            peeled.remarks.push(remark);
+        }
         let mut traces = Vec::with_capacity(peeled.layers.len());
         for (number, layer) in peeled.layers.iter().enumerate() {
             let mut trace = None;
@@ -108,16 +136,9 @@ impl<'a> Look<'a> {
                     let (hashes, mut facts) = (found.hashes, found.facts);
                     trace = found.trace;
                     facts.zip = layer.zip.clone().or(facts.zip);
-                    // Whoever waits for a first report does not wait for slow rules twice.
-                    let asked = depth == Depth::Full || !slow;
-                    let (hits, in_time) =
-                        if asked { self.scan(place, &facts, depth) } else { (Vec::new(), true) };
-                    if !in_time {
-                        slow = true;
-                        let remark =
-                            format!("not all rules were asked about layer {number}: they took too long");
-                        peeled.remarks.push(remark);
-                    }
+                    let (hits, late) = self.scan(place, &facts, depth, slow);
+                    slow = Slow { own: slow.own || late.own, users: slow.users || late.users };
+                    peeled.remarks.extend(self.late(late, number));
                     (hashes, facts, hits)
                 }
             };
@@ -156,11 +177,47 @@ impl<'a> Look<'a> {
         places
     }
 
-    /// The rules that fit a layer, and whether all were asked in time.
-    fn scan(&self, place: &Place<'_>, facts: &Facts, depth: Depth) -> (Vec<Hit>, bool) {
-        if depth == Depth::Full {
-            return self.rules.scan_in_time(place.bytes);
+    /// The rules that fit a layer, and which of them were not all asked in time; `slow` are those that never were.
+    fn scan(&self, place: &Place<'_>, facts: &Facts, depth: Depth, slow: Slow) -> (Vec<Hit>, Slow) {
+        let (mut hits, in_time) = match depth {
+            Depth::Full => self.rules.scan_own(place.bytes),
+            // Whoever waits for a first report does not wait for slow rules twice.
+            Depth::First if slow.own => (Vec::new(), true),
+            Depth::First => self.scan_first(place, facts),
+        };
+        let mut late = Slow { own: !in_time, users: false };
+        // A user's worst rule cannot be interrupted: no first report waits for those, and no full one waits twice.
+        if depth == Depth::Full && !slow.users {
+            let (users, in_time) = self.rules.scan_users(place.bytes);
+            hits.extend(users);
+            late.users = !in_time;
         }
+        (hits, late)
+    }
+
+    /// Which rules were too late for this layer, in words.
+    fn late(&self, late: Slow, number: usize) -> impl Iterator<Item = String> {
+        let own = late.own.then(|| format!("not all rules were asked about layer {number}: they took too long"));
+        let users = late.users.then(|| {
+            let rules = self.users_rules();
+            format!("{rules} not all asked about layer {number}, and not about those behind it: too slow")
+        });
+        own.into_iter().chain(users)
+    }
+
+    /// The user's rules, by the files that they stand in, up to the verb.
+    fn users_rules(&self) -> String {
+        let files = self.rules.users_files();
+        let shown = files.get(..FILES_MAX).unwrap_or(files).join(", ");
+        match files.len().saturating_sub(FILES_MAX) {
+            0 => format!("the rules of {shown} were"),
+            1 => format!("the rules of {shown} and 1 file more were"),
+            more => format!("the rules of {shown} and {more} files more were"),
+        }
+    }
+
+    /// Our rules that fit what no inner layer takes of a layer, and whether all were asked in time.
+    fn scan_first(&self, place: &Place<'_>, facts: &Facts) -> (Vec<Hit>, bool) {
         let parts = match place.kind {
             Kind::Padding => return (Vec::new(), true),
             Kind::Gzip | Kind::Cab => std::iter::once(0..HEAD.min(place.bytes.len())).collect(),

@@ -6,17 +6,18 @@ use crate::settings::Sources;
 use clap::{Args, Subcommand};
 use roridula_desk::sample::counted;
 use roridula_proto::event::Text;
-use roridula_triage::rules::{Hit, RuleError, Rules};
+use roridula_triage::rules::{Hit, RuleError, RuleFile, Rules};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The rules that samples are compared with
 #[derive(Debug, Subcommand)]
 pub(crate) enum RulesCommand {
     /// All rules: ours, and those of your folders
     List(ListArgs),
-    /// Do the rule files compile? Names each broken one with its line
+    /// Do the rule files compile, and are they fast? Names each broken one with its line, and each slow one
     Check(CheckArgs),
 }
 
@@ -41,7 +42,7 @@ pub(crate) struct ListArgs {
 #[command(after_help = "\
 Examples:
   roridula rules check              the folders that `run` would use
-  roridula rules check new.yar      a file before it goes there; exit status 1 if anything is wrong")]
+  roridula rules check new.yar      a file before it goes there; exit status 1 if anything is broken or slow")]
 pub(crate) struct CheckArgs {
     /// Files or folders, instead of the configured folders
     #[arg(value_name = "PATH")]
@@ -60,6 +61,18 @@ struct Checked {
     files: usize,
     rules: usize,
     errors: Vec<RuleError>,
+    /// Files whose rules are too slow for samples.
+    slow: Vec<SlowFile>,
+}
+
+/// A file that works and takes too long.
+#[derive(Debug, Serialize)]
+struct SlowFile {
+    file: String,
+    /// Milliseconds that its rules took.
+    millis: u64,
+    /// For so many bytes.
+    bytes: usize,
 }
 
 /// Carries it out.
@@ -70,12 +83,47 @@ pub(crate) fn run(command: &RulesCommand, data: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Compiled rules of `folders`, how many files they are, and all that is wrong.
-fn compile(folders: &[PathBuf]) -> (Rules, usize, Vec<RuleError>) {
+/// Compiled rules of `folders`, the files that they are, and all that is wrong.
+fn compile(folders: &[PathBuf]) -> (Rules, Vec<RuleFile>, Vec<RuleError>) {
     let (files, mut errors) = rules::read(folders);
     let (compiled, broken) = Rules::compile(&files);
     errors.extend(broken);
-    (compiled, files.len(), errors)
+    (compiled, files, errors)
+}
+
+/// Bytes that rules are tried on at first and at last; doubled in between, so that the worst ends soon.
+const TRIED_BYTES: (usize, usize) = (1024, 64 * 1024);
+/// Rules that take longer for so little are too slow for samples of megabytes.
+const TRY_MAX: Duration = Duration::from_millis(500);
+
+/// How slow a file is, if it is too slow.
+fn slow(file: &RuleFile) -> Option<SlowFile> {
+    let (compiled, _) = Rules::compile_alone(std::slice::from_ref(file));
+    let look_alike = look_alike(TRIED_BYTES.1);
+    let sizes = std::iter::successors(Some(TRIED_BYTES.0), |size| Some(size * 2));
+    sizes.take_while(|size| *size <= TRIED_BYTES.1).find_map(|bytes| {
+        let started = Instant::now();
+        compiled.scan(&look_alike[..bytes]);
+        let took = started.elapsed();
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        (took > TRY_MAX).then(|| SlowFile { file: file.name.clone(), millis, bytes })
+    })
+}
+
+/// Bytes that begin as a PE file does and go on as letters by chance, without a line's end: where expressions that may
+/// begin anywhere are slow.
+fn look_alike(len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; 0x100];
+    bytes[..2].copy_from_slice(b"MZ");
+    bytes[0x3c] = 0x80;
+    bytes[0x80..0x86].copy_from_slice(b"PE\0\0\x4c\x01");
+    let mut state = 1u32;
+    bytes.resize_with(len, || {
+        // A linear congruential generator, with the constants of "Numerical Recipes".
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        b'A' + (state >> 24) as u8 % 58
+    });
+    bytes
 }
 
 fn configured(config: Option<&Path>, data: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -110,7 +158,9 @@ fn check(args: &CheckArgs, data: &Path) -> Result<(), Failure> {
         if args.paths.is_empty() { configured(args.config.as_deref(), data)? } else { args.paths.clone() };
     let (compiled, files, errors) = compile(&folders);
     let own = Rules::compile(&[]).0.list().len();
-    let checked = Checked { files, rules: compiled.list().len().saturating_sub(own), errors };
+    let slow = files.iter().filter_map(slow).collect();
+    let rules = compiled.list().len().saturating_sub(own);
+    let checked = Checked { files: files.len(), rules, errors, slow };
     if args.json {
         out::json(&checked)?;
     } else {
@@ -118,19 +168,32 @@ fn check(args: &CheckArgs, data: &Path) -> Result<(), Failure> {
         for error in &checked.errors {
             writeln!(out, "{}", line(error))?;
         }
+        for SlowFile { file, millis, bytes } in &checked.slow {
+            let warning = format!(
+                "{file}: slow: {millis} ms for {bytes} bytes. Triage of larger samples waits for such rules until \
+                 its time is over, and goes on without yours"
+            );
+            writeln!(out, "{}", Text(warning))?;
+        }
         if checked.errors.is_empty() {
-            let (rules, files) = (counted(checked.rules as u64, "rule"), counted(files as u64, "file"));
-            writeln!(out, "{rules} in {files}, and {own} of ours: all good.")?;
+            let good = if checked.slow.is_empty() { "all good" } else { "they compile" };
+            let (rules, files) = (counted(checked.rules as u64, "rule"), counted(checked.files as u64, "file"));
+            writeln!(out, "{rules} in {files}, and {own} of ours: {good}.")?;
         }
         out.flush()?;
     }
     match checked.errors.len() {
-        0 => Ok(()),
+        0 if checked.slow.is_empty() => Ok(()),
+        0 => Err(Failure::new(format!("too slow: {}", counted(checked.slow.len())))),
         1 => Err(Failure::new("1 rule file is broken and is left out; the others work")),
         broken => {
             Err(Failure::new(format!("{broken} rule files are broken and are left out; the others work")))
         }
     }
+}
+
+fn counted(files: usize) -> String {
+    if files == 1 { "1 rule file".to_owned() } else { format!("{files} rule files") }
 }
 
 /// `FILE:LINE: what`
@@ -154,8 +217,18 @@ mod tests {
         std::fs::write(folder.join("bad.yar"), "rule bad {\n condition:\n $x }").unwrap();
         assert!(check(&args, dir.path()).is_err());
         let (compiled, files, errors) = compile(&[folder]);
-        assert_eq!((files, errors.len()), (2, 1));
+        assert_eq!((files.len(), errors.len()), (2, 1));
         assert!(line(&errors[0]).contains("bad.yar:3: "), "{}", line(&errors[0]));
         assert!(compiled.list().iter().any(|hit| hit.rule == "good" && hit.file.ends_with("good.yar")));
+    }
+
+    #[test]
+    fn a_slow_file_is_named_and_a_quick_one_is_not() {
+        let file = |text: &str| RuleFile { name: "a.yar".to_owned(), text: text.to_owned() };
+        // The engine looks at no clock inside of such expressions.
+        let found = slow(&file("rule slow { strings: $a = /(a|aa|aaa)*b.*c.*d/ $b = /.*.*.*x/ condition: any of them }"));
+        let found = found.expect("the slow file is told");
+        assert!(found.file == "a.yar" && found.bytes <= TRIED_BYTES.1, "{found:?}");
+        assert!(slow(&file("rule quick { strings: $a = \"needle\" condition: $a }")).is_none());
     }
 }

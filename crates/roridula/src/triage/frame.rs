@@ -49,6 +49,8 @@ pub(crate) struct Question {
     pub(crate) exploit_buffer: bool,
     /// Whether a first report is wanted before the full one, where that takes much longer.
     pub(crate) first: bool,
+    /// Whether the user's rules are left out, because a try with them took too long.
+    pub(crate) without_users_rules: bool,
     /// Hashes of the sample, hexadecimal, that its capture has worked out: SHA-256, SHA-1, MD5; empty if it has not.
     pub(crate) hashes: [String; 3],
 }

@@ -276,6 +276,7 @@ pub(crate) fn question(sample: &SampleView) -> Question {
     Question {
         exploit_buffer: sample.origin == Origin::ExploitBuffer,
         first: false,
+        without_users_rules: false,
         hashes: [sample.sha256.to_string(), sample.sha1.clone(), sample.md5.clone()],
     }
 }

@@ -8,6 +8,7 @@ use roridula_triage::rules::RuleFile;
 use roridula_triage::{Depth, Report};
 use std::collections::HashSet;
 use std::io::BufReader;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +52,21 @@ impl Reins {
 fn end(pid: i32) {
     // It may have ended just now.
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+}
+
+/// How a worker died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Death {
+    /// In words.
+    pub(crate) how: String,
+    /// Whether it had used up its time.
+    pub(crate) over_time: bool,
+}
+
+impl Death {
+    fn of(how: String) -> Self {
+        Self { how, over_time: false }
+    }
 }
 
 /// A running worker.
@@ -109,7 +125,7 @@ impl Worker {
         }
         let opening = serde_json::to_vec(&Opening::of(rules)).map_err(|error| error.to_string())?;
         let opened = worker.exchange(Duration::from_secs(OPENING_SECS), &[&opening]);
-        worker.opened = opened.map_err(|how| format!("{how} while it compiled the rules"))?;
+        worker.opened = opened.map_err(|death| format!("{} while it compiled the rules", death.how))?;
         Ok(worker)
     }
 
@@ -120,9 +136,9 @@ impl Worker {
         question: &Question,
         sample: &[u8],
         mut first: impl FnMut(&Report),
-    ) -> Result<Report, String> {
+    ) -> Result<Report, Death> {
         self.asked = self.asked.saturating_add(1);
-        let text = serde_json::to_vec(question).map_err(|error| error.to_string())?;
+        let text = serde_json::to_vec(question).map_err(|error| Death::of(error.to_string()))?;
         let report: Report = self.exchange(self.timeout, &[&text, sample])?;
         if report.depth.is_full() {
             return Ok(report);
@@ -140,7 +156,7 @@ impl Worker {
         &mut self,
         time: Duration,
         frames: &[&[u8]],
-    ) -> Result<T, String> {
+    ) -> Result<T, Death> {
         self.watch(Some(time));
         let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
         let sent = stdin
@@ -162,15 +178,23 @@ impl Worker {
         }
     }
 
-    fn how_it_died(&mut self, time: Duration, error: Option<std::io::Error>) -> String {
+    fn how_it_died(&mut self, time: Duration, error: Option<std::io::Error>) -> Death {
         let killed = self.end();
-        match (self.child.wait(), error) {
-            _ if killed => format!("killed after {} seconds", time.as_secs()),
+        let status = self.child.wait();
+        // A first report resets the watchdog: then the limit of CPU time is met before it.
+        let over_time = killed
+            || status.as_ref().is_ok_and(|status| status.signal() == Some(Signal::SIGXCPU as i32));
+        let how = match (status, error) {
+            _ if over_time => match time.as_secs() {
+                1 => "killed after 1 second".to_owned(),
+                secs => format!("killed after {secs} seconds"),
+            },
             (Ok(status), _) if !status.success() => format!("the worker died: {status}"),
             (_, Some(error)) => format!("no report: {error}"),
             (Ok(status), None) => format!("the worker ended without a report: {status}"),
             (Err(error), None) => format!("cannot wait for the worker: {error}"),
-        }
+        };
+        Death { how, over_time }
     }
 
     /// Ends it; says whether its time was over.

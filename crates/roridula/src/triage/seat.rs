@@ -1,7 +1,7 @@
 //! A place for a worker: filled when somebody asks, and again after a death.
 
 use super::frame::Question;
-use super::process::{Reins, Worker};
+use super::process::{Death, Reins, Worker};
 use crate::settings::TriageSettings;
 use roridula_triage::Report;
 use roridula_triage::rules::{RuleError, RuleFile};
@@ -71,19 +71,41 @@ impl Seat {
     }
 
     /// Asks about one sample; a worker that died of it has left. `first` is handed the first report, if the question asks
-    /// for one and there is one.
+    /// for one and there is one. What takes too long with the user's rules is tried without them: that is the second try.
     pub(crate) fn ask(
         &mut self,
         question: &Question,
         sample: &[u8],
-        first: impl FnMut(&Report),
+        mut first: impl FnMut(&Report),
     ) -> Result<Report, Trouble> {
         self.fits(sample.len() as u64)?;
+        match self.try_once(question, sample, &mut first)? {
+            Ok(report) => Ok(report),
+            Err(death) if death.over_time && !self.rules.is_empty() && !self.reins.is_stopping() => {
+                tracing::warn!("{}: once more without the user's rules", death.how);
+                let question = Question { without_users_rules: true, ..question.clone() };
+                let again = self.try_once(&question, sample, &mut first)?;
+                again.map_err(|death| match self.reins.is_stopping() {
+                    true => Trouble::Died(death.how),
+                    false => Trouble::Sample(super::given_up(&death.how)),
+                })
+            }
+            Err(death) => Err(Trouble::Died(death.how)),
+        }
+    }
+
+    fn try_once(
+        &mut self,
+        question: &Question,
+        sample: &[u8],
+        first: impl FnMut(&Report),
+    ) -> Result<Result<Report, Death>, Trouble> {
         self.fill()?;
         let worker = self.worker.as_mut().ok_or_else(|| Trouble::Start("no worker".to_owned()))?;
-        worker.ask(question, sample, first).map_err(|how| {
+        let answer = worker.ask(question, sample, first);
+        if answer.is_err() {
             self.worker = None;
-            Trouble::Died(how)
-        })
+        }
+        Ok(answer)
     }
 }

@@ -11,19 +11,27 @@ use sha2::{Digest, Sha256};
 /// they are empty.
 const EXTERNALS: [&str; 5] = ["filename", "filepath", "extension", "filetype", "owner"];
 
-/// Our own rules, then `files`; the scanner's namespaces are the numbers of the returned names.
-pub(super) fn compile(files: &[RuleFile]) -> (Scanner, Vec<String>, Vec<RuleError>) {
-    let own = BUILTIN.iter().map(|(_, text)| ("builtin", *text));
-    let theirs = files.iter().map(|file| (file.name.as_str(), file.text.as_str()));
-    let all: Vec<(&str, &str)> = own.chain(theirs).collect();
-    let names = || all.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let (compiler, broken) = add(&all, &[]);
+/// Our own rules.
+pub(super) fn own() -> (Scanner, Vec<String>, Vec<RuleError>) {
+    compile(&BUILTIN.map(|(_, text)| ("builtin", text)))
+}
+
+/// The rules of `files`.
+pub(super) fn of(files: &[RuleFile]) -> (Scanner, Vec<String>, Vec<RuleError>) {
+    let files: Vec<_> = files.iter().map(|file| (file.name.as_str(), file.text.as_str())).collect();
+    compile(&files)
+}
+
+/// The scanner's namespaces are the numbers of the returned names.
+fn compile(files: &[(&str, &str)]) -> (Scanner, Vec<String>, Vec<RuleError>) {
+    let names = || files.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let (compiler, broken) = add(files, &[]);
     if broken.is_empty() {
         return (compiler.finalize(), names(), Vec::new());
     }
     // The engine keeps the rules in front of an error. Half a file is worse than none: once more, without it.
     let numbers: Vec<usize> = broken.iter().map(|(number, _)| *number).collect();
-    let (compiler, _) = add(&all, &numbers);
+    let (compiler, _) = add(files, &numbers);
     (compiler.finalize(), names(), broken.into_iter().map(|(_, error)| error).collect())
 }
 

@@ -17,7 +17,8 @@ const MATCHES_MAX: u32 = 1000;
 /// Bytes of a match that the engine copies; nobody reads them.
 const MATCH_BYTES_MAX: usize = 16;
 /// How long one layer is scanned. Own rules need milliseconds; a user's worst rule on a hostile file must not use
-/// up the time of the whole sample.
+/// up the time of the whole sample. The engine does not look at the clock inside of a regular expression: a user's
+/// worst one ends when the worker is killed.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long for a first report, which somebody waits for.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(500);
@@ -67,28 +68,46 @@ pub struct Hit {
     pub at: Vec<u64>,
 }
 
-/// Compiled rules.
+/// Compiled rules: ours, and the user's apart, so that slow ones of the user cost nothing but themselves.
 #[derive(Debug, Default)]
 pub struct Rules {
     digest: String,
-    /// The file of each namespace, by its number.
+    own: Option<Set>,
+    /// Ours with less time.
+    hasty: Option<Set>,
+    users: Option<Set>,
+}
+
+/// A scanner, and the file of each of its namespaces by its number.
+#[derive(Debug)]
+struct Set {
+    scanner: Scanner,
     files: Vec<String>,
-    scanner: Option<Scanner>,
-    /// The same with less time.
-    hasty: Option<Scanner>,
 }
 
 impl Rules {
     /// Our own rules and `files`; what does not compile is told and left out, a file at a time.
     pub fn compile(files: &[RuleFile]) -> (Self, Vec<RuleError>) {
-        let digest = compile::digest(files);
-        let (mut scanner, files, errors) = compile::compile(files);
-        let params =
-            ScanParams::default().string_max_nb_matches(MATCHES_MAX).match_max_length(MATCH_BYTES_MAX);
-        let mut hasty = scanner.clone();
-        hasty.set_scan_params(params.clone().timeout_duration(Some(FIRST_TIMEOUT)));
-        scanner.set_scan_params(params.timeout_duration(Some(TIMEOUT)));
-        (Self { digest, files, scanner: Some(scanner), hasty: Some(hasty) }, errors)
+        let (scanner, names, mut errors) = compile::own();
+        let own = |time| Some(Set::new(scanner.clone(), names.clone(), time));
+        let (own, hasty) = (own(TIMEOUT), own(FIRST_TIMEOUT));
+        let (users, wrong) = Self::users(files);
+        errors.extend(wrong);
+        (Self { digest: compile::digest(files), own, hasty, users }, errors)
+    }
+
+    /// The rules of `files` without ours: how fast they are is asked so.
+    pub fn compile_alone(files: &[RuleFile]) -> (Self, Vec<RuleError>) {
+        let (users, errors) = Self::users(files);
+        (Self { digest: compile::digest(files), own: None, hasty: None, users }, errors)
+    }
+
+    fn users(files: &[RuleFile]) -> (Option<Set>, Vec<RuleError>) {
+        if files.is_empty() {
+            return (None, Vec::new());
+        }
+        let (scanner, names, errors) = compile::of(files);
+        (Some(Set::new(scanner, names, TIMEOUT)), errors)
     }
 
     /// Names the set: changes when any rule or the reference data do. 16 hexadecimal digits.
@@ -96,33 +115,61 @@ impl Rules {
         &self.digest
     }
 
-    /// The rules that fit `bytes`. What takes too long is left out.
+    /// The names of the user's files; empty where there are none.
+    pub fn users_files(&self) -> &[String] {
+        self.users.as_ref().map_or(&[], |set| &set.files)
+    }
+
+    /// The rules that fit `bytes`, ours first. What takes too long is left out.
     pub fn scan(&self, bytes: &[u8]) -> Vec<Hit> {
-        self.scan_in_time(bytes).0
+        let (mut hits, _) = self.scan_own(bytes);
+        hits.extend(self.scan_users(bytes).0);
+        hits
     }
 
-    /// The rules that fit `bytes`, and whether all of them were asked before the time was over.
-    pub(crate) fn scan_in_time(&self, bytes: &[u8]) -> (Vec<Hit>, bool) {
-        self.scanner
-            .as_ref()
-            .map_or((Vec::new(), true), |scanner| self.hits(scanner, scanner.scan_mem(bytes)))
+    /// Our own rules that fit `bytes`, and whether all of them were asked before the time was over.
+    pub(crate) fn scan_own(&self, bytes: &[u8]) -> (Vec<Hit>, bool) {
+        self.own.as_ref().map_or((Vec::new(), true), |set| set.hits(set.scanner.scan_mem(bytes)))
     }
 
-    /// The rules that fit these parts of `bytes` (in order, disjoint), in a first report's time, and whether all were
+    /// The user's rules that fit `bytes`, and whether all of them were asked before the time was over.
+    pub(crate) fn scan_users(&self, bytes: &[u8]) -> (Vec<Hit>, bool) {
+        self.users.as_ref().map_or((Vec::new(), true), |set| set.hits(set.scanner.scan_mem(bytes)))
+    }
+
+    /// Our own rules that fit these parts of `bytes` (in order, disjoint), in a first report's time, and whether all were
     /// asked. Places are those in `bytes`; its size is unknown to the rules, unless the parts are one.
     pub(crate) fn scan_parts(&self, bytes: &[u8], parts: Vec<Range<usize>>) -> (Vec<Hit>, bool) {
-        let Some(scanner) = &self.hasty else { return (Vec::new(), true) };
+        let Some(set) = &self.hasty else { return (Vec::new(), true) };
         let found = match parts.as_slice() {
             [] => return (Vec::new(), true),
-            [whole] if whole.len() == bytes.len() => scanner.scan_mem(bytes),
-            _ => scanner.scan_fragmented(Parts { bytes, parts, at: None }),
+            [whole] if whole.len() == bytes.len() => set.scanner.scan_mem(bytes),
+            _ => set.scanner.scan_fragmented(Parts { bytes, parts, at: None }),
         };
-        self.hits(scanner, found)
+        set.hits(found)
+    }
+
+    /// Every rule that can fit, ours first, as a hit that is nowhere.
+    pub fn list(&self) -> Vec<Hit> {
+        self.own.iter().chain(&self.users).flat_map(Set::list).collect()
+    }
+}
+
+impl Set {
+    fn new(mut scanner: Scanner, files: Vec<String>, time: Duration) -> Self {
+        let params =
+            ScanParams::default().string_max_nb_matches(MATCHES_MAX).match_max_length(MATCH_BYTES_MAX);
+        scanner.set_scan_params(params.timeout_duration(Some(time)));
+        Self { scanner, files }
+    }
+
+    fn list(&self) -> Vec<Hit> {
+        let public = self.scanner.rules().filter(|rule| !rule.is_private);
+        public.map(|rule| self.hit(rule.name, rule.namespace, rule.metadatas, rule.tags)).collect()
     }
 
     fn hits<'s>(
         &'s self,
-        scanner: &'s Scanner,
         found: Result<ScanResult<'s>, (ScanError, ScanResult<'s>)>,
     ) -> (Vec<Hit>, bool) {
         let (found, in_time) = match found {
@@ -131,26 +178,19 @@ impl Rules {
         };
         let hit = |rule: &EvaluatedRule<'_>| Hit {
             at: places(rule),
-            ..self.hit(scanner, rule.name, rule.namespace, rule.metadatas, rule.tags)
+            ..self.hit(rule.name, rule.namespace, rule.metadatas, rule.tags)
         };
         (found.rules.iter().map(hit).collect(), in_time)
     }
 
-    /// Every rule that can fit, as a hit that is nowhere.
-    pub fn list(&self) -> Vec<Hit> {
-        let Some(scanner) = &self.scanner else { return Vec::new() };
-        let public = scanner.rules().filter(|rule| !rule.is_private);
-        public.map(|rule| self.hit(scanner, rule.name, rule.namespace, rule.metadatas, rule.tags)).collect()
-    }
-
     fn hit(
         &self,
-        scanner: &Scanner,
         name: &str,
         namespace: &str,
         metadata: &[Metadata],
         tags: &[boreal::StringSymbol],
     ) -> Hit {
+        let scanner = &self.scanner;
         let file = namespace.parse().ok().and_then(|number: usize| self.files.get(number));
         let mut hit = Hit {
             rule: name.to_owned(),
