@@ -29,7 +29,7 @@ const MARKED: &[u8] = b"another text that means nothing, with TEST-MARKER in it"
 
 /// Letters without a line's end.
 fn endless() -> Vec<u8> {
-    (0..80_000u32).map(|at| b'A' + (at * at % 26) as u8).collect()
+    (0..80_000u32).map(|at| b'A' + (at.wrapping_mul(at) % 26) as u8).collect()
 }
 
 /// A directory with `data` and `rules` in it.

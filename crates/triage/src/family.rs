@@ -2,6 +2,7 @@
 
 use crate::reference;
 use crate::report::{FoundBy, Layer, words};
+use crate::rules::Hit;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,16 +62,19 @@ struct Said {
     weight: Weight,
     /// What is independent of what: the layer, and whether a rule or the structure says it.
     by: (u32, bool),
+    /// What it is wherever it stands: the same twice says nothing more.
+    name: String,
     what: String,
 }
 
 /// What the layers say together: of the family with the surest verdict, then the most grounds.
 pub(crate) fn verdict(layers: &[Layer]) -> Option<Verdict> {
     let mut families: BTreeMap<String, Vec<Said>> = BTreeMap::new();
+    let inside = inside(layers);
     for (number, layer) in layers.iter().enumerate() {
         let Ok(number) = u32::try_from(number) else { break };
         for said in
-            hash(number, layer).into_iter().chain(rules(number, layer)).chain(structure(number, layer))
+            hash(number, layer).into_iter().chain(rules(number, layer, &inside)).chain(structure(number, layer))
         {
             families.entry(said.family.clone()).or_default().push(said);
         }
@@ -98,14 +102,31 @@ fn depths(layers: &[Layer]) -> Vec<u32> {
     depths
 }
 
+/// Which rule, of file and name, fits in which layer something that lies deeper: the bytes are the inner layer's.
+type Inside<'l> = BTreeSet<(u32, &'l str, &'l str)>;
+
+/// The rules that fit a layer inside of each layer.
+fn inside(layers: &[Layer]) -> Inside<'_> {
+    let mut inside = Inside::new();
+    for layer in layers.iter().filter(|layer| !layer.hits.is_empty()) {
+        let parent = |at: u32| layers.get(usize::try_from(at).ok()?)?.parent;
+        // A report's parents stand in front; the bound holds whatever they say.
+        for around in std::iter::successors(layer.parent, |&at| parent(at)).take(layers.len()) {
+            inside.extend(layer.hits.iter().map(|hit| (around, hit.file.as_str(), hit.rule.as_str())));
+        }
+    }
+    inside
+}
+
 fn confidence(said: &[Said]) -> Confidence {
     let strongest = said.iter().map(|said| said.weight).max();
-    // Two rules in one layer may look at the same bytes: they count once.
-    let independent: BTreeSet<_> =
-        said.iter().filter(|said| said.weight >= Weight::Specific).map(|said| said.by).collect();
+    let specific = || said.iter().filter(|said| said.weight >= Weight::Specific);
+    // Two rules in one layer may look at the same bytes: they count once. So does one rule in two layers.
+    let places: BTreeSet<_> = specific().map(|said| said.by).collect();
+    let names: BTreeSet<_> = specific().map(|said| said.name.as_str()).collect();
     match strongest {
         Some(Weight::Hash) => Confidence::Certain,
-        Some(Weight::Specific) if independent.len() >= 2 => Confidence::High,
+        Some(Weight::Specific) if places.len() >= 2 && names.len() >= 2 => Confidence::High,
         Some(Weight::Specific) => Confidence::Medium,
         _ => Confidence::Low,
     }
@@ -118,19 +139,22 @@ fn hash(number: u32, layer: &Layer) -> Option<Said> {
         family: known.family.clone(),
         weight: Weight::Hash,
         by: (number, false),
+        name: known.name.clone(),
         what: format!("sha256 of the published {} ({}), layer {number}", known.part, known.name),
     })
 }
 
-/// Rules that name a family.
-fn rules(number: u32, layer: &Layer) -> impl Iterator<Item = Said> {
-    layer.hits.iter().filter(|hit| !hit.family.is_empty()).map(move |hit| {
+/// Rules that name a family, where they fit nothing that lies deeper.
+fn rules<'l>(number: u32, layer: &'l Layer, inside: &'l Inside<'l>) -> impl Iterator<Item = Said> {
+    let own = move |hit: &&Hit| !inside.contains(&(number, hit.file.as_str(), hit.rule.as_str()));
+    layer.hits.iter().filter(|hit| !hit.family.is_empty()).filter(own).map(move |hit| {
         let shape = hit.confidence.eq_ignore_ascii_case("low");
         let whose = if hit.file == "builtin" { String::new() } else { format!(" of {}", hit.file) };
         Said {
             family: hit.family.clone(),
             weight: if shape { Weight::Shape } else { Weight::Specific },
             by: (number, true),
+            name: format!("{}{whose}", hit.rule),
             what: format!("rule {}{whose}, layer {number}", hit.rule),
         }
     })
@@ -140,8 +164,8 @@ fn rules(number: u32, layer: &Layer) -> impl Iterator<Item = Said> {
 fn structure(number: u32, layer: &Layer) -> Vec<Said> {
     let mut found = Vec::new();
     let mut say = |family: &str, weight, what: String| {
-        let what = format!("{what}, layer {number}");
-        found.push(Said { family: family.to_owned(), weight, by: (number, false), what });
+        let told = format!("{what}, layer {number}");
+        found.push(Said { family: family.to_owned(), weight, by: (number, false), name: what, what: told });
     };
     let carrier = reference::carriers().iter().find(|carrier| {
         let path = layer.name.strip_prefix(&carrier.path);
@@ -187,7 +211,6 @@ mod tests {
     use super::*;
     use crate::facts::{Facts, PeFacts};
     use crate::report::{Hashes, Kind, State};
-    use crate::rules::Hit;
 
     fn layer() -> Layer {
         Layer {
@@ -264,6 +287,20 @@ mod tests {
         );
         let other = Layer { found_by: FoundBy::Resource, name: "R/18311".to_owned(), ..layer() };
         assert_eq!(verdict(&[other]), None);
+    }
+
+    #[test]
+    fn the_same_rule_again_around_its_bytes_or_beside_them_is_no_second_ground() {
+        let one = hit("WannaCry", "Kill_Switch", "high");
+        let inner = Layer { parent: Some(0), ..one.clone() };
+        let said = told(&[one.clone(), inner]);
+        assert_eq!((said.1, said.2), (Confidence::Medium, vec!["rule Kill_Switch, layer 1".to_owned()]));
+        // Two places that do not lie in each other are two grounds, and one rule.
+        let said = told(&[one.clone(), one.clone()]);
+        assert_eq!((said.1, said.2.len()), (Confidence::Medium, 2));
+        // Parents that lead in a circle end.
+        let round = Layer { parent: Some(0), ..one };
+        assert_eq!(verdict(&[round]), None);
     }
 
     #[test]

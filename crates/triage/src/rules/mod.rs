@@ -89,7 +89,7 @@ impl Rules {
     /// Our own rules and `files`; what does not compile is told and left out, a file at a time.
     pub fn compile(files: &[RuleFile]) -> (Self, Vec<RuleError>) {
         let (scanner, names, mut errors) = compile::own();
-        let own = |time| Some(Set::new(scanner.clone(), names.clone(), time));
+        let own = |time| Some(Set::new(scanner.clone(), names.clone(), params(time)));
         let (own, hasty) = (own(TIMEOUT), own(FIRST_TIMEOUT));
         let (users, wrong) = Self::users(files);
         errors.extend(wrong);
@@ -107,7 +107,8 @@ impl Rules {
             return (None, Vec::new());
         }
         let (scanner, names, errors) = compile::of(files);
-        (Some(Set::new(scanner, names, TIMEOUT)), errors)
+        // Otherwise the engine evaluates conditions before it looks for strings, also those that a string guards.
+        (Some(Set::new(scanner, names, params(TIMEOUT).compute_full_matches(true))), errors)
     }
 
     /// Names the set: changes when any rule or the reference data do. 16 hexadecimal digits.
@@ -155,11 +156,14 @@ impl Rules {
     }
 }
 
+fn params(time: Duration) -> ScanParams {
+    let params = ScanParams::default().string_max_nb_matches(MATCHES_MAX).match_max_length(MATCH_BYTES_MAX);
+    params.timeout_duration(Some(time))
+}
+
 impl Set {
-    fn new(mut scanner: Scanner, files: Vec<String>, time: Duration) -> Self {
-        let params =
-            ScanParams::default().string_max_nb_matches(MATCHES_MAX).match_max_length(MATCH_BYTES_MAX);
-        scanner.set_scan_params(params.timeout_duration(Some(time)));
+    fn new(mut scanner: Scanner, files: Vec<String>, params: ScanParams) -> Self {
+        scanner.set_scan_params(params);
         Self { scanner, files }
     }
 
