@@ -101,6 +101,18 @@ impl Pe {
         (number < count && entry.0 != 0 && entry.1 != 0).then_some(entry)
     }
 
+    /// How many sections have a name that can be read, filled up with zeros.
+    pub(crate) fn plain_names(&self, file: &[u8]) -> usize {
+        let table = file.get(self.table_at..).unwrap_or_default();
+        let sections = table.chunks_exact(SECTION_SIZE).take(usize::from(self.sections));
+        let plain = |section: &&[u8]| {
+            let name = slice(section, 0..8).unwrap_or_default();
+            let fill = name.iter().skip_while(|byte| byte.is_ascii_graphic());
+            name.first().is_some_and(u8::is_ascii_graphic) && fill.into_iter().all(|&byte| byte == 0)
+        };
+        sections.filter(plain).count()
+    }
+
     /// Where the byte at this address of the image stands in the file.
     pub(crate) fn file_offset(&self, file: &[u8], address: u32) -> Option<usize> {
         let table = file.get(self.table_at..)?;

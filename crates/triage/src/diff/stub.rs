@@ -1,10 +1,10 @@
 //! Where two stubs of one layout differ, part by part.
 
-use super::words::number;
 use super::{RangeDiff, differing};
 use crate::bytes::le_u32;
 use crate::peel::stub::{ALL, Layout, metasploit};
 use crate::report::{Kind, Layer};
+use crate::text::number;
 use std::ops::Range;
 
 /// A part of a stub: a field with a number in it, or code.

@@ -3,6 +3,7 @@
 use super::{Diff, LayerDiff};
 use crate::facts::{Indicator, IndicatorKind, Member};
 use crate::report::{FoundBy, Kind, Layer, Report};
+use crate::text::number;
 use std::collections::BTreeMap;
 
 /// Lines of the summary.
@@ -157,17 +158,4 @@ fn row(names: &[String]) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
-}
-
-/// `1,544,192`.
-pub(super) fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (left, digit) in (0..digits.len()).rev().zip(digits.chars()) {
-        text.push(digit);
-        if left > 0 && left.is_multiple_of(3) {
-            text.push(',');
-        }
-    }
-    text
 }

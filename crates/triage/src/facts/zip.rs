@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct ZipFacts {
     /// Members, as the directory lists them.
     pub members: Vec<Member>,
+    /// How many the archive has: more than `members` where a bound was met; then as its end record says.
+    pub count: u64,
     /// The published password that opened it; empty where none was needed or none fits.
     pub password: String,
     /// Whether the end of the directory is missing, so that members were found by their own headers.

@@ -5,6 +5,7 @@ use super::inflate::{Ending, inflate};
 use super::{identify, overlay};
 use crate::bytes::{array, le_u16, le_u32};
 use crate::report::{FoundBy, State};
+use crate::text;
 use flate2::Crc;
 
 /// Whether a gzip stream starts here: its header, and data that begin as deflate does.
@@ -62,7 +63,7 @@ pub(crate) fn gzip(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
             return inside;
         }
         Ending::Short => Some((State::Truncated, "its compressed data do not end".to_owned())),
-        Ending::Broken => Some((State::Damaged, format!("damaged from byte {end}"))),
+        Ending::Broken => Some((State::Damaged, format!("damaged from byte {}", text::length(end)))),
         Ending::Whole => match le_u32(bytes, end) {
             None => Some((State::Truncated, "its checksum is missing".to_owned())),
             Some(sum) if sum == crc.sum() => None,

@@ -9,6 +9,7 @@ use super::inflate::{Ending, inflate};
 use super::{overlay, search};
 use crate::bytes::{array, le_size, le_u16, slice};
 use crate::report::{FoundBy, State};
+use crate::text;
 
 const HEADER: usize = 36;
 /// A block makes so many bytes at most, and may refer to as many before it.
@@ -88,7 +89,7 @@ pub(crate) fn inside(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
         // Files may claim the same bytes of a folder: each copy is paid for.
         let limit = purse.decodable(own.len());
         let Some((child, next)) = file(own, at, &folders, limit) else {
-            inside.wrong.push((State::Damaged, format!("its directory breaks off at byte {at}")));
+            inside.wrong.push((State::Damaged, format!("its directory breaks off at byte {}", text::length(at))));
             break;
         };
         purse.pay(child.as_ref().and_then(|child| child.decoded.as_ref()).map_or(0, Vec::len));
@@ -117,7 +118,7 @@ fn folder(own: &[u8], header: &Header, number: usize, purse: &mut Purse<'_>) -> 
     for block in 0..blocks {
         let step = unpack(own, at, header.reserved, method, &folder.bytes);
         let Some((data, next)) = step else {
-            folder.wrong = Some(format!("damaged from byte {at}, its block {block}"));
+            folder.wrong = Some(format!("damaged from byte {}, its block {block}", text::length(at)));
             break;
         };
         folder.bytes.extend_from_slice(&data);
@@ -171,7 +172,7 @@ fn file(own: &[u8], at: usize, folders: &[Folder], limit: usize) -> Option<(Opti
     child.encoding = "cab".to_owned();
     let gone = size.saturating_sub(there.len());
     if gone > 0 {
-        child = child.wrong(State::Truncated, format!("its last {gone} bytes cannot be unpacked"));
+        child = child.wrong(State::Truncated, format!("its end cannot be unpacked: {}", text::missing(gone)));
     }
     Some((Some(child), next))
 }

@@ -5,6 +5,7 @@ use crate::facts::ZipFacts;
 use crate::memory::Node;
 use crate::pe::Pe;
 use crate::report::{Budget, Depth, FoundBy, Kind, State};
+use crate::text;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -75,7 +76,8 @@ impl Found {
 pub(crate) fn missing(pe: &Pe, there: usize) -> Option<String> {
     let there = u64::try_from(there).ok()?;
     let gone = pe.end.checked_sub(there).filter(|&gone| gone > 0)?;
-    Some(format!("its sections end at byte {}: {gone} bytes are missing", pe.end))
+    let gone = text::missing(usize::try_from(gone).unwrap_or(usize::MAX));
+    Some(format!("the sections end at byte {}: {gone}", text::number(pe.end)))
 }
 
 /// What is inside a layer, and what looking into it says of the layer itself.
@@ -179,7 +181,7 @@ impl<'b> Purse<'b> {
     /// Whether one more place may be looked into.
     pub(crate) fn candidate(&mut self) -> bool {
         if self.spent.candidates >= self.budget.candidates_max {
-            let looked = self.spent.candidates;
+            let looked = text::number(self.spent.candidates.into());
             self.remark(format!("only the first {looked} places that look like a file were looked into"));
             return false;
         }

@@ -4,6 +4,7 @@ use super::{archive, found, search, zip};
 use crate::bytes::slice;
 use crate::pe::Pe;
 use crate::report::{Kind, State};
+use crate::text;
 
 /// What a whole slice is.
 #[derive(Clone, Debug)]
@@ -24,10 +25,10 @@ impl Identity {
 pub(crate) fn file(bytes: &[u8]) -> Option<Identity> {
     match slice(bytes, 0..2)? {
         b"MZ" => Pe::parse(bytes).map(|pe| Identity::of(Kind::Pe, found::missing(&pe, bytes.len()))),
-        b"PK" => zip::starts(bytes).then(|| Identity::of(Kind::Zip, None)),
+        b"PK" => zip::is_whole(bytes).then(|| Identity::of(Kind::Zip, None)),
         b"MS" => search::cabinet_size(bytes).map(|size| {
             let gone = size.saturating_sub(bytes.len());
-            Identity::of(Kind::Cab, (gone > 0).then(|| format!("its end is missing: {gone} bytes")))
+            Identity::of(Kind::Cab, (gone > 0).then(|| format!("the end of the cabinet is not there: {}", text::missing(gone))))
         }),
         [0x1f, 0x8b] => archive::gzip_starts(bytes).then(|| Identity::of(Kind::Gzip, None)),
         _ => None,

@@ -7,6 +7,7 @@ use super::{identify, overlay, zipcrypto};
 use crate::bytes::slice;
 use crate::facts::{Member, ZipFacts};
 use crate::report::{Depth, FoundBy, State};
+use crate::text;
 use flate2::Crc;
 use std::io::{Cursor, Read};
 
@@ -27,22 +28,40 @@ struct Reading {
     state: Option<State>,
     damaged_at: Option<u64>,
     what: String,
+    /// Whether it was not unpacked because of a bound.
+    too_large: bool,
+}
+
+impl Reading {
+    fn too_large() -> Self {
+        Self { what: "it grows beyond the bounds".to_owned(), too_large: true, ..Self::default() }
+    }
 }
 
 /// What is inside an archive; its table of members besides.
 pub(crate) fn inside(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
     let Some(archive) = zip::open(bytes, purse.budget.entries_max) else { return Inside::default() };
     if archive.cut {
-        purse.remark(format!("only the first {} members of an archive were read", archive.entries.len()));
+        let (read, all) = (text::length(archive.entries.len()), text::length(archive.members));
+        purse.remark(format!("only the first {read} of {all} members of an archive were read"));
     }
     let mut inside = Inside { wrong: archive.wrong.clone(), ..Inside::default() };
-    let mut facts = ZipFacts { without_directory: archive.without_directory, ..ZipFacts::default() };
+    let mut facts = ZipFacts {
+        count: u64::try_from(archive.members).unwrap_or(u64::MAX),
+        without_directory: archive.without_directory,
+        ..ZipFacts::default()
+    };
     let password = password(bytes, &archive);
     facts.password = password.unwrap_or_default().to_owned();
     let mut aes = None;
-    let mut left = bytes.len();
+    let (mut left, mut too_large) = (bytes.len(), 0u64);
     for (number, entry) in archive.entries.iter().enumerate() {
-        let stored = entry.data_at.and_then(|at| Some(at..at.checked_add(entry.stored)?.min(bytes.len())));
+        let stored = entry.data_at.and_then(|at| {
+            let end = at.checked_add(entry.stored)?;
+            let too_long = end > archive.directory_at.max(at);
+            // One that lies about its size would have the others and the directory in it.
+            Some(at..if too_long { archive.room_ends(entry).clamp(at, bytes.len().max(at)) } else { end })
+        });
         let data = stored.clone().and_then(|range| slice(bytes, range));
         // Members that follow each other cannot be more than their archive: those that lie in each other cost time.
         let room = left.checked_sub(data.map_or(0, <[u8]>::len));
@@ -69,7 +88,13 @@ pub(crate) fn inside(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
         if let Some(state) = read.state.filter(|&state| state != State::Intact) {
             inside.wrong.push((state, format!("member `{}`: {}", entry.name, read.what)));
         }
+        too_large = too_large.saturating_add(u64::from(read.too_large));
         inside.found.extend(stored.and_then(|range| layer(bytes, entry, read, range)));
+    }
+    if too_large > 0 {
+        let (members, grow) = (text::counted(too_large, "member"), if too_large == 1 { "it grows" } else { "they grow" });
+        let remark = format!("{members} not unpacked: {grow} beyond the bounds");
+        inside.wrong.push((State::Intact, remark));
     }
     inside.found.extend(overlay::tail(bytes, archive.end..bytes.len()));
     inside.zip = Some(facts);
@@ -164,7 +189,7 @@ fn read(data: &[u8], entry: &Entry, password: Option<&str>, purse: &mut Purse<'_
             purse.pay(inflated.bytes.len());
             if inflated.ending == Ending::TooMuch {
                 purse.too_much("a member of an archive");
-                return unreadable("it grows beyond the bounds");
+                return Reading::too_large();
             }
             Some(inflated)
         }
@@ -207,10 +232,10 @@ fn judge(
         (run, contradiction) => run.or(contradiction),
     };
     let (state, what) = if let Some(at) = damaged_at {
-        (State::Damaged, format!("damaged from stored byte {at}"))
+        (State::Damaged, format!("damaged from stored byte {}", text::length(at)))
     } else if short {
-        let gone = entry.stored.saturating_sub(data.len());
-        (State::Truncated, format!("its last {gone} stored bytes are missing"))
+        let gone = text::missing(entry.stored.saturating_sub(data.len()));
+        (State::Truncated, format!("its end is not there: {gone} as stored"))
     } else if ended {
         (State::Damaged, format!("its CRC-32 is {:08x} and should be {:08x}", crc.sum(), entry.crc32))
     } else {
@@ -263,7 +288,7 @@ fn by_crate<'a>(
         purse.pay(decoded.len());
         if decoded.len() > limit {
             purse.too_much("a member of an archive");
-            return unknown("it grows beyond the bounds");
+            return Reading::too_large();
         }
         facts.password = password.to_owned();
         let (state, what) = match outcome {
@@ -274,8 +299,8 @@ fn by_crate<'a>(
             decoded: Some(decoded),
             encoding: "aes",
             state: Some(state),
-            damaged_at: None,
             what,
+            ..Reading::default()
         };
     }
     unknown("it wants a password")

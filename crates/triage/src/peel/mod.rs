@@ -26,6 +26,7 @@ use crate::facts::{Trace, ZipFacts};
 use crate::memory::Node;
 use crate::pe::Pe;
 use crate::report::{Budget, Depth, FoundBy, Kind, Road, State};
+use crate::text;
 pub(crate) use found::{Found, Spent};
 use found::{Inside, Purse};
 use std::borrow::Cow;
@@ -184,12 +185,21 @@ fn payload(bytes: &[u8], road: Road, purse: &mut Purse<'_>) -> Inside {
     let mut found = stub::find(bytes).or_else(|| stub::single_packet(bytes)).unwrap_or_default();
     if found.is_empty() {
         found = anywhere(bytes, 0..bytes.len(), purse);
-        let first = found.first().filter(|first| first.kind == Kind::Pe && first.decoded.is_none());
-        let machine = first.and_then(|first| Pe::parse(slice(bytes, first.range.clone())?));
-        let front = first.zip(machine).and_then(|(first, pe)| stub::in_front(bytes, first, pe.machine));
+        let first = found.first().filter(|first| first.kind == Kind::Pe);
+        let pe = first.and_then(|first| {
+            let decoded = first.decoded.as_deref();
+            Pe::parse(decoded.or_else(|| slice(bytes, first.range.clone()))?)
+        });
+        let front = first.zip(pe).and_then(|(first, pe)| stub::in_front(bytes, first, pe.machine));
         let end = found.last().map_or(bytes.len(), |last| last.range.end);
         found.extend(overlay::tail(bytes, end..bytes.len()));
-        found.extend(front);
+        match front {
+            Some(front) => found.push(front),
+            None => {
+                let alone = stub::alone(bytes, found.is_empty()).unwrap_or_default();
+                found.splice(0..0, alone);
+            }
+        }
     }
     if road == Road::ExploitBuffer && found.is_empty() {
         let regions = filler::regions(bytes, purse.budget.layers_max);
@@ -298,11 +308,11 @@ impl<'a, 'b> Peeler<'a, 'b> {
         let depth = self.depths.get(at).copied().unwrap_or(0).saturating_add(1);
         let bytes = self.bytes.saturating_add(child.size());
         let met = if self.layers.len() >= budget.layers_max {
-            format!("only the first {} layers were looked into", budget.layers_max)
+            format!("only the first {} were looked into", text::counted(size(budget.layers_max), "layer"))
         } else if depth > budget.depth_max {
             format!("only layers up to {} deep were looked into", budget.depth_max)
         } else if bytes > budget.layer_bytes_max {
-            format!("only {} bytes of layers were looked into", budget.layer_bytes_max)
+            format!("only {} of layers were looked into", text::counted(budget.layer_bytes_max, "byte"))
         } else {
             String::new()
         };

@@ -8,6 +8,7 @@ use super::{encoded, identify, overlay};
 use crate::bytes::{array, le_size, le_u16, le_u32, slice};
 use crate::pe::Pe;
 use crate::report::{FoundBy, Kind, State};
+use crate::text;
 use std::ops::Range;
 
 /// Data directory of the resources.
@@ -48,8 +49,8 @@ pub(crate) fn list(file: &[u8], pe: &Pe, max: usize) -> (Vec<Resource>, bool) {
         left = left.saturating_sub(1);
         // Type and name make the path; the language does not.
         let name = match open.len() {
-            1 => text(tree, id),
-            2 => format!("{path}/{}", text(tree, id)),
+            1 => label(tree, id),
+            2 => format!("{path}/{}", label(tree, id)),
             _ => path,
         };
         let Ok(target_at) = usize::try_from(target & !HIGH_BIT) else { continue };
@@ -87,7 +88,7 @@ impl Directory {
 }
 
 /// An identifier's text: its number, or the counted UTF-16 that it points to.
-fn text(tree: &[u8], id: u32) -> String {
+fn label(tree: &[u8], id: u32) -> String {
     if id & HIGH_BIT == 0 {
         return id.to_string();
     }
@@ -116,7 +117,7 @@ pub(crate) fn find(file: &[u8], pe: &Pe, purse: &mut Purse<'_>) -> Vec<Found> {
     if cut {
         purse.remark(format!(
             "only the first {} entries of a resource directory were read",
-            purse.budget.entries_max
+            text::length(purse.budget.entries_max)
         ));
     }
     let mut found = Vec::new();
@@ -144,7 +145,7 @@ fn cut_off(child: Found, missing: usize) -> Found {
     match missing {
         0 => child,
         _ => {
-            child.wrong(State::Truncated, format!("the file ends {missing} bytes before this resource does"))
+            child.wrong(State::Truncated, format!("the file ends before this resource: {}", text::missing(missing)))
         }
     }
 }
@@ -154,17 +155,37 @@ fn behind_length(file: &[u8], resource: &Resource, range: Range<usize>) -> Optio
     let claimed = usize::try_from(u32::from_le_bytes(array(file, range.start)?)).ok()?;
     let start = range.start.checked_add(4)?;
     let rest = slice(file, start..range.end)?;
-    let there = claimed.min(rest.len());
+    let lies = Pe::parse(rest).and_then(|pe| own_length(rest, &pe, claimed));
+    let there = lies.unwrap_or(claimed).min(rest.len());
     let identity = identify::file(rest.get(..there)?)?;
     let end = start.checked_add(there)?;
     let mut child = Found::new(identity.kind, FoundBy::LengthField, start..end).named(resource.name.as_str());
     (child.state, child.remarks) = (identity.state, identity.remarks);
-    if claimed > there {
-        let gone = claimed.saturating_sub(there);
-        let remark = format!("its length field says {claimed} bytes: {gone} of them are missing");
+    if lies.is_some() {
+        let (claimed, there) = (text::length(claimed), text::length(there));
+        let remark = format!("the length field in front says {claimed}, and the PE behind it has {there} bytes");
+        child = child.wrong(State::Damaged, remark);
+    } else if claimed > there {
+        let gone = text::missing(claimed.saturating_sub(there));
+        let remark = format!("the length field in front says {} bytes: {gone}", text::length(claimed));
         child = child.wrong(State::Truncated, remark);
     }
     let mut found = vec![child];
     found.extend(overlay::tail(file, end..range.end));
     Some(found)
+}
+
+/// The length of the PE that `rest` begins with, where the length field in front of it lies: it ends the file too early,
+/// or behind all that there is, and the file's own sections are all there.
+fn own_length(rest: &[u8], pe: &Pe, claimed: usize) -> Option<usize> {
+    let end = usize::try_from(pe.end).ok().filter(|&end| end <= rest.len());
+    let Some(end) = end else {
+        // The file itself is cut. A length that ends it before its headers says nothing.
+        return (rest.get(..claimed).is_some_and(|file| Pe::parse(file).is_none())).then_some(rest.len());
+    };
+    // A file that was cut before it was packed, with filling in its place, has an honest length.
+    let filled = |from: usize| slice(rest, from..end).is_some_and(identify::is_uniform);
+    let is_cut = claimed < end && rest.get(..claimed).is_some_and(|file| Pe::parse(file).is_some());
+    let honest = (end..=rest.len()).contains(&claimed) || (is_cut && filled(claimed));
+    (!honest).then_some(end)
 }

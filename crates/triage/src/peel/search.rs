@@ -8,6 +8,7 @@ use super::zip;
 use crate::bytes::{le_size, le_u16, slice};
 use crate::pe::Pe;
 use crate::report::{FoundBy, Kind, State};
+use crate::text;
 use std::ops::Range;
 
 /// Files in `range` of `parent`, in order.
@@ -77,7 +78,7 @@ fn cabinet(file: &[u8], start: usize) -> Option<Found> {
     let found = Found::new(Kind::Cab, FoundBy::ValidatedSearch, start..start.checked_add(length)?);
     let gone = claimed.saturating_sub(length);
     Some(if gone > 0 {
-        found.wrong(State::Truncated, format!("its end is missing: {gone} bytes"))
+        found.wrong(State::Truncated, format!("the end of the cabinet is not there: {}", text::missing(gone)))
     } else {
         found
     })

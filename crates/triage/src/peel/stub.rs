@@ -5,6 +5,7 @@ use super::{identify, overlay};
 use crate::bytes::{le_size, le_u16, le_u32, slice};
 use crate::pe::{Machine, Pe};
 use crate::report::{FoundBy, Kind, State};
+use crate::text;
 
 /// One kind of stub: where it carries the size of its file, and where the file starts.
 ///
@@ -56,7 +57,10 @@ impl Layout {
         let copied = le_u32(sample, self.copied_at)?;
         let expected = file.wrapping_add(self.loader);
         (copied != expected)
-            .then(|| format!("it copies {copied} bytes to user mode, for its file it should be {expected}"))
+            .then(|| {
+                let (copied, expected) = (text::number(copied.into()), text::number(expected.into()));
+                format!("it copies {copied} bytes to user mode, for its file it should be {expected}")
+            })
     }
 
     fn found(&self, sample: &[u8], found_by: FoundBy) -> Found {
@@ -79,8 +83,7 @@ pub(crate) fn find(sample: &[u8]) -> Option<Vec<Found>> {
         let mut file = Found::pe(sample, &pe, FoundBy::StubSizeField, layout.file_at..end);
         let gone = claimed.saturating_sub(there);
         if gone > 0 {
-            let remark = format!("its stub says {claimed} bytes: {gone} of them are missing");
-            file = file.wrong(State::Truncated, remark);
+            file = file.wrong(State::Truncated, cut(claimed, gone));
         }
         let mut found = vec![layout.found(sample, FoundBy::StubSizeField), file];
         found.extend(overlay::tail(sample, end..sample.len()));
@@ -88,13 +91,47 @@ pub(crate) fn find(sample: &[u8]) -> Option<Vec<Found>> {
     })
 }
 
-/// What stands in front of the first file that a search found: a stub that we know and whose size field lies, one
+fn cut(claimed: usize, gone: usize) -> String {
+    format!("the stub in front says {} bytes: {}", text::length(claimed), text::missing(gone))
+}
+
+/// A stub whose fields agree, and what it carries where that is no file: one that is cut off before its headers end,
+/// or hidden in a way that nobody knows. `None` without such fields; `carries` says whether what it carries is wanted.
+pub(crate) fn alone(sample: &[u8], carries: bool) -> Option<Vec<Found>> {
+    // By chance the two sizes agree once in four billion uploads.
+    let agrees = |layout: &&Layout| {
+        let claimed = layout.file_size(sample).is_some_and(|claimed| claimed > 0);
+        claimed && le_u32(sample, layout.copied_at).is_some() && layout.contradiction(sample).is_none()
+    };
+    let layout = ALL.iter().find(agrees)?;
+    let rest = sample.get(layout.file_at..)?;
+    let mut found = vec![layout.found(sample, FoundBy::StubSizeField)];
+    if carries && !rest.is_empty() {
+        let claimed = layout.file_size(sample)?;
+        let there = claimed.min(rest.len());
+        let (start, gone) = (layout.file_at, claimed.saturating_sub(there));
+        let end = start.checked_add(there)?;
+        let kind = identify::plain(rest.get(..there)?);
+        let file = Found::new(kind, FoundBy::StubSizeField, start..end);
+        found.push(if gone > 0 { file.wrong(State::Truncated, cut(claimed, gone)) } else { file });
+        found.extend(overlay::tail(sample, end..sample.len()));
+    }
+    Some(found)
+}
+
+/// What stands in front of the first file that a search found: a stub that we know (whose size field may lie), one
 /// that we do not know, or nothing of interest.
 pub(crate) fn in_front(sample: &[u8], file: &Found, pe: Machine) -> Option<Found> {
     let front = slice(sample, 0..file.range.start).filter(|front| !front.is_empty())?;
     if let Some(layout) = ALL.iter().find(|layout| layout.file_at == front.len() && layout.machine == pe) {
         let claimed = layout.file_size(sample).unwrap_or(0);
-        let remark = format!("its size field says {claimed} bytes, and its file has {}", file.range.len());
+        // What was appended to an encoded file is encoded with it.
+        let room = sample.len().saturating_sub(layout.file_at);
+        if !file.encoding.is_empty() && (file.range.len()..=room).contains(&claimed) {
+            return Some(layout.found(sample, FoundBy::StubSizeField));
+        }
+        let (claimed, has) = (text::length(claimed), text::length(file.range.len()));
+        let remark = format!("its size field says {claimed} bytes, and its file has {has}");
         let stub = Found::new(Kind::Stub, FoundBy::ValidatedSearch, 0..layout.file_at);
         return Some(stub.named(layout.name()).wrong(State::Damaged, remark));
     }

@@ -73,7 +73,7 @@ fn a_lying_size_field_falls_back_to_the_search() {
         let report = look(&blob(stub::X64, &file, claimed, 100), &Budget::default());
         let [_, stub, pe, _] = report.layers.as_slice() else { panic!("{report:?}") };
         assert_eq!((stub.name.as_str(), stub.state), ("doublepulsar-x64", State::Damaged));
-        assert_eq!(stub.remarks, [format!("its size field says {claimed} bytes, and its file has 8192")]);
+        assert_eq!(stub.remarks, [format!("its size field says {claimed} bytes, and its file has 8,192")]);
         assert_eq!((pe.found_by, pe.offset, pe.size), (FoundBy::ValidatedSearch, 0x1800, 0x2000));
         assert_eq!(pe.hashes, crate::facts::hashes(&file));
     }
@@ -81,8 +81,58 @@ fn a_lying_size_field_falls_back_to_the_search() {
 
 #[test]
 fn naive_marks_are_no_files_and_shellcode_has_no_layer() {
-    assert_eq!(look(&blob(stub::X64, &[], 5_298_176, 4096), &Budget::default()).layers.len(), 1);
+    let mut marks = blob(stub::X64, &[], 5_298_176, 4096);
+    marks[stub::X64.copied_at] ^= 1;
+    assert_eq!(look(&marks, &Budget::default()).layers.len(), 1);
     assert_eq!(look(&[], &Budget::default()).layers.len(), 1);
+}
+
+#[test]
+fn a_stub_is_one_by_its_fields_where_its_file_is_cut_hidden_or_missing() {
+    for layout in stub::ALL {
+        let file = look_alike(layout.machine, 0x4000, 9);
+        let whole = blob(layout, &file, file.len(), 3);
+        let look_at = |end: usize| look(&whole[..end], &Budget::default());
+        // Not all of the stub; all of it and nothing more; less than the file's headers.
+        assert_eq!(look_at(layout.file_at - 1).layers.len(), 1);
+        for (end, parts) in [(layout.file_at, 1), (layout.file_at + 1, 2), (layout.file_at + 0x60, 2)] {
+            let report = look_at(end);
+            let stub = &report.layers[1];
+            assert_eq!((stub.kind, stub.found_by, stub.state), (Kind::Stub, FoundBy::StubSizeField, State::Intact));
+            assert_eq!((stub.name.as_str(), report.layers.len()), (layout.name(), 1 + parts));
+            if parts == 2 {
+                let rest = &report.layers[2];
+                let gone = crate::text::number(0x4000 - rest.size);
+                assert_eq!((rest.offset, rest.state), (layout.file_at as u64, State::Truncated));
+                assert_eq!(rest.remarks, [format!("the stub in front says 16,384 bytes: {gone} bytes are missing")]);
+            }
+            assert_eq!(report.core, Some(0));
+        }
+        // What it carries is hidden in a way that nobody knows.
+        let noise = build::noise(0x4000, 1);
+        let report = look(&blob(layout, &noise, noise.len(), 2), &Budget::default());
+        let kinds: Vec<_> = report.layers.iter().map(|layer| (layer.kind, layer.state)).collect();
+        let expected = [Kind::Payload, Kind::Stub, Kind::Data, Kind::Padding].map(|kind| (kind, State::Intact));
+        assert_eq!(kinds, expected);
+    }
+}
+
+#[test]
+fn an_encoded_file_leaves_the_stub_in_front_of_it_what_it_is() {
+    let layout = stub::X86;
+    let mut file = look_alike(layout.machine, 0x3000, 5);
+    file.extend_from_slice(b"something that was appended");
+    let hidden: Vec<u8> = file.iter().map(|byte| byte ^ 77).collect();
+    for (claimed, state) in [(file.len(), State::Intact), (0x3000, State::Intact), (0x300, State::Damaged)] {
+        let report = look(&blob(layout, &hidden, claimed, 0), &Budget::default());
+        let (stub, pe) = (&report.layers[1], &report.layers[2]);
+        assert_eq!((stub.kind, stub.name.as_str(), stub.state), (Kind::Stub, layout.name(), state), "{claimed}");
+        assert_eq!((pe.kind, pe.encoding.as_str(), pe.offset), (Kind::Pe, "xor 4d", layout.file_at as u64));
+        assert_eq!(report.core, Some(2));
+    }
+    // Nobody knows what stands in front of that one.
+    let report = look(&[build::noise(300, 1), hidden].concat(), &Budget::default());
+    assert_eq!((report.layers[1].kind, report.layers[1].name.as_str()), (Kind::Stub, "unknown"));
 }
 
 #[test]

@@ -4,10 +4,12 @@
 
 use crate::bytes::{array, le_size, le_u16, le_u32, slice};
 use crate::report::State;
+use crate::text;
 
 const LOCAL: usize = 30;
 const CENTRAL: usize = 46;
 const END: usize = 22;
+/// Longer names are believed only where a directory leads to them, and are kept so far.
 const NAME_MAX: usize = 512;
 /// Behind the end record stands a comment of at most so many bytes.
 const COMMENT_MAX: usize = 65_535;
@@ -18,6 +20,8 @@ const AES_EXTRA: u16 = 0x9901;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) name: String,
+    /// Where its own header should stand.
+    local_at: usize,
     /// Where its stored bytes start; `None` where its local header is not at its place.
     pub(crate) data_at: Option<usize>,
     /// Stored bytes, as claimed.
@@ -52,10 +56,23 @@ pub(crate) struct Archive {
     pub(crate) without_directory: bool,
     /// Where the archive ends.
     pub(crate) end: usize,
+    /// Where its directory starts, or the archive ends where that is missing: no member's bytes go on there.
+    pub(crate) directory_at: usize,
+    /// Members that it says it has.
+    pub(crate) members: usize,
     /// What is wrong with it as a whole.
     pub(crate) wrong: Vec<(State, String)>,
     /// Whether there are more members than were listed.
     pub(crate) cut: bool,
+}
+
+impl Archive {
+    /// Where the stored bytes of `entry` end at the latest, if they claim more than there is room for: where another
+    /// member's header or the directory stands.
+    pub(crate) fn room_ends(&self, entry: &Entry) -> usize {
+        let next = self.entries.iter().map(|other| other.local_at).filter(|&at| at > entry.local_at).min();
+        next.map_or(self.directory_at, |next| next.min(self.directory_at))
+    }
 }
 
 /// Whether an archive starts here: with a member's header, or empty with its end record.
@@ -63,8 +80,32 @@ pub(crate) fn starts(bytes: &[u8]) -> bool {
     local(bytes, 0).is_some() || end_at(bytes, 0).is_some()
 }
 
-/// A member's own header, and where its data end as far as it says.
+/// Whether bytes that end where an archive would are one: also such an archive whose first member has a header that no
+/// tool writes, where end record and directory lead to it.
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+    let led_to = || {
+        let end = last_end(bytes).filter(|_| bytes.starts_with(b"PK\x03\x04"))?;
+        let (first, _) = central(bytes, end.directory_at, end.shift())?;
+        Some(first.local_at == 0 && first.data_at.is_some())
+    };
+    starts(bytes) || led_to().unwrap_or(false)
+}
+
+/// A member's own header, and where its data end as far as it says; only such a one as tools write.
 fn local(bytes: &[u8], at: usize) -> Option<(Entry, usize)> {
+    let (entry, next) = any_local(bytes, at)?;
+    // Version 6.3 is the newest; no tool writes an empty name, a name with zeros, or one as long as a page.
+    let version = le_u16(bytes, at.checked_add(4)?)? & 0xff;
+    let name_size = usize::from(le_u16(bytes, at.checked_add(26)?)?);
+    let name_at = at.checked_add(LOCAL)?;
+    let name = slice(bytes, name_at..name_at.checked_add(name_size)?)?;
+    let sane = version <= 63 && (1..=NAME_MAX).contains(&name_size) && !name.contains(&0);
+    let method = matches!(entry.method, 0..=19 | 93..=99);
+    (sane && method).then_some((entry, next))
+}
+
+/// The same, whatever it says of its name: where something else leads to it.
+fn any_local(bytes: &[u8], at: usize) -> Option<(Entry, usize)> {
     let header = slice(bytes, at..at.checked_add(LOCAL)?)?;
     if slice(header, 0..4)? != b"PK\x03\x04" {
         return None;
@@ -75,7 +116,8 @@ fn local(bytes: &[u8], at: usize) -> Option<(Entry, usize)> {
     let name = slice(bytes, name_at..name_at.checked_add(name_size)?)?;
     let data_at = name_at.checked_add(name_size)?.checked_add(extra_size)?;
     let entry = Entry {
-        name: text(name),
+        name: shown(name),
+        local_at: at,
         data_at: Some(data_at),
         stored: le_size(header, 18)?,
         size: u64::from(le_u32(header, 22)?),
@@ -84,15 +126,11 @@ fn local(bytes: &[u8], at: usize) -> Option<(Entry, usize)> {
         method: le_u16(header, 8)?,
         time: le_u16(header, 10)?,
     };
-    // Version 6.3 is the newest; no tool writes an empty name, a name with zeros, or one as long as a page.
-    let version = le_u16(header, 4)? & 0xff;
-    let sane = version <= 63 && (1..=NAME_MAX).contains(&name_size) && !name.contains(&0);
-    let method = matches!(entry.method, 0..=19 | 93..=99);
     let next = data_at.checked_add(entry.stored)?;
-    (sane && method).then_some((entry, next))
+    Some((entry, next))
 }
 
-fn text(name: &[u8]) -> String {
+fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name.get(..NAME_MAX).unwrap_or(name)).into_owned()
 }
 
@@ -105,6 +143,13 @@ struct End {
     members: usize,
     claimed_at: usize,
     end: usize,
+}
+
+impl End {
+    /// How far the archive stands behind the bytes that its offsets count from.
+    const fn shift(&self) -> usize {
+        self.directory_at.saturating_sub(self.claimed_at)
+    }
 }
 
 /// Checked by what it leads to.
@@ -180,7 +225,7 @@ pub(crate) fn extent(bytes: &[u8], start: usize, max: usize, ends: &mut Ends) ->
 
 /// Lists an archive's members, at most `max`.
 pub(crate) fn open(bytes: &[u8], max: usize) -> Option<Archive> {
-    if !starts(bytes) {
+    if !is_whole(bytes) {
         return None;
     }
     let end = last_end(bytes).or_else(|| first_end(bytes, chain(bytes, max)));
@@ -191,9 +236,9 @@ pub(crate) fn open(bytes: &[u8], max: usize) -> Option<Archive> {
 }
 
 fn by_directory(bytes: &[u8], end: &End, max: usize) -> Archive {
-    let mut archive = Archive { end: end.end, ..Archive::default() };
+    let mut archive = Archive { end: end.end, directory_at: end.directory_at, ..Archive::default() };
     // Something may stand in front of an archive: its offsets then count from there.
-    let shift = end.directory_at.saturating_sub(end.claimed_at);
+    let shift = end.shift();
     let directory_end = end.directory_at.saturating_add(end.directory_size);
     let mut at = end.directory_at;
     while at < directory_end {
@@ -202,7 +247,7 @@ fn by_directory(bytes: &[u8], end: &End, max: usize) -> Archive {
             break;
         }
         let Some((entry, next)) = central(bytes, at, shift) else {
-            let remark = format!("its directory breaks off at byte {at}");
+            let remark = format!("its directory breaks off at byte {}", text::length(at));
             archive.wrong.push((State::Damaged, remark));
             break;
         };
@@ -211,9 +256,12 @@ fn by_directory(bytes: &[u8], end: &End, max: usize) -> Archive {
     }
     let listed = archive.entries.len();
     if !archive.cut && listed != end.members {
-        let remark = format!("its directory lists {listed} members and says {}", end.members);
+        let members = text::counted(u64::try_from(listed).unwrap_or(u64::MAX), "member");
+        let remark = format!("its directory lists {members} and says {}", text::length(end.members));
         archive.wrong.push((State::Damaged, remark));
     }
+    // A number is believed only of what was not counted.
+    archive.members = if archive.cut { listed.max(end.members) } else { listed };
     archive
 }
 
@@ -229,8 +277,9 @@ fn central(bytes: &[u8], at: usize, shift: usize) -> Option<(Entry, usize)> {
     let next = name_end.checked_add(length(30)?)?.checked_add(length(32)?)?;
     let local_at = le_size(header, 42)?.checked_add(shift)?;
     let mut entry = Entry {
-        name: text(slice(bytes, name_at..name_end)?),
-        data_at: local(bytes, local_at).and_then(|(local, _)| local.data_at),
+        name: shown(slice(bytes, name_at..name_end)?),
+        local_at,
+        data_at: any_local(bytes, local_at).and_then(|(local, _)| local.data_at),
         stored: le_size(header, 20)?,
         size: u64::from(le_u32(header, 24)?),
         crc32: le_u32(header, 16)?,
@@ -281,6 +330,7 @@ fn by_local_headers(bytes: &[u8], max: usize) -> Archive {
         archive.entries.push(entry);
         at = next;
     }
-    archive.end = bytes.len();
+    (archive.end, archive.directory_at) = (bytes.len(), bytes.len());
+    archive.members = archive.entries.len();
     archive
 }

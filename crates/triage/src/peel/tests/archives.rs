@@ -57,7 +57,51 @@ fn an_archive_without_its_end_is_read_by_its_members() {
     assert_eq!(named(&report, "one").1.hashes, crate::facts::hashes(&one));
     let cut = named(&report, "two").1;
     assert_eq!((cut.state, cut.size), (State::Truncated, 400));
-    assert_eq!(cut.remarks, ["its last 500 stored bytes are missing"]);
+    assert_eq!(cut.remarks, ["its end is not there: 500 bytes are missing as stored"]);
+}
+
+#[test]
+fn a_name_of_any_length_hides_no_archive() {
+    let text = noise(900, 1);
+    for length in [0, 1, 512, 513, 1000, 60_000, 65_535] {
+        let name = "n".repeat(length);
+        let zip = build::zip(&[(&name, &text, How::Deflated), ("two", &text, How::Stored)]);
+        let report = look(&zip, &Budget::default());
+        let facts = report.layers[0].facts.zip.as_ref().unwrap_or_else(|| panic!("{length}: no archive"));
+        let told: Vec<_> = facts.members.iter().map(|member| (member.name.len(), member.state.as_str())).collect();
+        assert_eq!(told, [(length.min(512), "intact"), (3, "intact")]);
+        assert_eq!((report.layers[0].kind, report.layers.len()), (Kind::Zip, 3));
+    }
+    // Where no directory leads to it such a header is none.
+    let zip = build::zip(&[(&"n".repeat(513), &text, How::Stored)]);
+    assert_ne!(look(&zip[..zip.len() - 30], &Budget::default()).layers[0].kind, Kind::Zip);
+}
+
+#[test]
+fn an_archive_of_many_members_says_how_many() {
+    let names: Vec<String> = (0..1500).map(|number| number.to_string()).collect();
+    let members: Vec<_> = names.iter().map(|name| (name.as_str(), &b"x"[..], How::Stored)).collect();
+    let report = look(&build::zip(&members), &Budget::default());
+    let facts = report.layers[0].facts.zip.as_ref().unwrap();
+    assert_eq!((facts.members.len(), facts.count), (1024, 1500));
+    let told = "only the first 1,024 of 1,500 members of an archive were read";
+    assert!(report.remarks.iter().any(|remark| remark == told), "{:?}", report.remarks);
+}
+
+#[test]
+fn a_member_that_lies_about_its_size_has_not_the_others_in_it() {
+    let (one, two) = (noise(900, 1), noise(300, 2));
+    let mut zip = build::zip(&[("one", &one, How::Stored), ("two", &two, How::Stored)]);
+    // Both of its headers claim more than all that there is.
+    let central = zip.windows(4).position(|four| four == b"PK\x01\x02").unwrap();
+    for at in [18, central + 20] {
+        zip[at..at + 4].copy_from_slice(&0x7fff_ffffu32.to_le_bytes());
+    }
+    let report = look(&zip, &Budget::default());
+    let (lies, two) = (named(&report, "one").1, named(&report, "two").1);
+    assert_eq!((lies.stored_size, lies.state, two.state), (900, State::Truncated, State::Intact));
+    assert_eq!(lies.remarks, ["its end is not there: 2,147,482,747 bytes are missing as stored"]);
+    assert_eq!(report.layers.iter().filter(|layer| layer.kind == Kind::Zip).count(), 1);
 }
 
 #[test]
@@ -113,6 +157,10 @@ fn bombs_cost_no_more_than_the_budget() {
     for bomb in [build::zip(&[("bomb", &zeros, How::Deflated)]), build::gzip(&zeros)] {
         let report = look(&bomb, &budget);
         assert_eq!((report.layers.len(), report.remarks.len()), (1, 1), "{:?}", report.remarks);
+        if let Some(zip) = &report.layers[0].facts.zip {
+            assert_eq!((zip.count, report.layers[0].state), (1, State::Intact));
+            assert_eq!(report.layers[0].remarks, ["1 member not unpacked: it grows beyond the bounds"]);
+        }
     }
     let members: Vec<_> = (0..20).map(|n| noise(1000, n)).collect();
     let members: Vec<_> = members.iter().map(|bytes| ("m", bytes.as_slice(), How::Deflated)).collect();

@@ -77,14 +77,30 @@ fn every_layer_of_the_chain_is_there_by_its_own_structure() {
 }
 
 #[test]
-fn a_length_field_that_says_too_much_makes_a_truncated_file() {
-    let chain = chain(archive(), 5000);
-    let report = look(&chain.upload, &Budget::default());
-    let (number, worm) = named(&report, "W/101");
-    assert_eq!((worm.state, report.core), (State::Truncated, Some(number)));
-    assert!(worm.remarks[0].contains("4000 of them are missing"), "{:?}", worm.remarks);
+fn a_length_field_that_lies_does_not_move_the_core() {
+    let whole = chain(archive(), 0).worm;
+    for claimed in [0, 10, 100, 0x300, whole.len() / 3 * 2, whole.len() + 5000, u32::MAX as usize] {
+        let carried = behind_length(&whole, claimed, 1000);
+        let report = look(&build::pe(&[("W", 101, carried)]), &Budget::default());
+        let (number, worm) = named(&report, "W/101");
+        assert_eq!((worm.state, report.core), (State::Damaged, Some(number)), "{claimed}");
+        assert_eq!((worm.found_by, &worm.hashes), (FoundBy::LengthField, &crate::facts::hashes(&whole)));
+        let (claimed, has) = (crate::text::length(claimed), crate::text::length(whole.len()));
+        let told = format!("the length field in front says {claimed}, and the PE behind it has {has} bytes");
+        assert_eq!(worm.remarks, [told]);
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_is_truncated_as_its_length_field_says() {
+    let chain = chain(archive(), 0);
     let whole = chain.worm.len();
-    let chain = super::chain::chain(archive(), 0);
+    // Packed when it was cut already: zeros stand where it would go on.
+    let short = behind_length(&chain.worm[..whole / 2], whole / 2, whole);
+    let report = look(&build::pe(&[("W", 101, short)]), &Budget::default());
+    let (number, worm) = named(&report, "W/101");
+    assert_eq!((worm.state, worm.size, report.core), (State::Truncated, whole as u64 / 2, Some(number)));
+    assert!(worm.remarks[0].starts_with("the sections end at byte "), "{:?}", worm.remarks);
     let cut = &chain.upload[..stub::X86.file_at + whole / 2];
     let report = look(cut, &Budget::default());
     let (_, worm) = named(&report, "W/101");
@@ -104,7 +120,7 @@ fn a_damaged_member_is_named_with_its_place() {
     let report = look(&chain.upload, &Budget::default());
     let zip = named(&report, "XIA/2058").1;
     assert_eq!(zip.state, State::Damaged);
-    assert_eq!(zip.remarks, ["member `b.wnry`: damaged from stored byte 2000"]);
+    assert_eq!(zip.remarks, ["member `b.wnry`: damaged from stored byte 2,000"]);
     let states: Vec<_> = zip.facts.zip.as_ref().unwrap().members.iter().map(|m| m.state.as_str()).collect();
     assert_eq!(states, ["damaged", "intact", "intact"]);
     assert_eq!(named(&report, "b.wnry").1.state, State::Damaged);
@@ -151,7 +167,7 @@ fn hostile_resource_directories_end() {
     let many: Vec<_> = (0..10_000).map(|n| ("BIN", n, build::pe(&[]))).collect();
     let report = look(&build::pe(&many), &Budget::default());
     assert_eq!(report.layers.len(), Budget::default().layers_max);
-    let told = "only the first 1024 entries of a resource directory were read";
+    let told = "only the first 1,024 entries of a resource directory were read";
     assert!(report.remarks.iter().any(|remark| remark == told), "{:?}", report.remarks);
 }
 

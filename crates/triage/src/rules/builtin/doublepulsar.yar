@@ -1,6 +1,6 @@
 /*
-  What comes through DoublePulsar and EternalBlue, by structure: a size at its published offset and a PE of that
-  size where the loader ends. No code byte is looked at.
+  What comes through DoublePulsar and EternalBlue, by structure: a size at its published offset, and the size copied
+  to user mode that belongs to it or a PE where the loader ends. No code byte is looked at.
 */
 
 rule DoublePulsar_Upload_x86
@@ -15,10 +15,15 @@ rule DoublePulsar_Upload_x86
     condition:
         filesize > 0x1345 and
         uint32(0x12FD) >= 0x200 and
-        uint32(0x12FD) <= filesize and
-        uint16(0x1305) == 0x5A4D and
-        uint32(0x1305 + 0x3C) < filesize and
-        uint32(0x1305 + uint32(0x1305 + 0x3C)) == 0x4550
+        (
+            uint32(0x591) == uint32(0x12FD) + 3440 or
+            (
+                uint32(0x12FD) <= filesize and
+                uint16(0x1305) == 0x5A4D and
+                uint32(0x1305 + 0x3C) < filesize and
+                uint32(0x1305 + uint32(0x1305 + 0x3C)) == 0x4550
+            )
+        )
 }
 
 rule DoublePulsar_Upload_x64
@@ -33,10 +38,15 @@ rule DoublePulsar_Upload_x64
     condition:
         filesize > 0x1840 and
         uint32(0x17F8) >= 0x200 and
-        uint32(0x17F8) <= filesize and
-        uint16(0x1800) == 0x5A4D and
-        uint32(0x1800 + 0x3C) < filesize and
-        uint32(0x1800 + uint32(0x1800 + 0x3C)) == 0x4550
+        (
+            uint32(0x86E) == uint32(0x17F8) + 3978 or
+            (
+                uint32(0x17F8) <= filesize and
+                uint16(0x1800) == 0x5A4D and
+                uint32(0x1800 + 0x3C) < filesize and
+                uint32(0x1800 + uint32(0x1800 + 0x3C)) == 0x4550
+            )
+        )
 }
 
 rule DoublePulsar_Small_DLL
