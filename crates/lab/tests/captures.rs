@@ -3,12 +3,13 @@
 // The other side needs a clock and sockets.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use roridula_lab::attack::campaign::play;
+use roridula_lab::attack::campaign::{play, upload_payload};
 use roridula_lab::attack::cli::nth_source;
 use roridula_lab::attack::report::Report;
 use roridula_lab::attack::{Attack, Body, Kind, Order};
 use roridula_lab::honeypot::{Honeypot, Start};
 use roridula_lab::samples::cli::{Arch, sha256_hex};
+use roridula_lab::samples::{X86, small_dll};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::thread;
@@ -68,6 +69,11 @@ fn a_dropped_upload_is_kept_to_its_last_byte() {
         assert_eq!(Some(report.payloads[0].size), drop_at);
         expect_sample(&honeypot, &report.payloads[0].sha256, report.payloads[0].size, "partial");
     }
+    // A look-alike of the lab's world is given up as well.
+    let dropped = Attack { drop_at: Some(5600), ..attack(&honeypot, Kind::Upload, 6) };
+    let report = upload_payload(&dropped, &small_dll(&X86, 70_000, 6)).expect("an upload");
+    assert_eq!(report.payloads[0].size, 5600);
+    expect_sample(&honeypot, &report.payloads[0].sha256, 5600, "partial");
 }
 
 #[test]

@@ -188,8 +188,7 @@ fn a_sample_that_is_too_slow_with_the_users_rules_is_done_without_them() {
     bring(&honeypot, MARKED);
     let told = triaged(&mut honeypot, &slow);
     let files = ["marked.yar", "slow.yar"].map(|name| world.rules().join(name).display().to_string());
-    let expected =
-        format!("the rules of {} were not asked: a try with them took too long", files.join(", "));
+    let expected = format!("the rules of {} were not asked: a try with them took too long", files.join(", "));
     assert_eq!((&told["error"], told["rules"] == ""), (&expected.into(), false), "{told}");
     assert_eq!(world.depth(&slow), Some(Depth::Full));
     // The next one has them again.
@@ -393,7 +392,10 @@ fn a_file_that_is_too_slow_with_the_users_rules_is_told_without_them() {
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{shown}");
     let (first, second) = shown.split_once(&sha256(MARKED)).unwrap();
-    assert!(first.contains(&sha256(&endless())) && first.contains("slow.yar were not asked: a try"), "{shown}");
+    assert!(
+        first.contains(&sha256(&endless())) && first.contains("slow.yar were not asked: a try"),
+        "{shown}"
+    );
     assert!(second.contains("marked") && !second.contains("not asked"), "{shown}");
 }
 

@@ -73,8 +73,10 @@ pub(crate) fn verdict(layers: &[Layer]) -> Option<Verdict> {
     let inside = inside(layers);
     for (number, layer) in layers.iter().enumerate() {
         let Ok(number) = u32::try_from(number) else { break };
-        for said in
-            hash(number, layer).into_iter().chain(rules(number, layer, &inside)).chain(structure(number, layer))
+        for said in hash(number, layer)
+            .into_iter()
+            .chain(rules(number, layer, &inside))
+            .chain(structure(number, layer))
         {
             families.entry(said.family.clone()).or_default().push(said);
         }

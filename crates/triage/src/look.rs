@@ -197,7 +197,8 @@ impl<'a> Look<'a> {
 
     /// Which rules were too late for this layer, in words.
     fn late(&self, late: Slow, number: usize) -> impl Iterator<Item = String> {
-        let own = late.own.then(|| format!("not all rules were asked about layer {number}: they took too long"));
+        let own =
+            late.own.then(|| format!("not all rules were asked about layer {number}: they took too long"));
         let users = late.users.then(|| {
             let rules = self.users_rules();
             format!("{rules} not all asked about layer {number}, and not about those behind it: too slow")

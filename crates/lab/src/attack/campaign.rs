@@ -209,14 +209,16 @@ fn deliver(attack: &Attack, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ping and upload of this very payload on one connection, framed as the attack's sender does.
+/// Ping and upload of this very payload on one connection, framed as the attack's sender does and given up where the
+/// attack says.
 pub fn upload_payload(attack: &Attack, payload: &[u8]) -> anyhow::Result<Report> {
     let mut report =
         Report { attack: attack.kind.name().into(), target: attack.target.to_string(), ..Default::default() };
     let uploads = vec![prepare(attack, payload)];
     let goal = Goal::Uploads(uploads.clone());
+    let give_up = GiveUp { payload: attack.drop_at, stream: attack.cut_at };
     let (connection, sent) =
-        socket::run(plan(attack, goal), "upload", attack.target, attack.source, GiveUp::default())?;
+        socket::run(plan(attack, goal), "upload", attack.target, attack.source, give_up)?;
     report.succeeded = connection.succeeded;
     report.connections.push(connection);
     report_payloads(&uploads, sent, &mut report);

@@ -191,8 +191,7 @@ impl Chain {
         let dll = payload[stub_len..stub_len + worm_dll_len].to_vec();
         let stub = payload[..stub_len].to_vec();
         let (exe_at, exe_state) = (worm_resource_at + 4, self.exe_state());
-        let carried =
-            if self.cut == Cut::LengthTooLarge { &dll[exe_at..] } else { &dll[exe_at..exe_at + exe.len()] };
+        let carried = &dll[exe_at..exe_at + exe.len()];
         let padded = payload.len() - self.tail - stub_len - worm_dll_len;
         let (arch, size) = match machine {
             Machine::I386 => ("x86", "5,267,456"),
@@ -233,7 +232,8 @@ impl Chain {
 
     const fn exe_state(&self) -> State {
         match self.cut {
-            Cut::Exe(_) | Cut::LengthTooLarge => State::Truncated,
+            Cut::Exe(_) => State::Truncated,
+            Cut::LengthTooLarge => State::Damaged,
             Cut::None | Cut::Ransomware(_) => State::Intact,
         }
     }
@@ -277,31 +277,31 @@ impl Chain {
     }
 }
 
-/// The variants of the published reports, one of each.
+/// The variants of the published reports, one of each. All have one filler: what else differs is what was changed.
 pub fn variants(seed: u64) -> Vec<(&'static str, &'static str, Chain)> {
     use super::X64;
-    let x86 = |number: u64| Chain::new(X86, seed.wrapping_mul(100) + number);
-    let x64 = |number: u64| Chain::new(X64, seed.wrapping_mul(100) + number);
+    let base = |layout| Chain::new(layout, seed.wrapping_mul(100).wrapping_add(1));
+    let (x86, x64) = (|| base(X86), || base(X64));
     vec![
-        ("wannacry-x86", "", x86(1)),
-        ("wannacry-x64", "", x64(1)),
+        ("wannacry-x86", "", x86()),
+        ("wannacry-x64", "", x64()),
         (
             "wannacry-x86-another-domain",
             "another kill-switch domain",
             Chain {
                 kill_switch: KillSwitch::Url("http://www.ifferfsodp9ifjaposdfjhgosurijfaewrwergwea.com"),
-                ..x86(2)
+                ..x86()
             },
         ),
         (
             "wannacry-x64-domain-zeroed",
             "the kill-switch domain is zeroed",
-            Chain { kill_switch: KillSwitch::Zeroed, ..x64(3) },
+            Chain { kill_switch: KillSwitch::Zeroed, ..x64() },
         ),
         (
             "wannacry-x86-check-patched-out",
             "the kill-switch check is patched out",
-            Chain { kill_switch: KillSwitch::PatchedOut(Branch::Always), ..x86(4) },
+            Chain { kill_switch: KillSwitch::PatchedOut(Branch::Always), ..x86() },
         ),
         (
             "wannacry-x86-aftershock",
@@ -309,41 +309,41 @@ pub fn variants(seed: u64) -> Vec<(&'static str, &'static str, Chain)> {
             Chain {
                 kill_switch: KillSwitch::PatchedOut(Branch::Nothing),
                 zip: ZipState::DamagedFrom(20_000),
-                ..x86(5)
+                ..x86()
             },
         ),
         (
             "wannacry-x64-zip-without-end",
             "the archive is zero from byte 3000000",
-            Chain { zip: ZipState::ZeroFrom(3_000_000), ..x64(6) },
+            Chain { zip: ZipState::ZeroFrom(3_000_000), ..x64() },
         ),
         (
             "wannacry-x86-exe-cut",
             "the EXE lacks its last 100000 bytes",
-            Chain { cut: Cut::Exe(100_000), ..x86(7) },
+            Chain { cut: Cut::Exe(100_000), ..x86() },
         ),
         (
             "wannacry-x64-length-too-large",
             "the EXE's length is larger than what is there",
-            Chain { cut: Cut::LengthTooLarge, ..x64(8) },
+            Chain { cut: Cut::LengthTooLarge, ..x64() },
         ),
         (
             "wannacry-x86-ransomware-cut",
             "R/1831 is 50000 bytes short",
-            Chain { cut: Cut::Ransomware(50_000), ..x86(9) },
+            Chain { cut: Cut::Ransomware(50_000), ..x86() },
         ),
-        ("wannacry-x86-garbage-tail", "4096 bytes of garbage behind the DLL", Chain { tail: 4096, ..x86(1) }),
-        ("wannacry-x86-zeros-behind", "4099 zeros behind the DLL", Chain { zeros: 4096, ..x86(1) }),
-        ("wannacry-x64-zeros-behind", "2048 zeros behind the DLL", Chain { zeros: 2048, ..x64(1) }),
+        ("wannacry-x86-garbage-tail", "4096 bytes of garbage behind the DLL", Chain { tail: 4096, ..x86() }),
+        ("wannacry-x86-zeros-behind", "4099 zeros behind the DLL", Chain { zeros: 4096, ..x86() }),
+        ("wannacry-x64-zeros-behind", "2048 zeros behind the DLL", Chain { zeros: 2048, ..x64() }),
         (
             "wannacry-x86-garbage-behind-exe",
             "20000 bytes of garbage behind the EXE",
-            Chain { dirt: Some(Dirt { at: 0, len: 20_000, seed }), ..x86(1) },
+            Chain { dirt: Some(Dirt { at: 0, len: 20_000, seed }), ..x86() },
         ),
         (
             "wannacry-x64-garbage-in-zeros",
             "500 bytes of garbage in the zeros behind the EXE",
-            Chain { dirt: Some(Dirt { at: 70_000, len: 500, seed }), ..x64(1) },
+            Chain { dirt: Some(Dirt { at: 70_000, len: 500, seed }), ..x64() },
         ),
     ]
 }

@@ -177,7 +177,8 @@ fn check(args: &CheckArgs, data: &Path) -> Result<(), Failure> {
         }
         if checked.errors.is_empty() {
             let good = if checked.slow.is_empty() { "all good" } else { "they compile" };
-            let (rules, files) = (counted(checked.rules as u64, "rule"), counted(checked.files as u64, "file"));
+            let (rules, files) =
+                (counted(checked.rules as u64, "rule"), counted(checked.files as u64, "file"));
             writeln!(out, "{rules} in {files}, and {own} of ours: {good}.")?;
         }
         out.flush()?;
@@ -226,7 +227,9 @@ mod tests {
     fn a_slow_file_is_named_and_a_quick_one_is_not() {
         let file = |text: &str| RuleFile { name: "a.yar".to_owned(), text: text.to_owned() };
         // The engine looks at no clock inside of such expressions.
-        let found = slow(&file("rule slow { strings: $a = /(a|aa|aaa)*b.*c.*d/ $b = /.*.*.*x/ condition: any of them }"));
+        let found = slow(&file(
+            "rule slow { strings: $a = /(a|aa|aaa)*b.*c.*d/ $b = /.*.*.*x/ condition: any of them }",
+        ));
         let found = found.expect("the slow file is told");
         assert!(found.file == "a.yar" && found.bytes <= TRIED_BYTES.1, "{found:?}");
         assert!(slow(&file("rule quick { strings: $a = \"needle\" condition: $a }")).is_none());

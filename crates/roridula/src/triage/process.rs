@@ -182,8 +182,8 @@ impl Worker {
         let killed = self.end();
         let status = self.child.wait();
         // A first report resets the watchdog: then the limit of CPU time is met before it.
-        let over_time = killed
-            || status.as_ref().is_ok_and(|status| status.signal() == Some(Signal::SIGXCPU as i32));
+        let over_time =
+            killed || status.as_ref().is_ok_and(|status| status.signal() == Some(Signal::SIGXCPU as i32));
         let how = match (status, error) {
             _ if over_time => match time.as_secs() {
                 1 => "killed after 1 second".to_owned(),

@@ -1,12 +1,14 @@
 //! What two samples have in common and where they differ, mapped to meaning.
 //!
-//! Layers are paired by their road (kind and name of each layer on the way in). Each pair's own bytes, without those
-//! of the layers inside, are compared once, so that the cost is a few passes over both samples.
+//! Layers are paired by their road (kind and name of each layer on the way in from the first file). Each pair's own
+//! bytes, without those of the layers inside, are compared once, so that the cost is a few passes over both samples.
 
+mod parts;
 mod stub;
 mod words;
 
-use crate::report::{Kind, Layer, Report};
+use crate::report::{FoundBy, Kind, Layer, Report};
+use parts::Side;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -79,32 +81,20 @@ pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
         let mut pair = alone(la, Some(na), Some(nb));
         (pair.b_size, pair.equal) = (lb.size, equal);
         if let (false, Some(own_a), Some(own_b)) = (equal, bytes(a, ra, na), bytes(b, rb, nb)) {
-            let mut ranges = stub::ranges(la, lb, own_a, own_b).unwrap_or_else(|| {
-                let mut ranges = differing(own_a, own_b);
-                let inside = |range: &RangeDiff| {
-                    held(ra, na, range.a_at, range.a_size) && held(rb, nb, range.b_at, range.b_size)
-                };
-                ranges.retain(|range| !inside(range));
-                for range in &mut ranges {
-                    range.meaning = meaning(la, lb, range, (own_a, own_b));
-                    // What it carries has moved; each part is told on its own.
-                    if la.kind == Kind::Payload && ra.children(na).count() > 1 {
-                        range.meaning = "more than one of its layers".to_owned();
-                    }
-                }
-                ranges
-            });
+            let side = |report, number, layer, bytes| Side { report, number, layer, bytes };
+            let mut ranges = compared(&side(ra, na, la, own_a), &side(rb, nb, lb, own_b));
             let used: usize = found.layers.iter().map(|layer| layer.ranges.len()).sum();
             let room = RANGES_MAX.saturating_sub(used);
-            let left_out = u64::try_from(ranges.len().saturating_sub(room)).unwrap_or(u64::MAX);
-            found.more = found.more.saturating_add(left_out);
+            found.more = found.more.saturating_add(size(ranges.len().saturating_sub(room)));
             ranges.truncate(room);
             pair.compared = true;
             pair.ranges = ranges;
         }
         found.layers.push(pair);
     }
-    for nb in others.into_values() {
+    let mut only_b: Vec<u32> = others.into_values().collect();
+    only_b.sort_unstable();
+    for nb in only_b {
         if let Some(lb) = rb.layer(nb) {
             let mut only = alone(lb, None, Some(nb));
             (only.a_size, only.b_size) = (0, lb.size);
@@ -115,21 +105,52 @@ pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
     found
 }
 
+/// Where a pair's own bytes differ, and what stands there.
+fn compared(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
+    if let Some(ranges) = stub::ranges(a.layer, b.layer, a.bytes, b.bytes) {
+        return ranges;
+    }
+    let mut ranges = parts::ranges(a, b);
+    for range in &mut ranges {
+        let holder = |side: &Side<'_>, at, size| side.holder(at, size).map(words::title);
+        let (in_a, in_b) = (holder(a, range.a_at, range.a_size), holder(b, range.b_at, range.b_size));
+        range.meaning = match (in_a, in_b) {
+            (Some(name), None) if range.a_size > 0 => format!("what only A has as {name}"),
+            (None, Some(name)) if range.b_size > 0 => format!("what only B has as {name}"),
+            _ if range.a_size == 0 => meaning(b.layer, a.layer, &flipped(range), (b.bytes, a.bytes)),
+            _ => meaning(a.layer, b.layer, range, (a.bytes, b.bytes)),
+        };
+    }
+    ranges
+}
+
+fn flipped(range: &RangeDiff) -> RangeDiff {
+    let RangeDiff { a_at, a_size, b_at, b_size, .. } = *range;
+    RangeDiff { a_at: b_at, a_size: b_size, b_at: a_at, b_size: a_size, meaning: String::new() }
+}
+
 fn alone(layer: &Layer, a: Option<u32>, b: Option<u32>) -> LayerDiff {
     LayerDiff { what: words::title(layer), a, b, a_size: layer.size, ..LayerDiff::default() }
 }
 
-/// Each layer's road; layers with the same road are counted.
+/// Each layer's road; layers with the same road are counted. A file is the same file whatever is around it: roads start
+/// at the first PE, by its name only where an archive gave it one.
 fn roads(report: &Report) -> Vec<(u32, String)> {
     let mut roads: Vec<(u32, String)> = Vec::new();
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    let mut in_pe: Vec<bool> = Vec::new();
     for (number, layer) in (0u32..).zip(&report.layers) {
-        let parent = layer.parent.and_then(|at| roads.get(usize::try_from(at).ok()?));
-        // A depth instead of the parent's whole road would be shorter, but members of two archives would mix.
-        let mut road = parent.map_or(String::new(), |(_, road)| format!("{road}\n"));
-        if parent.is_some() {
-            road.push_str(&words::title(layer));
-        }
+        let at = layer.parent.and_then(|at| usize::try_from(at).ok());
+        let parent = at.and_then(|at| roads.get(at));
+        let around = at.and_then(|at| in_pe.get(at)).copied().unwrap_or(false);
+        let is_first = layer.kind == Kind::Pe && !around;
+        in_pe.push(around || is_first);
+        let mut road = match parent {
+            _ if is_first && layer.found_by != FoundBy::Directory => "file".to_owned(),
+            // A depth instead of the parent's whole road would be shorter, but members of two archives would mix.
+            Some((_, road)) => format!("{road}\n{}", words::title(layer)),
+            None => String::new(),
+        };
         let count = seen.entry(road.clone()).or_default();
         *count = count.saturating_add(1);
         if *count > 1 {
@@ -149,13 +170,6 @@ fn bytes<'a>(sample: &'a [u8], report: &Report, number: u32) -> Option<&'a [u8]>
     let start = usize::try_from(report.place(number)?).ok()?;
     let end = start.checked_add(usize::try_from(layer.stored_size).ok()?)?;
     sample.get(start..end)
-}
-
-/// Whether all of these bytes lie in one layer inside of `number`.
-fn held(report: &Report, number: u32, at: u64, size: u64) -> bool {
-    let end = at.saturating_add(size);
-    let mut children = report.children(number);
-    children.any(|(_, inner)| inner.offset <= at && end <= inner.offset.saturating_add(inner.stored_size))
 }
 
 fn size(len: usize) -> u64 {
@@ -250,110 +264,4 @@ fn zeroed(range: &RangeDiff, bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::facts::{Facts, Indicator, IndicatorKind, PeFacts, SectionFacts};
-    use crate::report::{Depth, FORMAT, FoundBy, State};
-
-    /// A payload of 64 bytes in front, a PE of 400 bytes, padding.
-    fn sample(change: impl Fn(&mut Vec<u8>)) -> (Vec<u8>, Report) {
-        let mut bytes: Vec<u8> =
-            (0..600u32).map(|at| if at < 464 { (at % 251) as u8 + 1 } else { 0 }).collect();
-        bytes[64 + 200] = 0x75;
-        change(&mut bytes);
-        let root = layer(None, Kind::Payload, 0, &bytes);
-        let mut pe = layer(Some(0), Kind::Pe, 64, &bytes[64..464]);
-        let text = SectionFacts {
-            name: ".text".to_owned(),
-            offset: 100,
-            size: 200,
-            flags: EXECUTABLE,
-            ..SectionFacts::default()
-        };
-        pe.facts.pe = Some(PeFacts { sections: vec![text], end: 350, ..PeFacts::default() });
-        let value = "kill.example".to_owned();
-        pe.facts.indicators =
-            vec![Indicator { kind: IndicatorKind::KillSwitch, value, at: 300, note: String::new() }];
-        let padding = layer(Some(0), Kind::Padding, 464, &bytes[464..]);
-        let layers = vec![root, pe, padding];
-        let report = Report {
-            format: FORMAT,
-            depth: Depth::Full,
-            rules: String::new(),
-            layers,
-            core: Some(1),
-            verdict: None,
-            remarks: vec![],
-        };
-        (bytes, report)
-    }
-
-    pub(super) fn layer(parent: Option<u32>, kind: Kind, offset: u64, bytes: &[u8]) -> Layer {
-        Layer {
-            parent,
-            kind,
-            name: String::new(),
-            state: State::Intact,
-            found_by: FoundBy::LengthField,
-            offset,
-            stored_size: size(bytes.len()),
-            size: size(bytes.len()),
-            encoding: String::new(),
-            remarks: Vec::new(),
-            hashes: crate::facts::hashes(bytes),
-            facts: Facts::default(),
-            hits: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn ranges_are_mapped_to_what_they_mean_and_told_in_one_layer_only() {
-        let (a, ra) = sample(|_| ());
-        let (b, rb) = sample(|bytes| {
-            bytes[64 + 150] ^= 0xff;
-            bytes[64 + 200] = 0xeb;
-            bytes[64 + 300..64 + 312].fill(0);
-            bytes[64 + 360] ^= 1;
-        });
-        let found = diff(&a, &ra, &b, &rb);
-        let (root, pe, padding) = (&found.layers[0], &found.layers[1], &found.layers[2]);
-        assert!(root.ranges.is_empty() && !root.equal && padding.equal);
-        let told: Vec<_> = pe.ranges.iter().map(|range| (range.a_at, range.meaning.as_str())).collect();
-        let expected = [
-            (150, "code patched, section .text"),
-            (200, "1 jump patched: conditional → always taken, section .text"),
-            (300, "kill-switch kill.example zeroed"),
-            (360, "overlay"),
-        ];
-        assert_eq!(told, expected);
-        assert!(found.lines.iter().any(|line| line == "identical: padding (136 bytes)"), "{:?}", found.lines);
-    }
-
-    #[test]
-    fn other_lengths_other_layers_and_many_ranges_are_bounded() {
-        let found = differing(b"abcdef", b"abXXXef");
-        let range = &found[0];
-        assert_eq!((range.a_at, range.a_size, range.b_size), (2, 2, 3));
-        let (a, b) = (vec![0u8; 20_000], (0..20_000).map(|at| u8::from(at % 40 == 0)).collect::<Vec<_>>());
-        let report =
-            |bytes: &[u8]| Report { layers: vec![layer(None, Kind::Data, 0, bytes)], ..sample(|_| ()).1 };
-        let found = diff(&a, &report(&a), &b, &report(&b));
-        assert_eq!((found.layers[0].ranges.len(), found.more), (RANGES_MAX, 300));
-        let (c, rc) = sample(|_| ());
-        let found = diff(&a, &report(&a), &c, &rc);
-        assert!(found.lines.iter().any(|line| line.starts_with("only B has EXE")), "{:?}", found.lines);
-        assert!(diff(&c, &rc, &c, &rc).layers.iter().all(|layer| layer.equal));
-    }
-
-    #[test]
-    fn reports_that_lie_about_the_bytes_do_no_harm() {
-        let (a, ra) = sample(|_| ());
-        let mut rb = ra.clone();
-        for layer in &mut rb.layers {
-            (layer.offset, layer.stored_size) = (u64::MAX, u64::MAX);
-            layer.hashes.sha256.clear();
-        }
-        let found = diff(&a, &ra, &[], &rb);
-        assert!(found.layers.iter().all(|layer| layer.ranges.is_empty() && !layer.equal));
-    }
-}
+mod tests;

@@ -3,8 +3,8 @@
 use super::{Diff, LayerDiff};
 use crate::facts::{Indicator, IndicatorKind, Member};
 use crate::report::{FoundBy, Kind, Layer, Report};
-use crate::text::number;
-use std::collections::BTreeMap;
+use crate::text::{counted, number};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Lines of the summary.
 const LINES_MAX: usize = 60;
@@ -15,17 +15,15 @@ const NAMES_MAX: usize = 6;
 pub(super) fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     let mut equal: Vec<String> = Vec::new();
-    let mut members = 0usize;
+    let mut members = 0u64;
+    let only_a = Alone::new(ra, diff.layers.iter().filter(|pair| pair.b.is_none()).filter_map(|pair| pair.a));
+    let only_b = Alone::new(rb, diff.layers.iter().filter(|pair| pair.a.is_none()).filter_map(|pair| pair.b));
     for pair in &diff.layers {
         let (a, b) = (pair.a.and_then(|at| ra.layer(at)), pair.b.and_then(|at| rb.layer(at)));
         let Some(layer) = a.or(b) else { continue };
         match (a, b) {
-            (Some(_), None) => {
-                lines.push(format!("only A has {}, {} bytes", title(layer), number(pair.a_size)))
-            }
-            (None, Some(_)) => {
-                lines.push(format!("only B has {}, {} bytes", title(layer), number(pair.b_size)))
-            }
+            (Some(_), None) => lines.extend(only_a.line("A", pair.a, layer, pair.a_size)),
+            (None, Some(_)) => lines.extend(only_b.line("B", pair.b, layer, pair.b_size)),
             _ if pair.equal && layer.found_by == FoundBy::Directory => members = members.saturating_add(1),
             _ if pair.equal => equal.push(format!("{} ({} bytes)", title(layer), number(pair.a_size))),
             (Some(a), Some(b)) => differs(diff, pair, a, b, &mut lines),
@@ -41,12 +39,43 @@ pub(super) fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
         lines.push(format!("and {} ranges more", number(diff.more)));
     }
     if members > 0 {
-        equal.push(format!("{members} members of archives"));
+        equal.push(format!("{} of archives", counted(members, "member")));
     }
     if !equal.is_empty() {
         lines.push(format!("identical: {}", row(&equal)));
     }
     lines
+}
+
+/// Layers that only one of the two has.
+struct Alone {
+    /// Of each that lies in none of the others: how many lie in it.
+    tops: BTreeMap<u32, u64>,
+}
+
+impl Alone {
+    fn new(report: &Report, numbers: impl Iterator<Item = u32>) -> Self {
+        // Ascending, so that what is around a layer comes before it.
+        let mut tops: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut top_of: BTreeMap<u32, u32> = BTreeMap::new();
+        for number in numbers {
+            let parent = report.layer(number).and_then(|layer| layer.parent);
+            let top = parent.and_then(|parent| top_of.get(&parent)).copied().unwrap_or(number);
+            top_of.insert(number, top);
+            let inside = tops.entry(top).or_default();
+            *inside = inside.saturating_add(u64::from(top != number));
+        }
+        Self { tops }
+    }
+
+    /// What is told of this layer; nothing where it lies in another of these.
+    fn line(&self, who: &str, at: Option<u32>, layer: &Layer, size: u64) -> Option<String> {
+        let inside = match self.tops.get(&at?)? {
+            0 => String::new(),
+            parts => format!(", and {} in it", counted(*parts, "part")),
+        };
+        Some(format!("only {who} has {}, {}{inside}", title(layer), counted(size, "byte")))
+    }
 }
 
 /// One pair that is not equal.
@@ -68,9 +97,15 @@ fn differs(diff: &Diff, pair: &LayerDiff, a: &Layer, b: &Layer, lines: &mut Vec<
         count => format!("{what} differs in {count} ranges{sizes}{states}:"),
     });
     for range in &pair.ranges {
-        let len = range.a_size.max(range.b_size);
-        let bytes = if len == 1 { "1 byte".to_owned() } else { format!("{} bytes", number(len)) };
-        lines.push(format!("  at {:#x}, {bytes}: {}", range.a_at, range.meaning));
+        let (at, bytes) = match (range.a_size, range.b_size) {
+            (0, there) => (range.b_at, format!("{} in b alone", counted(there, "byte"))),
+            (here, 0) => (range.a_at, format!("{} in a alone", counted(here, "byte"))),
+            (here, there) if here != there => {
+                (range.a_at, format!("{} against {}", counted(here, "byte"), number(there)))
+            }
+            (here, _) => (range.a_at, counted(here, "byte")),
+        };
+        lines.push(format!("  at {at:#x}, {bytes}: {}", range.meaning));
     }
     code(a, b, lines);
     kill_switch(a, b, lines);
@@ -115,17 +150,18 @@ fn members(a: &Layer, b: &Layer, lines: &mut Vec<String>) {
         members.map(|member| (member.name.clone(), state(member))).collect()
     };
     let (one, other) = (of(a), of(b));
-    for (name, here) in &one {
-        let there = other.get(name).map_or("missing", String::as_str);
-        if here != there {
-            lines.push(format!("  ZIP member `{name}`: {here} against {there}"));
-        }
+    let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let told =
+        |names: &BTreeMap<String, String>, name| names.get(name).map_or("missing", String::as_str).to_owned();
+    let all = names.into_iter().map(|name| (name, told(&one, name), told(&other, name)));
+    let differ: Vec<_> = all.filter(|(_, here, there)| here != there).collect();
+    for (name, here, there) in differ.iter().take(NAMES_MAX) {
+        lines.push(format!("  ZIP member `{name}`: {here} against {there}"));
     }
-    for name in other.keys().filter(|name| !one.contains_key(*name)) {
-        lines.push(format!(
-            "  ZIP member `{name}`: missing against {}",
-            other.get(name).map_or("", String::as_str)
-        ));
+    if let Some(more @ 1..) = differ.len().checked_sub(NAMES_MAX) {
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        let (members, differ) = if more == 1 { ("member", "differs") } else { ("members", "differ") };
+        lines.push(format!("  and {} more {members} of the ZIP {differ}", number(more)));
     }
 }
 

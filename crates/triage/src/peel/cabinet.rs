@@ -89,7 +89,9 @@ pub(crate) fn inside(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
         // Files may claim the same bytes of a folder: each copy is paid for.
         let limit = purse.decodable(own.len());
         let Some((child, next)) = file(own, at, &folders, limit) else {
-            inside.wrong.push((State::Damaged, format!("its directory breaks off at byte {}", text::length(at))));
+            inside
+                .wrong
+                .push((State::Damaged, format!("its directory breaks off at byte {}", text::length(at))));
             break;
         };
         purse.pay(child.as_ref().and_then(|child| child.decoded.as_ref()).map_or(0, Vec::len));

@@ -28,7 +28,10 @@ pub(crate) fn file(bytes: &[u8]) -> Option<Identity> {
         b"PK" => zip::is_whole(bytes).then(|| Identity::of(Kind::Zip, None)),
         b"MS" => search::cabinet_size(bytes).map(|size| {
             let gone = size.saturating_sub(bytes.len());
-            Identity::of(Kind::Cab, (gone > 0).then(|| format!("the end of the cabinet is not there: {}", text::missing(gone))))
+            Identity::of(
+                Kind::Cab,
+                (gone > 0).then(|| format!("the end of the cabinet is not there: {}", text::missing(gone))),
+            )
         }),
         [0x1f, 0x8b] => archive::gzip_starts(bytes).then(|| Identity::of(Kind::Gzip, None)),
         _ => None,

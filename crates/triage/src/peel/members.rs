@@ -92,7 +92,8 @@ pub(crate) fn inside(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
         inside.found.extend(stored.and_then(|range| layer(bytes, entry, read, range)));
     }
     if too_large > 0 {
-        let (members, grow) = (text::counted(too_large, "member"), if too_large == 1 { "it grows" } else { "they grow" });
+        let (members, grow) =
+            (text::counted(too_large, "member"), if too_large == 1 { "it grows" } else { "they grow" });
         let remark = format!("{members} not unpacked: {grow} beyond the bounds");
         inside.wrong.push((State::Intact, remark));
     }

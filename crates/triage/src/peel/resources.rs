@@ -144,9 +144,10 @@ pub(crate) fn find(file: &[u8], pe: &Pe, purse: &mut Purse<'_>) -> Vec<Found> {
 fn cut_off(child: Found, missing: usize) -> Found {
     match missing {
         0 => child,
-        _ => {
-            child.wrong(State::Truncated, format!("the file ends before this resource: {}", text::missing(missing)))
-        }
+        _ => child.wrong(
+            State::Truncated,
+            format!("the file ends before this resource: {}", text::missing(missing)),
+        ),
     }
 }
 
@@ -163,7 +164,8 @@ fn behind_length(file: &[u8], resource: &Resource, range: Range<usize>) -> Optio
     (child.state, child.remarks) = (identity.state, identity.remarks);
     if lies.is_some() {
         let (claimed, there) = (text::length(claimed), text::length(there));
-        let remark = format!("the length field in front says {claimed}, and the PE behind it has {there} bytes");
+        let remark =
+            format!("the length field in front says {claimed}, and the PE behind it has {there} bytes");
         child = child.wrong(State::Damaged, remark);
     } else if claimed > there {
         let gone = text::missing(claimed.saturating_sub(there));

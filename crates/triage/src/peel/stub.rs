@@ -56,11 +56,10 @@ impl Layout {
         let file = le_u32(sample, self.size_at)?;
         let copied = le_u32(sample, self.copied_at)?;
         let expected = file.wrapping_add(self.loader);
-        (copied != expected)
-            .then(|| {
-                let (copied, expected) = (text::number(copied.into()), text::number(expected.into()));
-                format!("it copies {copied} bytes to user mode, for its file it should be {expected}")
-            })
+        (copied != expected).then(|| {
+            let (copied, expected) = (text::number(copied.into()), text::number(expected.into()));
+            format!("it copies {copied} bytes to user mode, for its file it should be {expected}")
+        })
     }
 
     fn found(&self, sample: &[u8], found_by: FoundBy) -> Found {

@@ -98,13 +98,19 @@ fn a_stub_is_one_by_its_fields_where_its_file_is_cut_hidden_or_missing() {
         for (end, parts) in [(layout.file_at, 1), (layout.file_at + 1, 2), (layout.file_at + 0x60, 2)] {
             let report = look_at(end);
             let stub = &report.layers[1];
-            assert_eq!((stub.kind, stub.found_by, stub.state), (Kind::Stub, FoundBy::StubSizeField, State::Intact));
+            assert_eq!(
+                (stub.kind, stub.found_by, stub.state),
+                (Kind::Stub, FoundBy::StubSizeField, State::Intact)
+            );
             assert_eq!((stub.name.as_str(), report.layers.len()), (layout.name(), 1 + parts));
             if parts == 2 {
                 let rest = &report.layers[2];
                 let gone = crate::text::number(0x4000 - rest.size);
                 assert_eq!((rest.offset, rest.state), (layout.file_at as u64, State::Truncated));
-                assert_eq!(rest.remarks, [format!("the stub in front says 16,384 bytes: {gone} bytes are missing")]);
+                assert_eq!(
+                    rest.remarks,
+                    [format!("the stub in front says 16,384 bytes: {gone} bytes are missing")]
+                );
             }
             assert_eq!(report.core, Some(0));
         }
@@ -112,7 +118,8 @@ fn a_stub_is_one_by_its_fields_where_its_file_is_cut_hidden_or_missing() {
         let noise = build::noise(0x4000, 1);
         let report = look(&blob(layout, &noise, noise.len(), 2), &Budget::default());
         let kinds: Vec<_> = report.layers.iter().map(|layer| (layer.kind, layer.state)).collect();
-        let expected = [Kind::Payload, Kind::Stub, Kind::Data, Kind::Padding].map(|kind| (kind, State::Intact));
+        let expected =
+            [Kind::Payload, Kind::Stub, Kind::Data, Kind::Padding].map(|kind| (kind, State::Intact));
         assert_eq!(kinds, expected);
     }
 }
@@ -126,7 +133,11 @@ fn an_encoded_file_leaves_the_stub_in_front_of_it_what_it_is() {
     for (claimed, state) in [(file.len(), State::Intact), (0x3000, State::Intact), (0x300, State::Damaged)] {
         let report = look(&blob(layout, &hidden, claimed, 0), &Budget::default());
         let (stub, pe) = (&report.layers[1], &report.layers[2]);
-        assert_eq!((stub.kind, stub.name.as_str(), stub.state), (Kind::Stub, layout.name(), state), "{claimed}");
+        assert_eq!(
+            (stub.kind, stub.name.as_str(), stub.state),
+            (Kind::Stub, layout.name(), state),
+            "{claimed}"
+        );
         assert_eq!((pe.kind, pe.encoding.as_str(), pe.offset), (Kind::Pe, "xor 4d", layout.file_at as u64));
         assert_eq!(report.core, Some(2));
     }

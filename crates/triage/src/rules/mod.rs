@@ -172,10 +172,7 @@ impl Set {
         public.map(|rule| self.hit(rule.name, rule.namespace, rule.metadatas, rule.tags)).collect()
     }
 
-    fn hits<'s>(
-        &'s self,
-        found: Result<ScanResult<'s>, (ScanError, ScanResult<'s>)>,
-    ) -> (Vec<Hit>, bool) {
+    fn hits<'s>(&'s self, found: Result<ScanResult<'s>, (ScanError, ScanResult<'s>)>) -> (Vec<Hit>, bool) {
         let (found, in_time) = match found {
             Ok(found) => (found, true),
             Err((_, partial)) => (partial, false),
@@ -187,13 +184,7 @@ impl Set {
         (found.rules.iter().map(hit).collect(), in_time)
     }
 
-    fn hit(
-        &self,
-        name: &str,
-        namespace: &str,
-        metadata: &[Metadata],
-        tags: &[boreal::StringSymbol],
-    ) -> Hit {
+    fn hit(&self, name: &str, namespace: &str, metadata: &[Metadata], tags: &[boreal::StringSymbol]) -> Hit {
         let scanner = &self.scanner;
         let file = namespace.parse().ok().and_then(|number: usize| self.files.get(number));
         let mut hit = Hit {

@@ -68,7 +68,8 @@ fn a_name_of_any_length_hides_no_archive() {
         let zip = build::zip(&[(&name, &text, How::Deflated), ("two", &text, How::Stored)]);
         let report = look(&zip, &Budget::default());
         let facts = report.layers[0].facts.zip.as_ref().unwrap_or_else(|| panic!("{length}: no archive"));
-        let told: Vec<_> = facts.members.iter().map(|member| (member.name.len(), member.state.as_str())).collect();
+        let told: Vec<_> =
+            facts.members.iter().map(|member| (member.name.len(), member.state.as_str())).collect();
         assert_eq!(told, [(length.min(512), "intact"), (3, "intact")]);
         assert_eq!((report.layers[0].kind, report.layers.len()), (Kind::Zip, 3));
     }

@@ -47,7 +47,11 @@ fn hidden_files_are_found_with_their_key() {
             // Bytes in front are a stub that nobody knows.
             let place = if front == 0 { 1 } else { 2 };
             let layer = &report.layers[place];
-            assert_eq!((layer.kind, layer.found_by), (Kind::Pe, FoundBy::Decoded), "{name} {front} {report:#?}");
+            assert_eq!(
+                (layer.kind, layer.found_by),
+                (Kind::Pe, FoundBy::Decoded),
+                "{name} {front} {report:#?}"
+            );
             assert_eq!((layer.encoding.as_str(), layer.offset), (name, front as u64));
             assert_eq!((&layer.hashes, layer.state), (&crate::facts::hashes(&file), State::Intact));
             assert_eq!(report.core, Some(place as u32));

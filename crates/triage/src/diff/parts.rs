@@ -1,0 +1,159 @@
+//! The parts of a layer that are its own: what no layer inside of it takes, cut where sections and the like begin.
+
+use super::{RangeDiff, differing};
+use crate::report::{Layer, Report};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// One of the two layers that are compared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side<'a> {
+    pub(super) report: &'a Report,
+    pub(super) number: u32,
+    pub(super) layer: &'a Layer,
+    /// All of the layer.
+    pub(super) bytes: &'a [u8],
+}
+
+impl Side<'_> {
+    /// Where the layers inside of it lie, in order.
+    fn inside(&self) -> Vec<Range<u64>> {
+        let children = self.report.children(self.number);
+        let mut places: Vec<_> = children.map(|(_, inner)| place(inner.offset, inner.stored_size)).collect();
+        places.sort_by_key(|place| (place.start, place.end));
+        places
+    }
+
+    /// The layer inside of it that holds all of these bytes.
+    pub(super) fn holder(&self, at: u64, size: u64) -> Option<&Layer> {
+        let end = at.saturating_add(size);
+        let mut children = self.report.children(self.number).map(|(_, inner)| inner);
+        children.find(|inner| inner.offset <= at && end <= place(inner.offset, inner.stored_size).end)
+    }
+
+    /// Where something begins or ends that a difference may be about.
+    fn borders(&self) -> BTreeSet<u64> {
+        let facts = &self.layer.facts;
+        let pe = facts.pe.iter();
+        let sections =
+            pe.clone().flat_map(|pe| &pe.sections).map(|one| place(one.offset.into(), one.size.into()));
+        let resources = pe.clone().flat_map(|pe| &pe.resources).map(|one| place(one.offset, one.size));
+        let members =
+            facts.zip.iter().flat_map(|zip| &zip.members).map(|one| place(one.offset, one.stored_size));
+        let all = sections.chain(resources).chain(members).chain(self.inside());
+        all.flat_map(|place| [place.start, place.end]).chain(pe.map(|pe| pe.end)).collect()
+    }
+
+    /// The parts by their names; those of one name are numbered.
+    fn parts(&self) -> BTreeMap<(String, usize), Range<u64>> {
+        let mut parts = BTreeMap::new();
+        let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
+        let inside = self.inside();
+        for (name, zone) in self.zones() {
+            let mut at = zone.start;
+            let ends = std::iter::once(zone.end..zone.end);
+            for inner in inside.iter().cloned().chain(ends).filter(|inner| inner.end > zone.start) {
+                let end = inner.start.min(zone.end);
+                let number = numbers.entry(name.clone()).or_default();
+                // Also an empty one: what stands behind a layer is paired with what stands behind it there.
+                parts.insert((name.clone(), *number), at.min(end)..end);
+                *number = number.saturating_add(1);
+                at = at.max(inner.end);
+                if inner.end >= zone.end {
+                    break;
+                }
+            }
+        }
+        parts
+    }
+
+    /// The layer from its first byte to its last, in zones that have a name where they are sections.
+    fn zones(&self) -> Vec<(String, Range<u64>)> {
+        let size = super::size(self.bytes.len());
+        let mut sections: Vec<_> = self.layer.facts.pe.iter().flat_map(|pe| &pe.sections).collect();
+        sections.sort_by_key(|section| section.offset);
+        let (mut zones, mut at) = (Vec::new(), 0);
+        for section in sections {
+            let found = place(section.offset.into(), section.size.into());
+            let (start, end) = (found.start.clamp(at, size), found.end.clamp(at, size));
+            zones.push((String::new(), at..start));
+            zones.push((format!("section {}", section.name), start..end));
+            at = end;
+        }
+        zones.push((String::new(), at..size));
+        zones.retain(|(_, zone)| !zone.is_empty());
+        zones
+    }
+}
+
+fn place(at: u64, size: u64) -> Range<u64> {
+    at..at.saturating_add(size)
+}
+
+fn bytes<'a>(all: &'a [u8], range: &Range<u64>) -> Option<&'a [u8]> {
+    all.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
+}
+
+/// Where the own bytes of two layers differ. Of the same length: byte by byte, no range longer than what it is about.
+/// Otherwise part by part.
+pub(super) fn ranges(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
+    if a.bytes.len() != b.bytes.len() {
+        return by_parts(a, b);
+    }
+    let mut borders = a.borders();
+    borders.append(&mut b.borders());
+    let cut = |range: RangeDiff| pieces(range, &borders, a.bytes, b.bytes);
+    let mut ranges: Vec<RangeDiff> = differing(a.bytes, b.bytes).into_iter().flat_map(cut).collect();
+    // What lies in a layer inside of both is told there.
+    let of_both = |range: &RangeDiff| {
+        a.holder(range.a_at, range.a_size).is_some() && b.holder(range.b_at, range.b_size).is_some()
+    };
+    ranges.retain(|range| !of_both(range));
+    ranges
+}
+
+fn by_parts(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
+    let (of_a, mut of_b) = (a.parts(), b.parts());
+    let mut ranges = Vec::new();
+    for (name, x) in of_a {
+        let y = of_b.remove(&name).unwrap_or_default();
+        let (Some(one), Some(other)) = (bytes(a.bytes, &x), bytes(b.bytes, &y)) else { continue };
+        if one == other {
+            continue;
+        }
+        ranges.extend(differing(one, other).into_iter().map(|range| RangeDiff {
+            a_at: range.a_at.saturating_add(x.start),
+            b_at: range.b_at.saturating_add(y.start),
+            ..range
+        }));
+    }
+    let only_b = of_b.into_values().filter(|y| !y.is_empty());
+    ranges.extend(only_b.map(|y| RangeDiff {
+        b_at: y.start,
+        b_size: y.end.saturating_sub(y.start),
+        ..RangeDiff::default()
+    }));
+    ranges.sort_by_key(|range| (range.a_at, range.b_at));
+    ranges
+}
+
+/// A range between the borders that it crosses, each piece from its first byte that differs to its last.
+fn pieces(range: RangeDiff, borders: &BTreeSet<u64>, a: &[u8], b: &[u8]) -> Vec<RangeDiff> {
+    let whole = place(range.a_at, range.a_size);
+    let crossed = borders.range(whole.clone()).copied().filter(|&border| border > whole.start);
+    let mut pieces = Vec::new();
+    let mut start = whole.start;
+    for end in crossed.chain([whole.end]) {
+        let piece = start..end;
+        start = end;
+        let (Some(x), Some(y)) = (bytes(a, &piece), bytes(b, &piece)) else { continue };
+        let differs = || x.iter().zip(y).map(|(x, y)| x != y);
+        let (Some(first), Some(last)) = (differs().position(|is| is), differs().rposition(|is| is)) else {
+            continue;
+        };
+        let at = piece.start.saturating_add(super::size(first));
+        let size = super::size(last.saturating_sub(first).saturating_add(1));
+        pieces.push(RangeDiff { a_at: at, a_size: size, b_at: at, b_size: size, meaning: String::new() });
+    }
+    pieces
+}

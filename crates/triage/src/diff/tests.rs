@@ -1,0 +1,228 @@
+use super::*;
+use crate::facts::{Facts, Indicator, IndicatorKind, PeFacts, SectionFacts};
+use crate::report::{Depth, FORMAT, State};
+
+/// A payload of 64 bytes in front, a PE of 400 bytes, padding.
+fn sample(change: impl Fn(&mut Vec<u8>)) -> (Vec<u8>, Report) {
+    let mut bytes: Vec<u8> = (0..600u32).map(|at| if at < 464 { (at % 251) as u8 + 1 } else { 0 }).collect();
+    bytes[64 + 200] = 0x75;
+    change(&mut bytes);
+    let root = layer(None, Kind::Payload, 0, &bytes);
+    let mut pe = layer(Some(0), Kind::Pe, 64, &bytes[64..464]);
+    let text = SectionFacts {
+        name: ".text".to_owned(),
+        offset: 100,
+        size: 200,
+        flags: EXECUTABLE,
+        ..SectionFacts::default()
+    };
+    pe.facts.pe = Some(PeFacts { sections: vec![text], end: 350, ..PeFacts::default() });
+    let value = "kill.example".to_owned();
+    pe.facts.indicators =
+        vec![Indicator { kind: IndicatorKind::KillSwitch, value, at: 300, note: String::new() }];
+    let padding = layer(Some(0), Kind::Padding, 464, &bytes[464..]);
+    let layers = vec![root, pe, padding];
+    let report = Report {
+        format: FORMAT,
+        depth: Depth::Full,
+        rules: String::new(),
+        layers,
+        core: Some(1),
+        verdict: None,
+        remarks: vec![],
+    };
+    (bytes, report)
+}
+
+pub(super) fn layer(parent: Option<u32>, kind: Kind, offset: u64, bytes: &[u8]) -> Layer {
+    Layer {
+        parent,
+        kind,
+        name: String::new(),
+        state: State::Intact,
+        found_by: FoundBy::LengthField,
+        offset,
+        stored_size: size(bytes.len()),
+        size: size(bytes.len()),
+        encoding: String::new(),
+        remarks: Vec::new(),
+        hashes: crate::facts::hashes(bytes),
+        facts: Facts::default(),
+        hits: Vec::new(),
+    }
+}
+
+#[test]
+fn ranges_are_mapped_to_what_they_mean_and_told_in_one_layer_only() {
+    let (a, ra) = sample(|_| ());
+    let (b, rb) = sample(|bytes| {
+        bytes[64 + 150] ^= 0xff;
+        bytes[64 + 200] = 0xeb;
+        bytes[64 + 300..64 + 312].fill(0);
+        bytes[64 + 360] ^= 1;
+    });
+    let found = diff(&a, &ra, &b, &rb);
+    let (root, pe, padding) = (&found.layers[0], &found.layers[1], &found.layers[2]);
+    assert!(root.ranges.is_empty() && !root.equal && padding.equal);
+    let told: Vec<_> = pe.ranges.iter().map(|range| (range.a_at, range.meaning.as_str())).collect();
+    let expected = [
+        (150, "code patched, section .text"),
+        (200, "1 jump patched: conditional → always taken, section .text"),
+        (300, "kill-switch kill.example zeroed"),
+        (360, "overlay"),
+    ];
+    assert_eq!(told, expected);
+    assert!(found.lines.iter().any(|line| line == "identical: padding (136 bytes)"), "{:?}", found.lines);
+}
+
+#[test]
+fn other_lengths_other_layers_and_many_ranges_are_bounded() {
+    let found = differing(b"abcdef", b"abXXXef");
+    let range = &found[0];
+    assert_eq!((range.a_at, range.a_size, range.b_size), (2, 2, 3));
+    let (a, b) = (vec![0u8; 20_000], (0..20_000).map(|at| u8::from(at % 40 == 0)).collect::<Vec<_>>());
+    let report =
+        |bytes: &[u8]| Report { layers: vec![layer(None, Kind::Data, 0, bytes)], ..sample(|_| ()).1 };
+    let found = diff(&a, &report(&a), &b, &report(&b));
+    assert_eq!((found.layers[0].ranges.len(), found.more), (RANGES_MAX, 300));
+    let (c, rc) = sample(|_| ());
+    let found = diff(&a, &report(&a), &c, &rc);
+    assert!(found.lines.iter().any(|line| line.starts_with("only b has EXE")), "{:?}", found.lines);
+    assert!(diff(&c, &rc, &c, &rc).layers.iter().all(|layer| layer.equal));
+}
+
+#[test]
+fn reports_that_lie_about_the_bytes_do_no_harm() {
+    let (a, ra) = sample(|_| ());
+    let mut rb = ra.clone();
+    for layer in &mut rb.layers {
+        (layer.offset, layer.stored_size) = (u64::MAX, u64::MAX);
+        layer.hashes.sha256.clear();
+    }
+    let found = diff(&a, &ra, &[], &rb);
+    assert!(found.layers.iter().all(|layer| layer.ranges.is_empty() && !layer.equal));
+}
+
+/// A PE with a header of 100 bytes and these sections; a layer of 50 bytes lies in the second, 20 bytes from its start.
+fn executable(sections: &[(&str, &[u8])], parent: Option<u32>, at: u64) -> (Vec<u8>, Vec<Layer>) {
+    let mut bytes = vec![7u8; 100];
+    let mut facts = PeFacts::default();
+    for (name, content) in sections {
+        let (offset, size) = (bytes.len() as u32, content.len() as u32);
+        facts.sections.push(SectionFacts {
+            name: (*name).to_owned(),
+            offset,
+            size,
+            ..SectionFacts::default()
+        });
+        bytes.extend_from_slice(content);
+    }
+    facts.end = bytes.len() as u64;
+    let inner_at = u64::from(facts.sections[1].offset) + 20;
+    let mut file = layer(parent, Kind::Pe, at, &bytes);
+    file.facts.pe = Some(facts);
+    let number = parent.map_or(0, |parent| parent + 1);
+    let place = inner_at as usize;
+    let mut inner = layer(Some(number), Kind::Resource, inner_at, &bytes[place..place + 50]);
+    inner.name = "W/101".to_owned();
+    (bytes, vec![file, inner])
+}
+
+fn report(layers: Vec<Layer>) -> Report {
+    Report { layers, ..sample(|_| ()).1 }
+}
+
+fn ranges(pair: &LayerDiff) -> Vec<(u64, u64, u64, u64, &str)> {
+    let told = |range: &'_ RangeDiff| (range.a_at, range.a_size, range.b_at, range.b_size);
+    pair.ranges
+        .iter()
+        .map(|range| (told(range), range.meaning.as_str()))
+        .map(|((a, b, c, d), e)| (a, b, c, d, e))
+        .collect()
+}
+
+#[test]
+fn a_range_ends_where_what_it_is_about_ends() {
+    let (one, other) = (executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100])], None, 0), |byte| {
+        let mut rsrc = [2; 100];
+        rsrc[..70].fill(byte);
+        executable(&[(".text", &[byte; 200]), (".rsrc", &rsrc)], None, 0)
+    });
+    let (b, layers) = other(9);
+    let found = diff(&one.0, &report(one.1), &b, &report(layers));
+    // The layer inside is told for itself.
+    assert_eq!(
+        ranges(&found.layers[0]),
+        [(100, 200, 100, 200, "section .text"), (300, 20, 300, 20, "section .rsrc")]
+    );
+    assert_eq!((found.layers[1].what.as_str(), found.layers[1].ranges.len()), ("resource W/101", 1));
+}
+
+#[test]
+fn files_of_other_lengths_are_compared_section_by_section() {
+    let mut text = [1u8; 200];
+    text[10] = 5;
+    let (a, la) = executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100]), (".data", &[3; 40])], None, 0);
+    // A longer section of resources behind what lies in it, one section gone, another one new.
+    let (b, lb) = executable(&[(".text", &text), (".rsrc", &[2; 130]), (".bss", &[4; 7])], None, 0);
+    let found = diff(&a, &report(la.clone()), &b, &report(lb));
+    let told = ranges(&found.layers[0]);
+    assert!(told.contains(&(110, 1, 110, 1, "section .text")), "{told:?}");
+    assert!(told.contains(&(400, 0, 400, 30, "section .rsrc")), "{told:?}");
+    assert!(
+        told.contains(&(400, 40, 0, 0, "section .data")) && told.contains(&(0, 0, 430, 7, "section .bss"))
+    );
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert!(found.layers[1].equal);
+    for line in
+        ["  at 0x190, 30 bytes in b alone: section .rsrc", "  at 0x190, 40 bytes in a alone: section .data"]
+    {
+        assert!(found.lines.iter().any(|told| told == line), "{:?}", found.lines);
+    }
+}
+
+#[test]
+fn a_file_is_compared_with_itself_whatever_is_around_it() {
+    let (bare, alone) = executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100])], None, 0);
+    let mut upload = vec![0x90; 64];
+    let (file, inside) = executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100])], Some(1), 64);
+    upload.extend_from_slice(&file);
+    let mut layers =
+        vec![layer(None, Kind::Payload, 0, &upload), layer(Some(0), Kind::Stub, 0, &upload[..64])];
+    layers.extend(inside);
+    layers[2].parent = Some(0);
+    let found = diff(&bare, &report(alone), &upload, &report(layers));
+    let pairs: Vec<_> = found.layers.iter().map(|pair| (pair.a, pair.b, pair.equal)).collect();
+    assert_eq!(
+        pairs,
+        [(Some(0), Some(2), true), (Some(1), Some(3), true), (None, Some(0), false), (None, Some(1), false)]
+    );
+    assert!(
+        found.lines.contains(&"only b has upload, 464 bytes, and 1 part in it".to_owned()),
+        "{:?}",
+        found.lines
+    );
+}
+
+#[test]
+fn members_are_told_up_to_a_few() {
+    let archive = |members: u32| {
+        let mut zip = layer(None, Kind::Zip, 0, &members.to_le_bytes());
+        let member = |number: u32| crate::facts::Member {
+            name: number.to_string(),
+            state: "intact".to_owned(),
+            ..Default::default()
+        };
+        let facts =
+            crate::facts::ZipFacts { members: (0..members).map(member).collect(), ..Default::default() };
+        zip.facts.zip = Some(facts);
+        (members.to_le_bytes(), report(vec![zip]))
+    };
+    let ((a, ra), (b, rb)) = (archive(100), archive(0));
+    let found = diff(&a, &ra, &b, &rb);
+    let told = found.lines.iter().filter(|line| line.starts_with("  ZIP member `")).count();
+    assert_eq!(
+        (told, found.lines.contains(&"  and 94 more members of the ZIP differ".to_owned())),
+        (6, true)
+    );
+}
