@@ -39,7 +39,7 @@ fn a_zeroed_domain_and_a_damaged_member_are_named() {
     tells(
         &found,
         14,
-        &[patched, "ZIP member t.wnry from its byte 20000", "ZIP member `t.wnry`: intact against damaged"],
+        &[patched, "ZIP member t.wnry from its byte 20,000", "ZIP member `t.wnry`: intact against damaged"],
     );
 }
 
@@ -54,20 +54,19 @@ fn files_of_other_lengths_differ_by_sections() {
     assert!(!found.lines.iter().any(|line| line.contains("section .text")), "{:#?}", found.lines);
     // A library by itself is not compared with an upload.
     let found = differ("conficker-x86", "notpetya-x86");
-    tells(&found, 40, &["DLL differs in ", "only b has upload, 366,856 bytes, and ", "section .text"]);
+    tells(
+        &found,
+        40,
+        &["DLL inert-c.dll differs in ", "only B has upload, 366,856 bytes, and ", "section .text"],
+    );
     assert!(!found.lines.iter().any(|line| line.starts_with("upload")), "{:#?}", found.lines);
 }
 
 #[test]
 fn what_one_side_has_alone_is_told_once() {
     let found = differ("wannacry-x86", "miner-x64");
-    tells(&found, 40, &["only a has EXE W/101, 3,723,264 bytes, and "]);
-    assert_eq!(
-        found.lines.iter().filter(|line| line.starts_with("only a has")).count(),
-        3,
-        "{:#?}",
-        found.lines
-    );
+    tells(&found, 40, &["only A has EXE W/101, 3,723,264 bytes, and "]);
+    assert!(!found.lines.iter().any(|line| line.contains("R/1831")), "{:#?}", found.lines);
     let found = differ("zip-bomb-flat", "zip-bomb-shared");
     tells(&found, 12, &["more members of the ZIP differ"]);
 }

@@ -8,6 +8,7 @@ mod stub;
 mod words;
 
 use crate::report::{FoundBy, Kind, Layer, Report};
+use crate::text::number;
 use parts::Side;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -121,7 +122,22 @@ fn compared(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
             _ => meaning(a.layer, b.layer, range, (a.bytes, b.bytes)),
         };
     }
-    ranges
+    headers_once(ranges)
+}
+
+/// Headers differ in one field here and one there, which says no more than that they differ.
+fn headers_once(ranges: Vec<RangeDiff>) -> Vec<RangeDiff> {
+    let mut told: Vec<RangeDiff> = Vec::new();
+    for range in ranges {
+        match told.last_mut().filter(|last| last.meaning == HEADER && range.meaning == HEADER) {
+            Some(last) => {
+                last.a_size = range.a_at.saturating_add(range.a_size).saturating_sub(last.a_at);
+                last.b_size = range.b_at.saturating_add(range.b_size).saturating_sub(last.b_at);
+            }
+            None => told.push(range),
+        }
+    }
+    told
 }
 
 fn flipped(range: &RangeDiff) -> RangeDiff {
@@ -218,7 +234,8 @@ fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, (a_bytes, b_bytes): (&[u8], 
     for member in members {
         let member_end = member.offset.saturating_add(member.stored_size);
         if member.offset < end && at < member_end {
-            return format!("ZIP member {} from its byte {}", member.name, at.saturating_sub(member.offset));
+            let from = number(at.saturating_sub(member.offset));
+            return format!("ZIP member {} from its byte {from}", member.name);
         }
     }
     let Some(pe) = &a.facts.pe else { return a.kind.to_string() };
@@ -238,10 +255,12 @@ fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, (a_bytes, b_bytes): (&[u8], 
         }
         Some(section) => format!("section {}", section.name),
         None if pe.end > 0 && at >= pe.end => "overlay".to_owned(),
-        None => "PE header".to_owned(),
+        None => HEADER.to_owned(),
     }
 }
 
+/// What stands in a PE in front of its sections.
+const HEADER: &str = "PE header";
 /// IMAGE_SCN_MEM_EXECUTE (Microsoft's PE format, section flags).
 const EXECUTABLE: u32 = 0x2000_0000;
 

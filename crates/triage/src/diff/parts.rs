@@ -1,7 +1,7 @@
 //! The parts of a layer that are its own: what no layer inside of it takes, cut where sections and the like begin.
 
 use super::{RangeDiff, differing};
-use crate::report::{Layer, Report};
+use crate::report::{FoundBy, Layer, Report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -104,9 +104,12 @@ pub(super) fn ranges(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
     borders.append(&mut b.borders());
     let cut = |range: RangeDiff| pieces(range, &borders, a.bytes, b.bytes);
     let mut ranges: Vec<RangeDiff> = differing(a.bytes, b.bytes).into_iter().flat_map(cut).collect();
-    // What lies in a layer inside of both is told there.
+    // What lies in a layer inside of both is told there; but members as they are stored are seen here alone.
+    let told = |holder: Option<&Layer>| {
+        holder.is_some_and(|inner| inner.encoding.is_empty() || inner.found_by != FoundBy::Directory)
+    };
     let of_both = |range: &RangeDiff| {
-        a.holder(range.a_at, range.a_size).is_some() && b.holder(range.b_at, range.b_size).is_some()
+        told(a.holder(range.a_at, range.a_size)) && told(b.holder(range.b_at, range.b_size))
     };
     ranges.retain(|range| !of_both(range));
     ranges

@@ -87,7 +87,7 @@ fn other_lengths_other_layers_and_many_ranges_are_bounded() {
     assert_eq!((found.layers[0].ranges.len(), found.more), (RANGES_MAX, 300));
     let (c, rc) = sample(|_| ());
     let found = diff(&a, &report(&a), &c, &rc);
-    assert!(found.lines.iter().any(|line| line.starts_with("only b has EXE")), "{:?}", found.lines);
+    assert!(found.lines.iter().any(|line| line.starts_with("only B has EXE")), "{:?}", found.lines);
     assert!(diff(&c, &rc, &c, &rc).layers.iter().all(|layer| layer.equal));
 }
 
@@ -198,7 +198,7 @@ fn a_file_is_compared_with_itself_whatever_is_around_it() {
         [(Some(0), Some(2), true), (Some(1), Some(3), true), (None, Some(0), false), (None, Some(1), false)]
     );
     assert!(
-        found.lines.contains(&"only b has upload, 464 bytes, and 1 part in it".to_owned()),
+        found.lines.contains(&"only B has upload, 464 bytes, and 1 part in it".to_owned()),
         "{:?}",
         found.lines
     );
