@@ -10,6 +10,7 @@ use crate::report::{Depth, FoundBy, State};
 use crate::text;
 use flate2::Crc;
 use std::io::{Cursor, Read};
+use std::ops::Range;
 
 /// Passwords that were published with the malware that uses them: WannaCry's (Symantec, SecureWorks and others, 2017).
 const PASSWORDS: [&str; 1] = ["WNcry@2ol7"];
@@ -56,12 +57,7 @@ pub(crate) fn inside(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
     let mut aes = None;
     let (mut left, mut too_large) = (bytes.len(), 0u64);
     for (number, entry) in archive.entries.iter().enumerate() {
-        let stored = entry.data_at.and_then(|at| {
-            let end = at.checked_add(entry.stored)?;
-            let too_long = end > archive.directory_at.max(at);
-            // One that lies about its size would have the others and the directory in it.
-            Some(at..if too_long { archive.room_ends(entry).clamp(at, bytes.len().max(at)) } else { end })
-        });
+        let stored = entry.data_at.and_then(|at| stored(bytes, &archive, entry, at));
         let data = stored.clone().and_then(|range| slice(bytes, range));
         // Members that follow each other cannot be more than their archive: those that lie in each other cost time.
         let room = left.checked_sub(data.map_or(0, <[u8]>::len));
@@ -102,6 +98,15 @@ pub(crate) fn inside(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
     inside
 }
 
+/// Where the stored bytes of a member are that start at `at`. One that lies about its size would have the others and
+/// the directory in it.
+fn stored(bytes: &[u8], archive: &Archive, entry: &Entry, at: usize) -> Option<Range<usize>> {
+    let end = at.checked_add(entry.stored)?;
+    let in_front = at < archive.directory_at;
+    let room = if in_front && end > archive.directory_at { archive.room_ends(entry) } else { bytes.len() };
+    Some(at..end.min(room.max(at)))
+}
+
 fn member(entry: &Entry, read: &Reading) -> Member {
     Member {
         name: entry.name.clone(),
@@ -116,7 +121,7 @@ fn member(entry: &Entry, read: &Reading) -> Member {
 }
 
 /// The layer that a member is, if anything of it could be read.
-fn layer(archive: &[u8], entry: &Entry, read: Reading, range: std::ops::Range<usize>) -> Option<Found> {
+fn layer(archive: &[u8], entry: &Entry, read: Reading, range: Range<usize>) -> Option<Found> {
     let state = read.state?;
     let bytes = match &read.decoded {
         Some(decoded) => decoded.as_slice(),
