@@ -106,8 +106,9 @@ impl Table {
     fn grid(&self) -> Markup {
         let heads = self.heads();
         let says = self.rows.iter().flatten().any(|cell| matches!(cell, Cell::Sentence(_)));
+        let is_small = !says && heads.len() <= SMALL && !heads.iter().any(|head| head.is_time);
         html! {
-            table.rows[says || heads.len() > SMALL].narrow[!says && heads.len() <= NARROW] {
+            table.rows[!is_small].narrow[!says && heads.len() <= NARROW] {
                 thead { tr { @for head in &heads { (head.html()) } } }
                 tbody {
                     @for row in &self.rows {
