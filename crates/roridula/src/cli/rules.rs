@@ -185,16 +185,12 @@ fn check(args: &CheckArgs, data: &Path) -> Result<(), Failure> {
     }
     match checked.errors.len() {
         0 if checked.slow.is_empty() => Ok(()),
-        0 => Err(Failure::new(format!("too slow: {}", counted(checked.slow.len())))),
+        0 => Err(Failure::new(format!("too slow: {}", counted(checked.slow.len() as u64, "rule file")))),
         1 => Err(Failure::new("1 rule file is broken and is left out; the others work")),
         broken => {
             Err(Failure::new(format!("{broken} rule files are broken and are left out; the others work")))
         }
     }
-}
-
-fn counted(files: usize) -> String {
-    if files == 1 { "1 rule file".to_owned() } else { format!("{files} rule files") }
 }
 
 /// `FILE:LINE: what`
