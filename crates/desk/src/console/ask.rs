@@ -155,6 +155,15 @@ impl Ask {
         })
     }
 
+    /// Whether the filter leaves something out, other than by a range of time.
+    pub(crate) fn is_filtered(&self) -> bool {
+        let Filter { source, family, stage, tool, .. } = &self.filter;
+        let texts = [family, stage, tool];
+        source.is_some()
+            || texts.iter().any(|text| text.is_some())
+            || self.value("since").or(self.value("until")).is_some()
+    }
+
     /// What stands in the path's place of this name.
     pub(crate) fn place(&self, name: &str) -> &str {
         self.places.get(name).map_or("", String::as_str)

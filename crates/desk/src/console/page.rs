@@ -3,6 +3,8 @@
 use super::ask::{Ask, RANGES};
 use super::asset;
 use super::text;
+use crate::incident::known_tools;
+use crate::index::Step;
 use maud::{DOCTYPE, Markup, html};
 
 /// The views that stand in the navigation: address, name, key.
@@ -125,13 +127,17 @@ fn filter(ask: &Ask, default: &str) -> Markup {
                 }
             }
         }
-        details.filter open[has_filter(ask)] {
+        details.filter open[ask.is_filtered()] {
             summary { "Filter" }
             form method="get" action=(ask.path) {
                 @if let Some(range) = ask.value("range") { input type="hidden" name="range" value=(range); }
                 (field("since", "From", "2026-11-23")) (field("until", "To", "2026-11-24"))
                 (field("source", "Source", "192.0.2.7")) (field("family", "Family", "wannacry"))
-                (field("stage", "Stage", "captured")) (field("tool", "Tool", "wannacry"))
+                (stages(ask))
+                label {
+                    "Tool " input type="text" name="tool" size="12" list="tools" placeholder="wannacry" value=[ask.value("tool").map(text::shown)];
+                }
+                datalist #tools { @for (id, label) in known_tools() { option value=(id) { (label) } } }
                 button type="submit" { "Apply" } " "
                 a href=(ask.path) { "Clear" }
             }
@@ -139,12 +145,22 @@ fn filter(ask: &Ask, default: &str) -> Markup {
     }
 }
 
-fn has_filter(ask: &Ask) -> bool {
-    let filter = &ask.filter;
-    let texts = [&filter.family, &filter.stage, &filter.tool];
-    filter.source.is_some()
-        || texts.iter().any(|text| text.is_some())
-        || ask.value("since").or(ask.value("until")).is_some()
+/// How far something must have come: the steps of the funnel, and a word of another kind where one was asked for.
+fn stages(ask: &Ask) -> Markup {
+    let asked = ask.filter.stage.as_deref();
+    let is_other = asked.is_some_and(|word| Step::from_word(word).is_none());
+    html! {
+        label {
+            "Came to "
+            select name="stage" {
+                option value="" { "anything" }
+                @for step in Step::ALL.map(Step::as_str) {
+                    option value=(step) selected[asked == Some(step)] { (text::stage(step)) }
+                }
+                @if let Some(word) = asked.filter(|_| is_other) { option value=(word) selected { (word) } }
+            }
+        }
+    }
 }
 
 /// A page that says what went wrong.

@@ -93,6 +93,7 @@ impl Table {
                         Some(empty) => { div.empty { (empty) } }
                         None => { p.empty { "Nothing here." } }
                     }
+                    @if ask.is_filtered() { p { a href=(ask.path) { "Without the filter" } } }
                 } @else {
                     div.scroll tabindex="0" role="region" aria-label=(self.caption) { (self.grid()) }
                 }

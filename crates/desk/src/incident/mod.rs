@@ -29,7 +29,7 @@ pub use crate::derived::{DerivedError as IncidentError, Progress};
 pub use attack::{ATTACK_VERSION, Technique};
 pub use id::IncidentId;
 pub use stage::{Role, Stage};
-pub use tool::label as tool_label;
+pub use tool::{known as known_tools, label as tool_label};
 pub use view::{Attack, Evidence, Incident, IncidentSample, Member, Outcome, StageView, Tool};
 
 use crate::derived::{Follows, journal_begins};

@@ -120,6 +120,11 @@ pub(super) fn name(attackers: Attackers, seen: &BTreeMap<String, Vec<String>>) -
     }
 }
 
+/// All tools that have a name: their ids, and how people write them.
+pub fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TOOLS.iter().map(|(id, label, _)| (*id, *label))
+}
+
 /// How people write a tool's name; `None` where it has no known one.
 pub fn label(tool: &str) -> Option<&'static str> {
     find(tool).map(|(_, label, _)| *label)

@@ -90,7 +90,7 @@ pub(super) fn run(room: &Room, args: &ListArgs) -> Result<(), Failure> {
             writeln!(out, "No samples yet. `roridula events` shows who came and what they did.")?;
         }
         (true, false) => {
-            let families: BTreeSet<String> = all.iter().map(|entry| family(entry)).collect();
+            let families: BTreeSet<String> = all.iter().map(family).collect();
             let families = families.into_iter().collect::<Vec<_>>().join(", ");
             let text =
                 format!("None of {} fits. Families here: {families}.", counted(all.len() as u64, "sample"));
