@@ -23,14 +23,14 @@ const SLOW_RULE: &str = "rule slow { strings: $a = \"SLOW-MARKER\"
 const SLOW: &[u8] = b"a text that means nothing, with SLOW-MARKER in it";
 /// A rule that the engine cannot be interrupted in, on whatever [`endless`] gives.
 const ENDLESS_RULE: &str =
-    "rule endless { strings: $a = /(a|aa|aaa)*b.*c.*d/ $b = /.*.*.*9/ condition: any of them }";
+    "rule endless { strings: $a = /(a|aa|aaa)*b.*c.*d/ $b = /.*.*.*x/ condition: any of them }";
 const MARKED_RULE: &str = "rule marked { meta: author = \"A. User\" license = \"CC0-1.0\"
     strings: $a = \"TEST-MARKER\" condition: $a }";
 const MARKED: &[u8] = b"another text that means nothing, with TEST-MARKER in it";
 
 /// Letters without a line's end.
 fn endless() -> Vec<u8> {
-    (0..200_000u32).map(|at| b'A' + (at.wrapping_mul(at) % 26) as u8).collect()
+    (0..200_000u32).map(|at| b'a' + (at.wrapping_mul(2_654_435_761) >> 16) as u8 % 26).collect()
 }
 
 /// A directory with `data` and `rules` in it.

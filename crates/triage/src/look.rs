@@ -276,3 +276,37 @@ fn told(layer: &Peel<'_>, (hashes, facts, hits): (Hashes, Facts, Vec<Hit>)) -> L
         hits,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::RuleFile;
+
+    #[test]
+    fn the_users_rules_are_asked_for_a_full_report_alone_and_left_out_on_demand() {
+        let file =
+            |name: &str| RuleFile { name: name.to_owned(), text: "rule mine { condition: true }".to_owned() };
+        let files = ["a.yar", "b.yar", "c.yar", "d.yar"].map(file);
+        let (rules, budget) = (Rules::compile(&files).0, Budget::default());
+        let sample = crate::pe::tests::look_alike(crate::pe::Machine::X86, 0x1000, 1);
+        let look = || Look::new(&sample, Road::Payload, &rules, &budget);
+        let count = |report: &Report| report.layers.iter().map(|layer| layer.hits.len()).sum::<usize>();
+        let mut learned = Memory::new(crate::MEMORY_BYTES);
+        let full = look().full(&mut learned);
+        assert_eq!((count(&full), full.remarks.len(), learned.size().0), (4, 0, 1));
+        let first = look().first();
+        assert_eq!((count(&first), first.remarks.len()), (0, 0));
+        let mut learned = Memory::new(crate::MEMORY_BYTES);
+        let without = look().without_users_rules().full(&mut learned);
+        let told =
+            "the rules of a.yar, b.yar, c.yar and 1 file more were not asked: a try with them took too long";
+        assert_eq!((count(&without), without.remarks.as_slice()), (0, &[told.to_owned()][..]));
+        // Nothing was learned that the next report would be wrong by.
+        assert_eq!(learned.size().0, 0);
+        let own = Rules::compile(&[]).0;
+        assert_eq!(
+            Look::new(b"x", Road::Payload, &own, &budget).without_users_rules().first().remarks.len(),
+            0
+        );
+    }
+}
