@@ -193,7 +193,7 @@ fn a_sample_that_is_too_slow_with_the_users_rules_is_done_without_them() {
     assert_eq!(world.depth(&slow), Some(Depth::Full));
     // The next one has them again.
     assert_eq!(triaged(&mut honeypot, MARKED)["error"], "");
-    assert_eq!(world.hits(MARKED), Some(vec!["marked".to_owned()]));
+    assert!(world.hits(MARKED).unwrap().contains(&"marked".to_owned()));
     honeypot.stop();
 }
 

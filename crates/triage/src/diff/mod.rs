@@ -164,7 +164,8 @@ fn roads(report: &Report) -> Vec<(u32, String)> {
         let mut road = match parent {
             _ if is_first && layer.found_by != FoundBy::Directory => "file".to_owned(),
             // A depth instead of the parent's whole road would be shorter, but members of two archives would mix.
-            Some((_, road)) => format!("{road}\n{}", words::title(layer)),
+            // What a file says of itself may change: its kind and the name that its container gives stay.
+            Some((_, road)) => format!("{road}\n{} {}", layer.kind, layer.name),
             None => String::new(),
         };
         let count = seen.entry(road.clone()).or_default();
