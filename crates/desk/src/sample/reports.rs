@@ -112,6 +112,10 @@ impl Reports {
         let desk = dir.join("desk");
         fs::create_dir_all(&desk).map_err(|source| ReportError::Io { path: desk.clone(), source })?;
         let path = desk.join("reports.sqlite");
+        // Before SQLite makes files beside it, which get its owner.
+        let file = fs::OpenOptions::new().create(true).append(true).open(&path);
+        file.map_err(|source| ReportError::Io { path: path.clone(), source })?;
+        belong_to_owner_of(dir, &[&desk, &path]);
         let fail = |source| ReportError::Database { path: path.clone(), source };
         let db = Connection::open(&path).map_err(fail)?;
         db.busy_timeout(Duration::from_secs(60)).map_err(fail)?;
@@ -122,7 +126,6 @@ impl Reports {
         .map_err(fail)?;
         let reports = Self { path: path.clone(), db };
         reports.ready().map_err(fail)?;
-        belong_to_owner_of(dir, &[&desk, &path]);
         Ok(reports)
     }
 
