@@ -48,4 +48,4 @@ seeds: ## Make the fuzzers' seeds from the transcripts
 	$(CARGO) run -q -p roridula-lab -- seeds
 
 bless: ## Write the transcripts' expected outputs anew; the diff is the review
-	UPDATE_EXPECT=1 $(CARGO) test -q -p roridula-lab --test transcripts every_transcript
+	UPDATE_EXPECT=1 $(CARGO) test -q -p roridula-lab --test all transcripts::every_transcript

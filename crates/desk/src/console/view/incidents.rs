@@ -70,28 +70,29 @@ impl View for Incidents {
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
         let cells = |row: &Row| {
             let stages: Vec<&str> = row.stages.iter().map(|stage| text::stage(stage.as_str())).collect();
+            let address = format!("/incidents/{}", row.id);
             vec![
                 text::parse_time(&row.last).map_or(Cell::None, Cell::Time),
-                Cell::Link(row.id.clone(), format!("/incidents/{}", row.id)),
-                Cell::Link(row.source.clone(), format!("/sources/{}", row.source)),
-                Cell::text(text::stage(row.outcome.as_str())),
-                row.tool.as_ref().map_or(Cell::None, Cell::text),
+                Cell::Link(row.outcome.as_str().to_owned(), address.clone()),
                 Cell::sentence(&row.summary),
+                Cell::Link(row.source.clone(), format!("/sources/{}", row.source)),
+                row.tool.as_ref().map_or(Cell::None, Cell::text),
                 Cell::Number(row.connections),
                 Cell::Number(row.samples),
                 Cell::text(stages.join(" → ")),
+                Cell::Link(row.id.clone(), address),
             ]
         };
         let columns = vec![
             "Last",
-            "Incident",
-            "Source",
             "Outcome",
-            "Tool",
             "What happened",
+            "Source",
+            "Tool",
             "Connections",
             "Samples",
             "Stages",
+            "Incident",
         ];
         let empty = html! {
             p { "Nobody came, or nobody who fits the filter." }

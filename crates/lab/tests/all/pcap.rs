@@ -1,8 +1,5 @@
 //! Recorded connections as packet captures, read back by Wireshark's dissectors.
 
-// The other side needs a clock and sockets.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use roridula_desk::pcapng::tcp::Ends;
 use roridula_desk::pcapng::{self, Recorded};
 use roridula_lab::attack::campaign::play;

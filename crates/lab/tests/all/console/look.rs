@@ -1,6 +1,6 @@
 //! What the script adds for a reader: the own time, copying without a pointer; and how lists look on a phone.
 
-use crate::rig::Rig;
+use super::rig::Rig;
 use roridula_lab::browser::Look;
 
 #[test]

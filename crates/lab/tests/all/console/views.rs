@@ -1,6 +1,6 @@
 //! Every view, as a user with a large screen, in the dark, with a phone, and without JavaScript sees it; a picture of each is kept.
 
-use crate::rig::Rig;
+use super::rig::Rig;
 use roridula_lab::browser::Look;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! What an analyst asks of many: the search box, cores and who brought them, visitors over time, the report.
 
-use crate::rig::Rig;
+use super::rig::Rig;
 
 /// Types into the search box of the page that is open, and goes where that leads.
 fn search(rig: &Rig, text: &str) -> String {

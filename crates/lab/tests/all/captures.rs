@@ -1,8 +1,5 @@
 //! Whole attacks against the real binary: what is on disk is what was sent.
 
-// The other side needs a clock and sockets.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use roridula_lab::attack::campaign::{play, upload_payload};
 use roridula_lab::attack::cli::nth_source;
 use roridula_lab::attack::report::Report;

@@ -1,7 +1,5 @@
 //! The browser of the console's tests, driven against a page of our own on loopback: what it must notice, it notices.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use roridula_lab::browser::{Browser, Complaint, Look};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -30,11 +28,11 @@ fn answer(mut stream: TcpStream) {
     }
     let path = first.split(' ').nth(1).unwrap_or_default();
     let (status, kind, more, body) = match path {
-        "/" => ("200 OK", "text/html", "", include_str!("browser/index.html")),
-        "/page.js" => ("200 OK", "text/javascript", "", include_str!("browser/page.js")),
+        "/" => ("200 OK", "text/html", "", include_str!("browser_pages/index.html")),
+        "/page.js" => ("200 OK", "text/javascript", "", include_str!("browser_pages/page.js")),
         "/next?name=Wendel%3Cb%3E" => ("200 OK", "text/html", "", "<title>next</title><p id=there>there</p>"),
-        "/bad" => ("200 OK", "text/html", "", include_str!("browser/bad.html")),
-        "/bad.js" => ("200 OK", "text/javascript", "", include_str!("browser/bad.js")),
+        "/bad" => ("200 OK", "text/html", "", include_str!("browser_pages/bad.html")),
+        "/bad.js" => ("200 OK", "text/javascript", "", include_str!("browser_pages/bad.js")),
         "/file" => {
             ("200 OK", "application/zip", "Content-Disposition: attachment; filename=\"a.zip\"\r\n", "inert")
         }

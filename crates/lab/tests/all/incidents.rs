@@ -1,9 +1,6 @@
 //! Incidents against the ledger of a swarm: hundreds of attackers at once, interleaved, dropped, two behind one
 //! address; the real binary must tell exactly the stories that were played, and the same after a rebuild.
 
-// The other side needs a clock and sockets.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use roridula_lab::honeypot::{Honeypot, Start};
 use roridula_lab::swarm::ledger::Line;
 use roridula_lab::swarm::swarm;

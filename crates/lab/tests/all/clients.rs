@@ -1,8 +1,5 @@
 //! Clients that we did not write, against the real binary.
 
-// The other side needs a clock and sockets.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use roridula_lab::honeypot::{Honeypot, Start};
 use roridula_lab::tidy::root;
 use std::net::TcpListener;

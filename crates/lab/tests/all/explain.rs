@@ -1,9 +1,6 @@
 //! Captures of few cores with three oddities among them, over the wire into the real binary: groups, ranks,
 //! sentences, disk and export against the lab's ledger. `roridula-lab explain` does the same with a thousand.
 
-// The other side needs a clock and sockets.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use roridula_lab::explain::{Args, play};
 
 #[test]

@@ -1,6 +1,6 @@
 //! What attackers type reaches a real browser as text and as nothing else.
 
-use crate::rig::Rig;
+use super::rig::Rig;
 use roridula_lab::attack::socket::connect;
 use roridula_lab::history::spray::{Claim, HOSTILE, logon};
 use std::io::{Read, Write};

@@ -1,6 +1,6 @@
 //! What an analyst does: sees something come, follows it to its bytes, takes it away; logs in.
 
-use crate::rig::Rig;
+use super::rig::Rig;
 use roridula_lab::attack::campaign::{play, upload_payload};
 use roridula_lab::attack::{Attack, Body, Kind};
 use roridula_lab::browser::Browser;

@@ -1,8 +1,6 @@
 //! The console in a real browser: a small made-up past, a running honeypot, clicks. Nothing that an attacker typed runs,
 //! nothing is asked for from anywhere else, and no page complains.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-
 mod hostile;
 mod journey;
 mod lists;
