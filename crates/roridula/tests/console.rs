@@ -143,7 +143,7 @@ fn run_serves_it_starts_it_again_and_takes_it_along() {
     let child = honeypot.child();
     let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap();
     let nice = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().to_owned();
-    assert_eq!(nice, "10", "it stands back: {stat}");
+    assert_eq!(nice, "19", "it stands back: {stat}");
     let status = std::fs::read_to_string(format!("/proc/{child}/status")).unwrap();
     assert!(status.contains("NoNewPrivs:\t1") && status.contains("CapEff:\t0000000000000000"), "{status}");
 
