@@ -21,8 +21,6 @@ const CONSOLES: usize = 10;
 const A_VIEW: Duration = Duration::from_secs(5);
 /// What the readers look at in turn.
 const VIEWS: [&str; 4] = ["/", "/incidents", "/samples", "/sources"];
-const TRIAGE: &[&str] = &["triage.enabled=true"];
-const NO_TRIAGE: &[&str] = &["triage.enabled=false"];
 
 /// What else the honeypot has to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,6 +28,17 @@ enum Beside {
     Nothing,
     Triage,
     Consoles,
+}
+
+impl Beside {
+    /// How the honeypot is started for it.
+    const fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Nothing => &["--console", "off", "--set", "triage.enabled=false"],
+            Self::Triage => &["--console", "off", "--set", "triage.enabled=true"],
+            Self::Consoles => &["--console", "127.0.0.1:0", "--set", "triage.enabled=false"],
+        }
+    }
 }
 
 /// (b) known samples and (c), with nothing else to do and with something, in turn on the same data.
@@ -85,10 +94,8 @@ fn once(
     server: &[usize],
     client: &[usize],
 ) -> anyhow::Result<(f64, f64)> {
-    let settings = if beside == Beside::Triage { TRIAGE } else { NO_TRIAGE };
-    let roridula = Server::honeypot(server, data, settings)?;
+    let roridula = Server::honeypot(server, data, beside.arguments())?;
     pin_self(client)?;
-    let console = roridula.console()?;
     let measured = || -> anyhow::Result<(f64, f64)> {
         let uploads = uploads::many(&roridula, script, 32, 4, None)?;
         Ok((uploads, connects::per_second(&roridula, script.negotiate(), 4, Duration::from_secs(4))?))
@@ -96,6 +103,7 @@ fn once(
     if beside != Beside::Consoles {
         return measured();
     }
+    let console = roridula.console()?;
     let ended = AtomicU64::new(0);
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..CONSOLES)
@@ -150,7 +158,7 @@ fn ask(console: SocketAddr, path: &str) -> anyhow::Result<TcpStream> {
 
 /// Worms that are captured and have no report yet.
 fn backlog(data: &Path, server: &[usize], client: &[usize], script: &Script) -> anyhow::Result<()> {
-    let roridula = Server::honeypot(server, data, NO_TRIAGE)?;
+    let roridula = Server::honeypot(server, data, Beside::Nothing.arguments())?;
     pin_self(client)?;
     eprintln!("f, g: {BACKLOG} worms are sent first");
     for seed in 0..BACKLOG {

@@ -56,18 +56,19 @@ impl Server {
             return Self::spawn(command);
         }
         let kept = tempfile::Builder::new().prefix("roridula-bench-").tempdir()?;
-        let mut server = Self::honeypot(cores, &kept.path().join("data"), &["triage.enabled=false"])?;
+        let console = &["--console", "127.0.0.1:0", "--set", "triage.enabled=false"];
+        let mut server = Self::honeypot(cores, &kept.path().join("data"), console)?;
         server.folder = Some(kept);
         Ok(server)
     }
 
-    /// A honeypot on these cores and this data directory, as `make run` starts it: with the console, and with the
+    /// A honeypot on these cores and this data directory, with further arguments: as `make run` starts it with the
     /// live view, whose lines go to a pipe.
-    pub fn honeypot(cores: &[usize], data: &Path, settings: &[&str]) -> anyhow::Result<Self> {
+    pub fn honeypot(cores: &[usize], data: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let mut command = pinned(cores);
-        command.arg(binary()).args(["run", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0", "--data"]);
-        command.arg(data);
-        for setting in SETTINGS.iter().chain(settings) {
+        command.arg(binary()).args(["run", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.args(arguments);
+        for setting in SETTINGS {
             command.args(["--set", setting]);
         }
         let mut server = Self::spawn(command)?;
