@@ -2,19 +2,24 @@
 //! on the very core on which the honeypot serves its visitors.
 
 use super::place::{Server, Which, pin_self};
-use super::table::{Row, median};
+use super::table::Row;
 use super::uploads::{self, Script};
 use super::{Args, connects};
 use anyhow::{Context, ensure};
+use nix::sys::signal::{Signal, kill};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Worms that wait for triage, no two with one core: more than there is time for while it is measured.
 const BACKLOG: u64 = 96;
+/// Pairs that are measured for each repeat that is asked for.
+const TURNS: usize = 4;
+/// How long short connections are made for each figure.
+const SLICE: Duration = Duration::from_millis(1500);
 /// Consoles that are open.
 const CONSOLES: usize = 10;
 /// How often the reader of each opens another view.
@@ -25,7 +30,6 @@ const VIEWS: [&str; 4] = ["/", "/incidents", "/samples", "/sources"];
 /// What else the honeypot has to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Beside {
-    Nothing,
     Triage,
     Consoles,
 }
@@ -34,14 +38,22 @@ impl Beside {
     /// How the honeypot is started for it.
     const fn arguments(self) -> &'static [&'static str] {
         match self {
-            Self::Nothing => &["--console", "off", "--set", "triage.enabled=false"],
             Self::Triage => &["--console", "off", "--set", "triage.enabled=true"],
             Self::Consoles => &["--console", "127.0.0.1:0", "--set", "triage.enabled=false"],
         }
     }
+
+    /// A word by which its processes are known.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Triage => "worker",
+            Self::Consoles => "console",
+        }
+    }
 }
 
-/// (b) known samples and (c), with nothing else to do and with something, in turn on the same data.
+/// (b) known samples and (c), while the other process works and while it is stopped, in turn: what is measured next to
+/// each other is compared, since a machine's pace drifts by more than what is looked for.
 pub fn measure(args: &Args, script: &Script, server: &[usize], client: &[usize]) -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::Builder::new().prefix("roridula-bench-").tempdir()?;
     let data = folder.path().join("data");
@@ -54,29 +66,28 @@ pub fn measure(args: &Args, script: &Script, server: &[usize], client: &[usize])
         if !args.wants(name) {
             continue;
         }
-        let (mut alone, mut both) = (Vec::new(), Vec::new());
-        for turn in 0..args.repeats {
-            eprintln!("{name}: {} of {}", turn + 1, args.repeats);
-            // Who goes first changes: what the one leaves to be written must not always fall to the other.
-            let (first, second) =
-                if turn % 2 == 0 { (Beside::Nothing, beside) } else { (beside, Beside::Nothing) };
-            for now in [first, second] {
-                let figures = once(now, &data, script, server, client)?;
-                eprintln!("{name}: {:.2} uploads/s, {:.0} connections/s", figures.0, figures.1);
-                if now == Beside::Nothing { alone.push(figures) } else { both.push(figures) }
-            }
+        let roridula = Server::honeypot(server, &data, beside.arguments())?;
+        pin_self(client)?;
+        let deadline = Instant::now() + crate::honeypot::PATIENCE;
+        while roridula.children(beside.word())?.is_empty() {
+            ensure!(Instant::now() < deadline, "the honeypot starts no {}", beside.word());
+            std::thread::sleep(Duration::from_millis(20));
         }
-        let uploads = |figures: &[(f64, f64)]| median(&figures.iter().map(|each| each.0).collect::<Vec<_>>());
-        let short = |figures: &[(f64, f64)]| median(&figures.iter().map(|each| each.1).collect::<Vec<_>>());
+        let (uploads, short) = match beside {
+            Beside::Triage => pairs(args, name, beside, &roridula, script)?,
+            Beside::Consoles => {
+                with_readers(roridula.console()?, || pairs(args, name, beside, &roridula, script))?
+            }
+        };
         let limit = Some("at least 0.95");
-        let row = |case: &str, unit, ours, base| Row::ratio(what, case, unit, ours, base, limit);
-        rows.push(row(
+        rows.push(Row::paired(
+            what,
             "32 uploads at a time, against nothing beside",
             "uploads/s",
-            uploads(&both),
-            uploads(&alone),
+            &uploads,
+            limit,
         ));
-        rows.push(row("connect, negotiate, close; 4 clients", "connections/s", short(&both), short(&alone)));
+        rows.push(Row::paired(what, "connect, negotiate, close; 4 clients", "connections/s", &short, limit));
     }
     if args.wants("f") {
         ensure!(
@@ -87,31 +98,48 @@ pub fn measure(args: &Args, script: &Script, server: &[usize], client: &[usize])
     Ok(rows)
 }
 
-fn once(
+/// Figures with and without.
+type Pairs = Vec<(f64, f64)>;
+
+fn pairs(
+    args: &Args,
+    name: &str,
     beside: Beside,
-    data: &Path,
+    server: &Server,
     script: &Script,
-    server: &[usize],
-    client: &[usize],
-) -> anyhow::Result<(f64, f64)> {
-    let roridula = Server::honeypot(server, data, beside.arguments())?;
-    pin_self(client)?;
-    let measured = || -> anyhow::Result<(f64, f64)> {
-        let uploads = uploads::many(&roridula, script, 32, 4, None)?;
-        Ok((uploads, connects::per_second(&roridula, script.negotiate(), 4, Duration::from_secs(4))?))
-    };
-    if beside != Beside::Consoles {
-        return measured();
+) -> anyhow::Result<(Pairs, Pairs)> {
+    let (mut uploads, mut short) = (Vec::new(), Vec::new());
+    for turn in 0..args.repeats * TURNS {
+        let mut figures = [(0.0, 0.0); 2];
+        // Who goes first changes: what the one leaves to be written must not always fall to the other.
+        for works in [turn % 2 == 0, turn % 2 != 0] {
+            for process in server.children(beside.word())? {
+                // A worker may have ended in the meantime.
+                let _ = kill(process, if works { Signal::SIGCONT } else { Signal::SIGSTOP });
+            }
+            let of_uploads = uploads::many(server, script, 32, 1, None)?;
+            let of_short = connects::per_second(server, script.negotiate(), 4, SLICE)?;
+            figures[usize::from(!works)] = (of_uploads, of_short);
+        }
+        let [with, without] = figures;
+        eprintln!("{name}: {with:.1?} with it, {without:.1?} without");
+        uploads.push((with.0, without.0));
+        short.push((with.1, without.1));
     }
-    let console = roridula.console()?;
+    for process in server.children(beside.word())? {
+        let _ = kill(process, Signal::SIGCONT);
+    }
+    Ok((uploads, short))
+}
+
+fn with_readers<T>(console: SocketAddr, measured: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let ended = AtomicU64::new(0);
     std::thread::scope(|scope| {
-        let readers: Vec<_> = (0..CONSOLES)
-            .map(|number| {
-                let ended = &ended;
-                scope.spawn(move || read(console, number, ended))
-            })
-            .collect();
+        let reader = |number| {
+            let ended = &ended;
+            scope.spawn(move || read(console, number, ended))
+        };
+        let readers: Vec<_> = (0..CONSOLES).map(reader).collect();
         let figures = measured();
         ended.store(1, Ordering::Relaxed);
         for reader in readers {
@@ -126,7 +154,7 @@ fn read(console: SocketAddr, number: usize, ended: &AtomicU64) -> anyhow::Result
     let mut feed = ask(console, "/live")?;
     feed.set_read_timeout(Some(Duration::from_millis(200)))?;
     let mut next = A_VIEW.mul_f64(number as f64 / CONSOLES as f64);
-    let (begun, mut buffer) = (std::time::Instant::now(), vec![0; 1 << 16]);
+    let (begun, mut buffer) = (Instant::now(), vec![0; 1 << 16]);
     for turn in number.. {
         while begun.elapsed() < next {
             if ended.load(Ordering::Relaxed) != 0 {
@@ -158,7 +186,7 @@ fn ask(console: SocketAddr, path: &str) -> anyhow::Result<TcpStream> {
 
 /// Worms that are captured and have no report yet.
 fn backlog(data: &Path, server: &[usize], client: &[usize], script: &Script) -> anyhow::Result<()> {
-    let roridula = Server::honeypot(server, data, Beside::Nothing.arguments())?;
+    let roridula = Server::honeypot(server, data, &["--console", "off", "--set", "triage.enabled=false"])?;
     pin_self(client)?;
     eprintln!("f, g: {BACKLOG} worms are sent first");
     for seed in 0..BACKLOG {

@@ -102,6 +102,21 @@ impl Server {
         console.recv_timeout(crate::honeypot::PATIENCE).context("the console does not come up")
     }
 
+    /// The processes that it has started with this word among their arguments.
+    pub fn children(&self, word: &str) -> anyhow::Result<Vec<Pid>> {
+        let own = self.child.id().to_string();
+        let is_ours = |pid: &str| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1));
+            let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            parent == Some(own.as_str())
+                && arguments.split(|byte| *byte == 0).any(|one| one == word.as_bytes())
+        };
+        let names =
+            std::fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        Ok(names.filter(|pid| is_ours(pid)).filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect())
+    }
+
     /// Its memory in bytes: resident pages, and those of them that no file backs.
     pub fn memory(&self) -> anyhow::Result<(u64, u64)> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

@@ -38,6 +38,19 @@ impl Row {
         }
     }
 
+    /// Ours and the other's as medians, and the median of the ratios of those that were measured next to each other.
+    pub fn paired(
+        what: &str,
+        case: &str,
+        unit: &'static str,
+        pairs: &[(f64, f64)],
+        limit: Option<&'static str>,
+    ) -> Self {
+        let of = |each: fn(&(f64, f64)) -> f64| median(&pairs.iter().map(each).collect::<Vec<_>>());
+        let (ours, other) = (of(|(ours, _)| *ours), of(|(_, other)| *other));
+        Self { figure: of(|(ours, other)| ours / other), ..Self::ratio(what, case, unit, ours, other, limit) }
+    }
+
     /// Ours minus the bare server's.
     pub fn difference(
         what: &str,
