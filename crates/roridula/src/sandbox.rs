@@ -231,19 +231,6 @@ fn drop_capabilities(data_is_roots: bool) -> Result<(), Failure> {
     dropped.map_err(failed)
 }
 
-/// Lets this process, which has one thread yet, work only while nobody else wants the processor. A low priority alone
-/// does not: whoever wakes up waits until a slice of the other is over.
-fn work_when_idle() {
-    use thread_priority::{
-        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
-        thread_native_id,
-    };
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    // Where that is refused, the priority is what is left.
-    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
-    let _ = rustix::process::nice(WORKER_NICE);
-}
-
 /// Shuts a triage worker in: so much memory, no new file or process, no network, nothing written, and after
 /// all others. Best effort where the kernel lacks Landlock; the rest is demanded.
 pub(crate) fn confine_worker(memory_bytes: u64) -> Result<(), nix::errno::Errno> {
@@ -251,7 +238,7 @@ pub(crate) fn confine_worker(memory_bytes: u64) -> Result<(), nix::errno::Errno>
     // A honeypot that is killed takes its worker along.
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
     // Whoever serves a visitor goes first.
-    work_when_idle();
+    let _ = rustix::process::nice(WORKER_NICE);
     landlock_nothing();
     setrlimit(Resource::RLIMIT_AS, memory_bytes, memory_bytes)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
@@ -265,7 +252,7 @@ pub(crate) fn confine_worker(memory_bytes: u64) -> Result<(), nix::errno::Errno>
 pub(crate) fn stand_back() -> Result<(), nix::errno::Errno> {
     nix::sys::prctl::set_no_new_privs()?;
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
-    work_when_idle();
+    let _ = rustix::process::nice(WORKER_NICE);
     // When memory is short, pages for people go before evidence.
     let _ = fs::write("/proc/self/oom_score_adj", "500");
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
