@@ -1,8 +1,6 @@
 //! The live view: one readable line a stage, for each visitor.
 
 use crate::cli::out::{self, Paint};
-use crate::cli::samples::screen::cut;
-use roridula_desk::sample::Reports;
 use roridula_desk::story::{self, Weight};
 use roridula_evidence::Published;
 use roridula_proto::connection::ConnectionId;
@@ -11,7 +9,6 @@ use roridula_proto::time::WallClock;
 use roridula_sensor::UploadProgress;
 use std::collections::HashMap;
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast::Receiver;
@@ -23,8 +20,6 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 const PROGRESS_PERCENT: u128 = 25;
 /// Lines that are there at once are written at once, up to about this much.
 const BATCH_BYTES_MAX: usize = 16 * 1024;
-/// Columns of a sample's sentence.
-const SENTENCE_MAX: usize = 240;
 /// Uploads whose last line is remembered.
 const UPLOADS_MAX: usize = 4096;
 
@@ -33,9 +28,8 @@ pub(crate) async fn show(
     mut events: Receiver<Arc<Published>>,
     mut progress: Receiver<UploadProgress>,
     verbose: bool,
-    data: PathBuf,
 ) {
-    let mut view = View { paint: Paint::detect(), verbose, shown: HashMap::new(), data, reports: None };
+    let mut view = View { paint: Paint::detect(), verbose, shown: HashMap::new() };
     let mut uploading = true;
     loop {
         let line = tokio::select! {
@@ -72,9 +66,6 @@ struct View {
     paint: Paint,
     verbose: bool,
     shown: HashMap<(ConnectionId, u32), Shown>,
-    data: PathBuf,
-    /// Opened when the first sample was looked into.
-    reports: Option<Reports>,
 }
 
 /// What was last shown of an upload.
@@ -100,27 +91,7 @@ impl View {
         // The binary prints its own words at start and stop.
         let own = matches!(event.event, Event::SensorStarted { .. } | Event::SensorStopped { .. });
         let wanted = self.verbose || story::weight(&event.event) > Weight::Detail;
-        if !wanted || own {
-            return None;
-        }
-        if let Event::SampleTriaged { sha256, .. } = &event.event
-            && let Some(sentence) = self.sentence(sha256)
-        {
-            let short = sha256.get(..12).unwrap_or(sha256);
-            let text = format!("triage of {short}: {}", cut(&sentence, SENTENCE_MAX));
-            return Some(out::told(self.paint, event.time, "", "", story::weight(&event.event), &text));
-        }
-        Some(out::event_line(self.paint, event))
-    }
-
-    /// What a sample is, as its report says; `None` where there is none.
-    fn sentence(&mut self, sha256: &str) -> Option<String> {
-        if self.reports.is_none() {
-            self.reports = Reports::open(&self.data).ok();
-        }
-        let outline = self.reports.as_ref()?.outline(sha256.parse().ok()?).ok()??;
-        let sentence = outline.sentence();
-        (!sentence.is_empty()).then_some(sentence)
+        (wanted && !own).then(|| out::event_line(self.paint, event))
     }
 
     /// A line of progress, if it is time for one: not before the upload's first line, which comes by the journal.

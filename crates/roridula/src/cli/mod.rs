@@ -15,7 +15,7 @@ mod recorded;
 mod replay;
 mod rules;
 mod run;
-pub(crate) mod samples;
+mod samples;
 mod top;
 mod triage;
 mod unknown;

@@ -151,8 +151,7 @@ async fn serve(
         banner(settings, data, plan, &sensor, tellers.console.as_ref())?;
     }
     if let Some(events) = events {
-        let progress = sensor.subscribe_progress();
-        tokio::spawn(live::show(events, progress, args.verbose, data.to_owned()));
+        tokio::spawn(live::show(events, sensor.subscribe_progress(), args.verbose));
     }
     if !signals.until_stop(&tellers, &sensor).await {
         return Err(Failure::new(
