@@ -17,6 +17,7 @@ mod derived;
 pub mod incident;
 pub mod index;
 pub mod lookup;
+pub mod moment;
 pub mod pcapng;
 pub mod pulse;
 pub mod sample;

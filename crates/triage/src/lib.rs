@@ -42,7 +42,7 @@ mod peel;
 pub mod reference;
 mod report;
 pub mod rules;
-mod text;
+pub mod text;
 
 pub use diff::{Diff, LayerDiff, RangeDiff, diff};
 pub use look::{Look, triage};

@@ -1,7 +1,7 @@
-//! Numbers in remarks and comparisons, as people read them.
+//! Numbers as people read them.
 
 /// `1,544,192`.
-pub(crate) fn number(value: u64) -> String {
+pub fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (left, digit) in (0..digits.len()).rev().zip(digits.chars()) {
@@ -19,7 +19,7 @@ pub(crate) fn length(value: usize) -> String {
 }
 
 /// `1 byte`, `2 bytes`: of a noun that takes an `s`.
-pub(crate) fn counted(value: u64, noun: &str) -> String {
+pub fn counted(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", number(value), if value == 1 { "" } else { "s" })
 }
 

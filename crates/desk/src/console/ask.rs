@@ -263,7 +263,7 @@ fn stage(word: &str) -> Result<String, Problem> {
 /// A point in time: `2026-11-23`, `2026-11-23T02:50`, or with seconds, fraction and `Z`; UTC.
 fn time(name: &str, text: &str) -> Result<WallClock, Problem> {
     let bad = || Problem::Bad(format!("`{name}` is a time in UTC, as in 2026-11-23 or 2026-11-23T02:50:00Z"));
-    super::text::parse_time(text).ok_or_else(bad)
+    crate::moment::parse_time(text).ok_or_else(bad)
 }
 
 /// The time of the request.

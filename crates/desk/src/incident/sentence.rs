@@ -4,7 +4,7 @@ use super::facts::Caught;
 use super::record::Record;
 use super::stage::{Role, Stage};
 use super::tool;
-use crate::sample::thousands;
+use crate::sample::{counted, thousands};
 use roridula_proto::event::{Text, UploadState};
 use roridula_proto::time::WallClock;
 
@@ -147,11 +147,6 @@ fn exploit_label(name: &str) -> String {
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// `1 connection`, `23 connections`.
-fn counted(count: u64, what: &str) -> String {
-    format!("{} {what}{}", thousands(count), if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

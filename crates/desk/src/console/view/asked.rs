@@ -4,9 +4,9 @@
 use crate::console::ask::{Ask, Problem};
 use crate::console::shelf::Shelf;
 use crate::console::table::Cell;
-use crate::console::text;
 use crate::incident::tool_label;
 use crate::index::{Filter, IndexError, Span, Step};
+use crate::moment;
 use crate::sample::Entry;
 use maud::{Markup, html};
 use roridula_evidence::SampleId;
@@ -95,7 +95,7 @@ pub(super) fn contains(text: &str, part: &str) -> bool {
 /// Whether something that came from `first` to `last` came in the filter's time.
 pub(super) fn is_within(ask: &Ask, first: &str, last: &str) -> bool {
     let (first, last) =
-        (text::parse_time(first).unwrap_or_default(), text::parse_time(last).unwrap_or_default());
+        (moment::parse_time(first).unwrap_or_default(), moment::parse_time(last).unwrap_or_default());
     let filter = &ask.filter;
     filter.since.is_none_or(|since| last >= since) && filter.until.is_none_or(|until| first < until)
 }
@@ -145,12 +145,12 @@ pub(super) fn tools(ids: &[String]) -> String {
 
 /// A cell with a time that was written for the model.
 pub(super) fn at(time: &str) -> Cell {
-    text::parse_time(time).map_or(Cell::None, Cell::Time)
+    moment::parse_time(time).map_or(Cell::None, Cell::Time)
 }
 
 /// As [`at`], the end of what the cell before begins.
 pub(super) fn last(time: &str) -> Cell {
-    text::parse_time(time).map_or(Cell::None, Cell::Last)
+    moment::parse_time(time).map_or(Cell::None, Cell::Last)
 }
 
 /// A cell with a core that leads to its group.

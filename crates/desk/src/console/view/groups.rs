@@ -9,6 +9,7 @@ use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::index::{Span, Spread, Step};
+use crate::moment;
 use crate::sample::{Entry, Group};
 use maud::html;
 use roridula_evidence::{SampleId, rfc3339};
@@ -174,7 +175,7 @@ pub(super) struct Days {
 impl Days {
     /// Of the time that is asked for, and no more than that in which one of the groups came.
     pub(super) fn of(ask: &Ask, groups: &[Group]) -> Self {
-        let time = |text: &str| text::parse_time(text).unwrap_or_default();
+        let time = |text: &str| moment::parse_time(text).unwrap_or_default();
         let first = groups.iter().map(|group| time(&group.first_seen)).min().unwrap_or(ask.now);
         let last = groups.iter().map(|group| time(&group.last_seen)).max().unwrap_or(ask.now);
         let asked = asked::span(ask);

@@ -8,6 +8,7 @@ use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::index::{Counts, HealthTotal, Kind, Run};
+use crate::moment;
 use crate::pulse::{Pulse, Verdict};
 use maud::{Markup, html};
 use roridula_proto::time::WallClock;
@@ -127,7 +128,7 @@ pub(crate) fn pulse(pulse: &Pulse, ask: &Ask) -> Markup {
                 dd {
                     @match &pulse.doctor {
                         Some(verdict) => {
-                            (problems) " problems, " (ago(text::parse_time(&verdict.time)))
+                            (problems) " problems, " (ago(moment::parse_time(&verdict.time)))
                             " · " a href="/health#doctor" { "what it found" }
                         }
                         None => { "nobody asked yet: " code { "roridula doctor" } " visits it as a worm would" }

@@ -8,6 +8,7 @@ use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::incident::{Filter, Incident, Outcome, Stage};
+use crate::moment;
 use maud::html;
 use roridula_evidence::rfc3339;
 use schemars::JsonSchema;
@@ -72,7 +73,7 @@ impl View for Incidents {
             let stages: Vec<&str> = row.stages.iter().map(|stage| text::stage(stage.as_str())).collect();
             let address = format!("/incidents/{}", row.id);
             vec![
-                text::parse_time(&row.last).map_or(Cell::None, Cell::Time),
+                moment::parse_time(&row.last).map_or(Cell::None, Cell::Time),
                 Cell::Link(row.outcome.as_str().to_owned(), address.clone()),
                 Cell::sentence(&row.summary),
                 Cell::Link(row.source.clone(), format!("/sources/{}", row.source)),

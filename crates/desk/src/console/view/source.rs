@@ -14,6 +14,7 @@ use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::incident;
 use crate::index::{Filter, FingerprintRow, Funnel, Network, Span};
+use crate::moment;
 use maud::{Markup, html};
 use roridula_evidence::{SampleId, rfc3339};
 use roridula_proto::time::WallClock;
@@ -247,7 +248,7 @@ fn samples(shelf: &mut Shelf, filter: &Filter) -> Result<Vec<Sample>, Problem> {
 
 fn body(model: &Model, ask: &Ask) -> Markup {
     let column = |hour: &Hour| Column {
-        begins: text::parse_time(&hour.begins).unwrap_or_default(),
+        begins: moment::parse_time(&hour.begins).unwrap_or_default(),
         value: hour.connections,
         apart: Vec::new(),
     };

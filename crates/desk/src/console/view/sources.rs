@@ -10,6 +10,7 @@ use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::index::{self, Filter, Funnel, SourceOrder, SourceRow, Visitors};
+use crate::moment;
 use maud::{Markup, html};
 use roridula_evidence::{SampleId, rfc3339};
 use roridula_proto::time::WallClock;
@@ -251,7 +252,7 @@ fn column(hour: &Hour, ask: &Ask) -> Column {
         href: ask.to(&format!("/sources/{}", spike.source)),
     };
     Column {
-        begins: text::parse_time(&hour.begins).unwrap_or_default(),
+        begins: moment::parse_time(&hour.begins).unwrap_or_default(),
         value: hour.connections,
         apart: hour.spikes.iter().map(apart).collect(),
     }

@@ -3,6 +3,7 @@
 use crate::sample::outline::carrier;
 use roridula_proto::event::Text;
 use roridula_triage::facts::PeFacts;
+pub use roridula_triage::text::{counted, number as thousands};
 use roridula_triage::{FoundBy, Kind, Layer, Report, reference};
 
 /// Families that say by which road a file came, not what it is.
@@ -85,22 +86,4 @@ pub(super) fn joined(mut parts: Vec<String>, max: usize) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         _ => parts.concat(),
     }
-}
-
-/// `1 byte`, `3 bytes`.
-pub fn counted(count: u64, what: &str) -> String {
-    format!("{} {what}{}", thousands(count), if count == 1 { "" } else { "s" })
-}
-
-/// `5,267,456`.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -4,7 +4,9 @@ use super::screen::{self, Column};
 use super::{Room, escaped, minute, short};
 use crate::cli::{Failure, out};
 use clap::Args;
+use roridula_desk::moment;
 use roridula_desk::sample::{Entry, counted, thousands};
+use roridula_evidence::rfc3339;
 use std::collections::BTreeSet;
 use std::io::Write;
 
@@ -47,34 +49,10 @@ fn core(text: &str) -> Result<String, String> {
     }
 }
 
-/// A moment that there is, as the catalog writes it: from the year down, as far as it was given.
+/// A moment, as the catalog writes it.
 fn since(text: &str) -> Result<String, String> {
-    let wrong = || "write it as 2026-11-20 or 2026-11-20T12:00".to_owned();
-    let text = text.trim_end_matches('Z').replace(' ', "T");
-    let form = "dddd-dd-ddTdd:dd:dd";
-    let fits = text.bytes().zip(form.bytes()).all(|(byte, form)| match form {
-        b'd' => byte.is_ascii_digit(),
-        mark => byte == mark,
-    });
-    if !fits || !matches!(text.len(), 10 | 16 | 19) {
-        return Err(wrong());
-    }
-    let number = |from: usize, to: usize| text.get(from..to).and_then(|digits| digits.parse::<u32>().ok());
-    let (year, month, day) =
-        (number(0, 4).unwrap_or(0), number(5, 7).unwrap_or(0), number(8, 10).unwrap_or(0));
-    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let days = match month {
-        2 if is_leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    };
-    let clock = [(11, 23), (14, 59), (17, 59)];
-    let is_time = clock.iter().all(|&(at, max)| number(at, at + 2).is_none_or(|number| number <= max));
-    match (1..=12).contains(&month) && (1..=days).contains(&day) && is_time {
-        true => Ok(text),
-        false => Err(format!("there is no such moment; {}", wrong())),
-    }
+    let moment = moment::parse_time(text);
+    moment.map(rfc3339).ok_or_else(|| "write it as 2026-11-20 or 2026-11-20T12:00".to_owned())
 }
 
 pub(super) fn run(room: &Room, args: &ListArgs) -> Result<(), Failure> {
@@ -138,9 +116,8 @@ mod tests {
 
     #[test]
     fn a_filter_that_means_nothing_is_refused() {
-        assert_eq!(since("2026-11-20"), Ok("2026-11-20".to_owned()));
-        assert_eq!(since("2026-11-20 12:00"), Ok("2026-11-20T12:00".to_owned()));
-        assert_eq!(since("2024-02-29T23:59:59Z"), Ok("2024-02-29T23:59:59".to_owned()));
+        assert_eq!(since("2026-11-20"), Ok("2026-11-20T00:00:00.000000Z".to_owned()));
+        assert_eq!(since("2026-11-20 12:00"), since("2026-11-20T12:00:00Z"));
         for wrong in [
             "20261120",
             "2026-13-45",

@@ -2,6 +2,7 @@
 
 use super::{Lane, Mark, evidence_address, number};
 use crate::console::text;
+use crate::moment;
 use maud::{Markup, html};
 use roridula_proto::time::WallClock;
 
@@ -131,7 +132,7 @@ fn drawn(incident: &str, lane: &Lane, span: &Span, top: u64) -> Markup {
     let (from, until) = (span.x(member.opened.0), span.x(member.closed.0));
     let middle = top + LANE / 2;
     let marks: Vec<&Mark> = lane.marks.iter().take(MARKS_MAX).collect();
-    let moment = |mark: &&Mark| text::parse_time(&mark.at).map_or(span.from, |at| at.0);
+    let moment = |mark: &&Mark| moment::parse_time(&mark.at).map_or(span.from, |at| at.0);
     let wanted: Vec<u64> = marks.iter().map(|mark| span.x(moment(mark))).collect();
     html! {
         a href=(evidence_address(incident, member.connection, None)) {

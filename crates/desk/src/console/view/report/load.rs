@@ -4,10 +4,10 @@ use super::period::Period;
 use super::{Core, Family, Model, Novel, Shape, Tool, Total, sensor};
 use crate::console::ask::{Ask, Problem};
 use crate::console::shelf::Shelf;
-use crate::console::text;
 use crate::console::view::{asked, sources};
 use crate::incident;
 use crate::index::{Counts, Filter, Shapes, Span};
+use crate::moment;
 use crate::sample::{Catalog, Entry, Group};
 use roridula_evidence::{SampleId, rfc3339};
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ fn of(span: Span) -> Filter {
 }
 
 fn holds(span: Span, time: &str) -> bool {
-    text::parse_time(time).is_some_and(|at| (span.since..span.until).contains(&at))
+    moment::parse_time(time).is_some_and(|at| (span.since..span.until).contains(&at))
 }
 
 fn is_of_family(ask: &Ask, family: &str) -> bool {
@@ -130,8 +130,8 @@ fn families(shelf: &mut Shelf, ask: &Ask, period: &Period) -> Result<Vec<Family>
     let catalog = shelf.catalog.clone();
     let mut sets: BTreeMap<&str, Vec<SampleId>> = BTreeMap::new();
     let seen = |entry: &&Entry| {
-        text::parse_time(&entry.last_seen).is_some_and(|last| last >= period.before.since)
-            && text::parse_time(&entry.first_seen).is_some_and(|first| first < period.span.until)
+        moment::parse_time(&entry.last_seen).is_some_and(|last| last >= period.before.since)
+            && moment::parse_time(&entry.first_seen).is_some_and(|first| first < period.span.until)
     };
     let entries = catalog.entries.iter().filter(|entry| is_of_family(ask, &entry.family)).filter(seen);
     for entry in entries.filter(|entry| !entry.family.is_empty()) {

@@ -1,9 +1,9 @@
 //! What a report is of: a day, a week or a month, UTC, or the time that the filter chooses.
 
 use crate::console::ask::{Ask, Problem};
-use crate::console::text;
 use crate::console::view::asked;
 use crate::index::Span;
+use crate::moment;
 use roridula_evidence::rfc3339;
 use roridula_proto::time::WallClock;
 
@@ -67,7 +67,7 @@ impl Period {
         };
         let on = ask.value("on").map(|day| {
             let bad = || Problem::Bad("`on` is a day in UTC, as in 2026-11-23".to_owned());
-            text::parse_time(day).ok_or_else(bad)
+            moment::parse_time(day).ok_or_else(bad)
         });
         let on = on.transpose()?.unwrap_or(ask.now);
         let is_chosen =
@@ -130,7 +130,7 @@ impl Period {
 /// The first day of the month in which a day lies.
 fn month(day: u64) -> u64 {
     let text = date(WallClock(day.saturating_mul(DAY)));
-    let first = text.get(..7).and_then(|month| text::parse_time(&format!("{month}-01")));
+    let first = text.get(..7).and_then(|month| moment::parse_time(&format!("{month}-01")));
     first.map_or(day, |first| first.0 / DAY)
 }
 

@@ -14,6 +14,7 @@ use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::index::{CaptureRow, Filter, Sender};
 use crate::lookup::{Found, Lookups};
+use crate::moment;
 use crate::sample::{Entry, Group};
 use maud::html;
 use roridula_evidence::{Kept, SampleView, StoreError, rfc3339};
@@ -347,7 +348,7 @@ fn alike_table(model: &Model) -> Table {
             Cell::Number(row.size),
             Cell::text(&row.state),
             Cell::Number(row.captures),
-            text::parse_time(&row.first_seen).map_or(Cell::None, Cell::Time),
+            moment::parse_time(&row.first_seen).map_or(Cell::None, Cell::Time),
             Cell::Link("compare".to_owned(), format!("/samples/{}/diff/{}", model.sha256, row.sha256)),
         ]
     };
