@@ -201,11 +201,7 @@ async fn answer<V: View>(
         Err(problem) => return failed(&Ask { path: path.to_owned(), ..Ask::default() }, &problem),
     };
     let wanted = ask.clone();
-    let read = move |shelf: &mut Shelf| match ask.form {
-        Form::Csv => csv::<V>(shelf, ask),
-        _ => V::load(shelf, &ask).and_then(|model| written::<V>(&model, &ask)),
-    };
-    match desk.shelves.read(read).await {
+    match desk.shelves.read(move |shelf| written::<V>(shelf, ask)).await {
         Ok(written) => written.respond(headers),
         Err(problem) => failed(&wanted, &problem),
     }
@@ -246,25 +242,24 @@ fn csv<V: View>(shelf: &mut Shelf, mut ask: Ask) -> Result<Written, Problem> {
     }
 }
 
-fn written<V: View>(model: &V::Model, ask: &Ask) -> Result<Written, Problem> {
+fn written<V: View>(shelf: &mut Shelf, ask: Ask) -> Result<Written, Problem> {
+    let load = |shelf| V::load(shelf, &ask);
     Ok(match ask.form {
         Form::Page => {
-            let page = V::page(model, ask);
-            let body = page.html(ask).into_bytes();
+            let body = V::page(&load(shelf)?, &ask).html(&ask).into_bytes();
             Written { kind: "text/html; charset=utf-8", file: None, body, next: None }
         }
         Form::Json => {
-            let body = serde_json::to_vec_pretty(model).map_err(Problem::failed)?;
+            let body = serde_json::to_vec_pretty(&load(shelf)?).map_err(Problem::failed)?;
             Written { kind: "application/json", file: None, body, next: None }
         }
         Form::Markdown => {
-            let text = V::markdown(model, ask);
+            let text = V::markdown(&load(shelf)?, &ask);
             let text = text.ok_or_else(|| Problem::Bad("this view is not told in Markdown".to_owned()))?;
             let file = Some(format!("roridula{}.md", V::API.replace('/', "-")));
             Written { kind: "text/markdown; charset=utf-8", file, body: text.into_bytes(), next: None }
         }
-        // Of several pages, perhaps: see `csv`.
-        Form::Csv => return Err(Problem::Bad("this is no table".to_owned())),
+        Form::Csv => return csv::<V>(shelf, ask),
     })
 }
 
