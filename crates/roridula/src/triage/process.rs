@@ -21,6 +21,8 @@ use std::time::Duration;
 const PROGRAM: &str = "/proc/self/exe";
 /// Time that a worker has to compile its rules.
 const OPENING_SECS: u64 = 120;
+/// How many times its processor time a worker may take by the clock.
+const PATIENCE: u32 = 6;
 
 /// All workers that run, and whether they are to end.
 #[derive(Debug, Default)]
@@ -157,7 +159,9 @@ impl Worker {
         time: Duration,
         frames: &[&[u8]],
     ) -> Result<T, Death> {
-        self.watch(Some(time));
+        // Its own limit is processor time. This one is for a worker that waits for what never comes, and not for one that
+        // the visitors leave no time.
+        self.watch(Some(time.saturating_mul(PATIENCE)));
         let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
         let sent = stdin
             .as_mut()
