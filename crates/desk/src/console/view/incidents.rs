@@ -6,7 +6,6 @@ use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
-use crate::console::text;
 use crate::incident::{Filter, Incident, Outcome, Stage};
 use crate::moment;
 use maud::html;
@@ -70,7 +69,7 @@ impl View for Incidents {
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
         let cells = |row: &Row| {
-            let stages: Vec<&str> = row.stages.iter().map(|stage| text::stage(stage.as_str())).collect();
+            let stages: Vec<&str> = row.stages.iter().map(|stage| stage.as_str()).collect();
             let address = format!("/incidents/{}", row.id);
             vec![
                 moment::parse_time(&row.last).map_or(Cell::None, Cell::Time),
