@@ -41,7 +41,8 @@ const feed = (list) => {
   source.addEventListener('part', (event) => {
     const part = element(event.data);
     const old = part && document.getElementById(part.id);
-    if (!old) return;
+    // Nobody loses the place that the keyboard is at.
+    if (!old || old.contains(document.activeElement)) return;
     old.replaceWith(part);
     localTimes(part);
   });

@@ -52,7 +52,9 @@ fn core(text: &str) -> Result<String, String> {
 /// A moment, as the catalog writes it.
 fn since(text: &str) -> Result<String, String> {
     let moment = moment::parse_time(text);
-    moment.map(rfc3339).ok_or_else(|| "write it as 2026-11-20 or 2026-11-20T12:00".to_owned())
+    moment
+        .map(rfc3339)
+        .ok_or_else(|| "no such moment; write one as 2026-11-20 or 2026-11-20T12:00".to_owned())
 }
 
 pub(super) fn run(room: &Room, args: &ListArgs) -> Result<(), Failure> {
