@@ -6,14 +6,18 @@
 use roridula_evidence::{EventFilter, Reader, StoreError};
 use roridula_proto::time::WallClock;
 use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params,
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior,
+    params,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long one process waits for another that writes.
+pub(crate) const BUSY: Duration = Duration::from_secs(60);
 
 /// How far catching up is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -183,16 +187,11 @@ impl Derived {
     fn open_file(path: &Path, layout: &'static Layout) -> Result<Self, DerivedError> {
         let fail = DerivedError::database(path);
         let db = Connection::open(path).map_err(&fail)?;
-        db.busy_timeout(Duration::from_secs(60)).map_err(&fail)?;
+        db.busy_timeout(BUSY).map_err(&fail)?;
         if db.is_readonly("main").map_err(&fail)? {
             return Err(DerivedError::ReadOnly { path: path.to_owned() });
         }
-        // Losing the latest of it in a power cut is nothing: it is made again.
-        db.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 1048576;
-             PRAGMA temp_store = MEMORY;",
-        )
-        .map_err(&fail)?;
+        write_ahead(&db).and_then(|()| db.execute_batch("PRAGMA temp_store = MEMORY;")).map_err(&fail)?;
         Self { layout, path: path.to_owned(), identity: identity(path), db }.ready()
     }
 
@@ -301,6 +300,19 @@ impl Derived {
     pub(crate) fn damaged(&self, what: String) -> DerivedError {
         DerivedError::Damaged { path: self.path.clone(), what }
     }
+}
+
+/// Makes a connection write ahead. Losing the latest of it in a power cut is little: it is made again.
+pub(crate) fn write_ahead(db: &Connection) -> rusqlite::Result<()> {
+    let until = Instant::now() + BUSY;
+    // Of several who switch a new file at the same time, SQLite refuses some at once, however patient they are.
+    while let Err(error) = db.execute_batch("PRAGMA journal_mode = WAL;") {
+        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() >= until {
+            return Err(error);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    db.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 1048576;")
 }
 
 fn remove(path: &Path) {

@@ -3,6 +3,7 @@
 use super::service::{Service, Summary};
 use super::wanted::{Part, Wanted};
 use super::{LookupError, wanted};
+use crate::derived::{BUSY, write_ahead};
 use roridula_evidence::rfc3339;
 use roridula_proto::time::WallClock;
 use roridula_triage::Report;
@@ -10,7 +11,6 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use serde::{Serialize, Serializer};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 const TABLES: &str = "
 -- Times are microseconds since 1970, UTC.
@@ -160,8 +160,7 @@ impl Lookups {
         let path = desk.join("lookup.sqlite");
         let fail = |source| LookupError::Database { path: path.clone(), source };
         let db = Connection::open(&path).map_err(fail)?;
-        db.busy_timeout(Duration::from_secs(60)).map_err(fail)?;
-        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;").map_err(fail)?;
+        db.busy_timeout(BUSY).and_then(|()| write_ahead(&db)).map_err(fail)?;
         db.execute_batch(TABLES).map_err(fail)?;
         Ok(Self { path: path.clone(), db })
     }

@@ -4,6 +4,7 @@
 //! their hash, and a report says where they lie.
 
 use super::outline::Outline;
+use crate::derived::{BUSY, write_ahead};
 use roridula_evidence::SampleId;
 use roridula_triage::facts::Facts;
 use roridula_triage::family::Verdict;
@@ -16,7 +17,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use thiserror::Error;
 
 /// Which layout of the file this build writes; any other is made anew.
@@ -118,12 +118,7 @@ impl Reports {
         belong_to_owner_of(dir, &[&desk, &path]);
         let fail = |source| ReportError::Database { path: path.clone(), source };
         let db = Connection::open(&path).map_err(fail)?;
-        db.busy_timeout(Duration::from_secs(60)).map_err(fail)?;
-        // Losing the latest of it in a power cut is little: it is made again.
-        db.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 1048576;",
-        )
-        .map_err(fail)?;
+        db.busy_timeout(BUSY).and_then(|()| write_ahead(&db)).map_err(fail)?;
         let reports = Self { path: path.clone(), db };
         reports.ready().map_err(fail)?;
         Ok(reports)
