@@ -6,6 +6,7 @@
 
 mod cli;
 mod console;
+mod courtesy;
 mod decoy;
 mod live;
 mod rules;

@@ -14,8 +14,10 @@ use roridula_triage::Depth;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io::Write;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A rule that takes as long as a rule may (5 seconds) on whatever holds [`SLOW`]: time to look at the worker.
 const SLOW_RULE: &str = "rule slow { strings: $a = \"SLOW-MARKER\"
@@ -281,6 +283,66 @@ fn a_worker_ends_with_the_honeypot_however_that_ends() {
     let honeypot = world.start(&[]);
     wait_for("its report", || world.depth(SLOW).filter(Depth::is_full));
     honeypot.stop();
+}
+
+/// What the kernel says that a process does: `T` is stopped.
+fn state(pid: i32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// The first processor that this process may use.
+fn a_processor() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    list.trim().split([',', '-']).next().unwrap().to_owned()
+}
+
+/// Set when it is dropped.
+struct Raise<'a>(&'a AtomicBool);
+
+impl Drop for Raise<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_worker_steps_aside_in_a_flood_and_is_done_all_the_same() {
+    let world = World::new(&[("slow.yar", SLOW_RULE)]);
+    let mut program = Command::new("taskset");
+    program.args(["-c", &a_processor(), env!("CARGO_BIN_EXE_roridula")]);
+    let setting = world.setting();
+    let open = ["gate.connections_per_minute_max=10000000", "gate.connections_per_source_max=20000"];
+    let args = [setting.as_str()].into_iter().chain(open).flat_map(|set| ["--set", set]);
+    let mut honeypot = Honeypot::launch(program, &world.data, &args.collect::<Vec<_>>());
+    let idle = warm(&mut honeypot);
+    bring(&honeypot, SLOW);
+    let worker = slow_worker(&honeypot, &idle);
+
+    let (address, over) = (honeypot.address, AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let flood = || {
+            while !over.load(Ordering::Relaxed) {
+                drop(TcpStream::connect(address));
+            }
+        };
+        let visitors: Vec<_> = (0..4).map(|_| scope.spawn(flood)).collect();
+        // Also where what is waited for does not come.
+        let end = Raise(&over);
+        let stands = || wait_for("a rest", || (state(worker) == Some('T')).then_some(()));
+        stands();
+        wait_for("the end of a rest", || (state(worker) != Some('T')).then_some(()));
+        stands();
+        drop(end);
+        visitors.into_iter().for_each(|visitor| visitor.join().unwrap());
+    });
+    let told = triaged(&mut honeypot, SLOW);
+    assert!(told["error"].as_str().unwrap().contains("too slow"), "{told}");
+    assert_eq!(workers(honeypot.pid()), [worker]);
+    assert_ne!(state(worker), Some('T'));
+    honeypot.stop();
+    assert!(is_gone(worker));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! (f) and (g): what triage and readers cost the capture path. The honeypot's own worker, or its own console, works
-//! on the very core on which the honeypot serves its visitors.
+//! on the very core on which the honeypot serves its visitors. It is compared with another honeypot on that core and on
+//! a copy of the same past, which has neither.
 
 use super::place::{Server, Which, pin_self};
 use super::table::Row;
@@ -27,6 +28,9 @@ const A_VIEW: Duration = Duration::from_secs(5);
 /// What the readers look at in turn.
 const VIEWS: [&str; 4] = ["/", "/incidents", "/samples", "/sources"];
 
+/// How a honeypot is started that has nothing else to do.
+const ALONE: &[&str] = &["--console", "off", "--set", "triage.enabled=false"];
+
 /// What else the honeypot has to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Beside {
@@ -52,8 +56,8 @@ impl Beside {
     }
 }
 
-/// (b) known samples and (c), while the other process works and while it is stopped, in turn: what is measured next to
-/// each other is compared, since a machine's pace drifts by more than what is looked for.
+/// (b) known samples and (c), at the honeypot that has the other process and at the one that has none, in turn: what is
+/// measured next to each other is compared, since a machine's pace drifts by more than what is looked for.
 pub fn measure(args: &Args, script: &Script, server: &[usize], client: &[usize]) -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::Builder::new().prefix("roridula-bench-").tempdir()?;
     let data = folder.path().join("data");
@@ -66,18 +70,20 @@ pub fn measure(args: &Args, script: &Script, server: &[usize], client: &[usize])
         if !args.wants(name) {
             continue;
         }
-        let roridula = Server::honeypot(server, &data, beside.arguments())?;
+        let copy = folder.path().join(name);
+        copied(&data, &copy)?;
+        let with = Server::honeypot(server, &data, beside.arguments())?;
+        let without = Server::honeypot(server, &copy, ALONE)?;
         pin_self(client)?;
         let deadline = Instant::now() + crate::honeypot::PATIENCE;
-        while roridula.children(beside.word())?.is_empty() {
+        while with.children(beside.word())?.is_empty() {
             ensure!(Instant::now() < deadline, "the honeypot starts no {}", beside.word());
             std::thread::sleep(Duration::from_millis(20));
         }
+        let measured = || pairs(args, name, beside, &with, &without, script);
         let (uploads, short) = match beside {
-            Beside::Triage => pairs(args, name, beside, &roridula, script)?,
-            Beside::Consoles => {
-                with_readers(roridula.console()?, || pairs(args, name, beside, &roridula, script))?
-            }
+            Beside::Triage => measured()?,
+            Beside::Consoles => with_readers(with.console()?, measured)?,
         };
         let limit = Some("at least 0.95");
         rows.push(Row::paired(
@@ -105,7 +111,8 @@ fn pairs(
     args: &Args,
     name: &str,
     beside: Beside,
-    server: &Server,
+    with: &Server,
+    without: &Server,
     script: &Script,
 ) -> anyhow::Result<(Pairs, Pairs)> {
     let (mut uploads, mut short) = (Vec::new(), Vec::new());
@@ -113,10 +120,13 @@ fn pairs(
         let mut figures = [(0.0, 0.0); 2];
         // Who goes first changes: what the one leaves to be written must not always fall to the other.
         for works in [turn % 2 == 0, turn % 2 != 0] {
-            for process in server.children(beside.word())? {
+            // The whole honeypot: it would make its children go on.
+            let all = with.children(beside.word())?.into_iter().chain([with.pid()]);
+            for process in all {
                 // A worker may have ended in the meantime.
                 let _ = kill(process, if works { Signal::SIGCONT } else { Signal::SIGSTOP });
             }
+            let server = if works { with } else { without };
             let of_uploads = uploads::many(server, script, 32, 1, None)?;
             let of_short = connects::per_second(server, script.negotiate(), 4, SLICE)?;
             figures[usize::from(!works)] = (of_uploads, of_short);
@@ -126,10 +136,17 @@ fn pairs(
         uploads.push((with.0, without.0));
         short.push((with.1, without.1));
     }
-    for process in server.children(beside.word())? {
+    for process in with.children(beside.word())?.into_iter().chain([with.pid()]) {
         let _ = kill(process, Signal::SIGCONT);
     }
     Ok((uploads, short))
+}
+
+/// A copy of a data directory that nobody uses.
+fn copied(data: &Path, to: &Path) -> anyhow::Result<()> {
+    let status = Command::new("cp").arg("-a").arg(data).arg(to).status().context("cp")?;
+    ensure!(status.success(), "cp: {status}");
+    Ok(())
 }
 
 fn with_readers<T>(console: SocketAddr, measured: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
@@ -186,7 +203,7 @@ fn ask(console: SocketAddr, path: &str) -> anyhow::Result<TcpStream> {
 
 /// Worms that are captured and have no report yet.
 fn backlog(data: &Path, server: &[usize], client: &[usize], script: &Script) -> anyhow::Result<()> {
-    let roridula = Server::honeypot(server, data, &["--console", "off", "--set", "triage.enabled=false"])?;
+    let roridula = Server::honeypot(server, data, ALONE)?;
     pin_self(client)?;
     eprintln!("f, g: {BACKLOG} worms are sent first");
     for seed in 0..BACKLOG {

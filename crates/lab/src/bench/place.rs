@@ -96,6 +96,11 @@ impl Server {
         Ok(Self { child, address, data: None, console: Mutex::new(console), folder: None })
     }
 
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX))
+    }
+
     /// Where its console serves; waits until it does.
     pub fn console(&self) -> anyhow::Result<SocketAddr> {
         let console = self.console.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,7 @@
 
 use super::{Failure, SettingsArgs, check, out};
 use crate::console::{self, ConsoleHandle, Told};
+use crate::courtesy::Courtesy;
 use crate::rules;
 use crate::sandbox::{self, Plan};
 use crate::settings::Settings;
@@ -167,6 +168,7 @@ async fn serve(
         };
     };
     say("stopping: closing connections and writing everything out (Ctrl-C again gives up waiting)");
+    drop(tellers.courtesy.take());
     tellers.stop_triage();
     tellers.console.iter().for_each(ConsoleHandle::end);
     let served = tokio::select! {
@@ -262,6 +264,7 @@ struct Tellers {
     triage: Option<TriageHandle>,
     lookups: Option<LookupHandle>,
     console: Option<ConsoleHandle>,
+    courtesy: Option<Courtesy>,
     reopen: Arc<AtomicBool>,
 }
 
@@ -320,7 +323,14 @@ impl Tellers {
         };
         let lookups = super::lookup::start(&settings.lookup, data)?;
         let console = console::start(&settings.console, data, !args.json);
-        let tellers = Self { stdout, file, incidents, triage, lookups, console, reopen };
+        let children: Vec<_> =
+            [triage.as_ref().map(TriageHandle::children), console.as_ref().map(ConsoleHandle::children)]
+                .into_iter()
+                .flatten()
+                .collect();
+        let courtesy = (!children.is_empty())
+            .then(|| Courtesy::start(tokio::runtime::Handle::current().metrics(), children));
+        let tellers = Self { stdout, file, incidents, triage, lookups, console, courtesy, reopen };
         // Not the incidents: they look for themselves twice a second, and cost less so.
         let sinks = [&tellers.stdout, &tellers.file].into_iter().flatten();
         tokio::spawn(wake(

@@ -10,8 +10,9 @@ mod serve;
 pub(crate) use child::child;
 pub(crate) use serve::{Serving, alone, bind_help};
 
+use crate::courtesy::Children;
 use child::Opening;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use roridula_desk::console::{ConsoleSettings, Listen};
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,7 @@ pub(crate) struct ConsoleHandle {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    children: Arc<Children>,
 }
 
 #[derive(Debug, Default)]
@@ -62,8 +64,6 @@ struct State {
     stopping: bool,
     /// Closing it ends the child.
     stdin: Option<ChildStdin>,
-    /// Only while the child is not waited for: afterwards the number may be another's.
-    pid: Option<i32>,
     first: Option<Told>,
     /// Somebody shows what was told first.
     shown: bool,
@@ -117,6 +117,11 @@ impl ConsoleHandle {
         })
     }
 
+    /// Its process.
+    pub(crate) fn children(&self) -> Arc<Children> {
+        Arc::clone(&self.shared.children)
+    }
+
     /// Begins to end it.
     pub(crate) fn end(&self) {
         self.shared.with(|state| {
@@ -129,15 +134,10 @@ impl ConsoleHandle {
     pub(crate) fn stop(self, patience: Duration) {
         self.end();
         if matches!(self.done.recv_timeout(patience), Err(RecvTimeoutError::Timeout)) {
-            self.shared.with(|state| state.pid.into_iter().for_each(slay));
+            self.shared.children.kill_all();
             let _ = self.done.recv_timeout(patience);
         }
     }
-}
-
-fn slay(pid: i32) {
-    // It may have ended just now.
-    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
 }
 
 /// Starts it again whenever it ends.
@@ -185,12 +185,13 @@ impl Keeper {
             Ok(child) => child,
             Err(error) => return format!("it cannot be started: {error}"),
         };
+        let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
+        self.shared.children.hold(pid);
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         if let Some(mut stdin) = stdin {
             // A child that does not read has died, and its status says how.
             let _ = writeln!(stdin, "{}", Opening::line(&self.settings));
             let stopping = self.shared.with(|state| {
-                state.pid = i32::try_from(child.id()).ok();
                 let stopping = state.stopping;
                 if !stopping {
                     state.stdin = Some(stdin);
@@ -198,7 +199,7 @@ impl Keeper {
                 stopping
             });
             if stopping {
-                slay(i32::try_from(child.id()).unwrap_or(i32::MAX));
+                self.shared.children.kill(pid);
             }
         }
         let mut line = String::new();
@@ -212,8 +213,11 @@ impl Keeper {
                 Err(_) => {}
             }
         }
+        // It has ended, but its number is its own until it is collected.
+        let _ = waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        self.shared.children.release(pid);
         let ended = child.wait();
-        self.shared.with(|state| (state.pid, state.stdin) = (None, None));
+        self.shared.with(|state| state.stdin = None);
         match (failed, ended) {
             (Some(what), _) => what,
             (None, Ok(status)) => format!("it died: {status}"),

@@ -16,6 +16,7 @@ pub(crate) use process::Reins;
 pub(crate) use seat::{Seat, Trouble};
 pub(crate) use told::{in_order, left_alone, triaged};
 
+use crate::courtesy::Children;
 use crate::settings::{Duplicates, TriageSettings};
 use keep::Keeper;
 use roridula_desk::sample::{Outline, ReportError, Reports};
@@ -52,6 +53,11 @@ impl TriageHandle {
     /// Wakes them: there may be a new sample.
     pub(crate) fn wakers(&self) -> Vec<Thread> {
         self.threads.iter().map(|thread| thread.thread().clone()).collect()
+    }
+
+    /// The workers' processes.
+    pub(crate) fn children(&self) -> Arc<Children> {
+        self.reins.children()
     }
 
     /// Ends it; workers that run are killed and their samples tried again after the next start.

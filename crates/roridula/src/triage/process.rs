@@ -1,21 +1,20 @@
 //! One worker process, as its parent holds it.
 
 use super::frame::{self, ANSWER_BYTES_MAX, Opened, Opening, Question};
+use crate::courtesy::Children;
 use crate::settings::TriageSettings;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use roridula_triage::rules::RuleFile;
 use roridula_triage::{Depth, Report};
-use std::collections::HashSet;
 use std::io::BufReader;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// This binary, also when its file was replaced meanwhile.
 const PROGRAM: &str = "/proc/self/exe";
@@ -28,10 +27,15 @@ const PATIENCE: u32 = 6;
 #[derive(Debug, Default)]
 pub(crate) struct Reins {
     stop: AtomicBool,
-    running: Mutex<HashSet<i32>>,
+    running: Arc<Children>,
 }
 
 impl Reins {
+    /// The workers' processes.
+    pub(crate) fn children(&self) -> Arc<Children> {
+        Arc::clone(&self.running)
+    }
+
     /// Whether everything is to end.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
@@ -40,20 +44,8 @@ impl Reins {
     /// Kills all workers, now and those to come.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|pid| end(*pid));
+        self.running.kill_all();
     }
-
-    fn kill(&self, pid: i32) {
-        // Only while it is not waited for: afterwards the number may be another's.
-        if self.running.lock().unwrap_or_else(PoisonError::into_inner).contains(&pid) {
-            end(pid);
-        }
-    }
-}
-
-fn end(pid: i32) {
-    // It may have ended just now.
-    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
 }
 
 /// How a worker died.
@@ -106,7 +98,7 @@ impl Worker {
             .spawn()
             .map_err(|error| format!("cannot start the worker: {error}"))?;
         let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
-        reins.running.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+        reins.running.hold(pid);
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
             return Err("no pipe to the worker".to_owned());
@@ -116,14 +108,14 @@ impl Worker {
             pid,
             stdin: Some(stdin),
             stdout: BufReader::new(stdout),
-            watchdog: Some(watchdog(pid, Arc::clone(reins))),
+            watchdog: Some(watchdog(pid, reins.children())),
             reins: Arc::clone(reins),
             opened: Opened { digest: String::new(), errors: Vec::new() },
             timeout: Duration::from_secs(settings.timeout_secs),
             asked: 0,
         };
         if reins.is_stopping() {
-            reins.kill(pid);
+            reins.running.kill(pid);
         }
         let opening = serde_json::to_vec(&Opening::of(rules)).map_err(|error| error.to_string())?;
         let opened = worker.exchange(Duration::from_secs(OPENING_SECS), &[&opening]);
@@ -204,12 +196,12 @@ impl Worker {
     /// Ends it; says whether its time was over.
     fn end(&mut self) -> bool {
         self.stdin = None;
-        self.reins.kill(self.pid);
+        self.reins.running.kill(self.pid);
         let killed = self.watchdog.take().is_some_and(|(orders, thread)| {
             drop(orders);
             thread.join().unwrap_or(false)
         });
-        self.reins.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid);
+        self.reins.running.release(self.pid);
         killed
     }
 }
@@ -222,22 +214,28 @@ impl Drop for Worker {
     }
 }
 
-/// Kills the worker when it takes longer than it was given; says at its end whether it did.
-fn watchdog(pid: i32, reins: Arc<Reins>) -> (Sender<Option<Duration>>, JoinHandle<bool>) {
+/// Kills the worker when it takes longer than it was given, rests not counted; says at its end whether it did.
+fn watchdog(pid: i32, children: Arc<Children>) -> (Sender<Option<Duration>>, JoinHandle<bool>) {
     let (orders, taken) = mpsc::channel::<Option<Duration>>();
     let thread = thread::spawn(move || {
-        let mut time = None;
+        // When the time began that it has, how long all had rested by then, and the time.
+        let mut order: Option<(Instant, Duration, Duration)> = None;
         loop {
-            let next = match time {
-                Some(time) => taken.recv_timeout(time),
+            let left = order.map(|(begun, rested, time)| {
+                let rest = children.rested().saturating_sub(rested);
+                time.saturating_add(rest).saturating_sub(begun.elapsed())
+            });
+            let next = match left {
+                Some(left) if left.is_zero() => {
+                    children.kill(pid);
+                    return true;
+                }
+                Some(left) => taken.recv_timeout(left),
                 None => taken.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match next {
-                Ok(order) => time = order,
-                Err(RecvTimeoutError::Timeout) => {
-                    reins.kill(pid);
-                    return true;
-                }
+                Ok(time) => order = time.map(|time| (Instant::now(), children.rested(), time)),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
         }

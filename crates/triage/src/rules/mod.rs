@@ -22,6 +22,10 @@ const MATCH_BYTES_MAX: usize = 16;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long for a first report, which somebody waits for.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(500);
+/// Tries for a scan that others left too little of the processor: the engine's clock runs on meanwhile. Each has this many
+/// times the time of the one before.
+const TRIES: u32 = 3;
+const LONGER: u32 = 4;
 
 /// A file of rules, read by whoever may read files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,33 +77,34 @@ pub struct Hit {
 pub struct Rules {
     digest: String,
     own: Option<Set>,
-    /// Ours with less time.
-    hasty: Option<Set>,
     users: Option<Set>,
 }
 
-/// A scanner, and the file of each of its namespaces by its number.
+/// A scanner, its bounds, and the file of each of its namespaces by its number.
 #[derive(Debug)]
 struct Set {
     scanner: Scanner,
+    params: ScanParams,
     files: Vec<String>,
 }
+
+/// What a scan brings.
+type Found<'s> = Result<ScanResult<'s>, (ScanError, ScanResult<'s>)>;
 
 impl Rules {
     /// Our own rules and `files`; what does not compile is told and left out, a file at a time.
     pub fn compile(files: &[RuleFile]) -> (Self, Vec<RuleError>) {
         let (scanner, names, mut errors) = compile::own();
-        let own = |time| Some(Set::new(scanner.clone(), names.clone(), params(time)));
-        let (own, hasty) = (own(TIMEOUT), own(FIRST_TIMEOUT));
+        let own = Some(Set { scanner, params: params(), files: names });
         let (users, wrong) = Self::users(files);
         errors.extend(wrong);
-        (Self { digest: compile::digest(files), own, hasty, users }, errors)
+        (Self { digest: compile::digest(files), own, users }, errors)
     }
 
     /// The rules of `files` without ours: how fast they are is asked so.
     pub fn compile_alone(files: &[RuleFile]) -> (Self, Vec<RuleError>) {
         let (users, errors) = Self::users(files);
-        (Self { digest: compile::digest(files), own: None, hasty: None, users }, errors)
+        (Self { digest: compile::digest(files), own: None, users }, errors)
     }
 
     fn users(files: &[RuleFile]) -> (Option<Set>, Vec<RuleError>) {
@@ -108,7 +113,8 @@ impl Rules {
         }
         let (scanner, names, errors) = compile::of(files);
         // Otherwise the engine evaluates conditions before it looks for strings, also those that a string guards.
-        (Some(Set::new(scanner, names, params(TIMEOUT).compute_full_matches(true))), errors)
+        let params = params().compute_full_matches(true);
+        (Some(Set { scanner, params, files: names }), errors)
     }
 
     /// Names the set: changes when any rule or the reference data do. 16 hexadecimal digits.
@@ -130,24 +136,24 @@ impl Rules {
 
     /// Our own rules that fit `bytes`, and whether all of them were asked before the time was over.
     pub(crate) fn scan_own(&self, bytes: &[u8]) -> (Vec<Hit>, bool) {
-        self.own.as_ref().map_or((Vec::new(), true), |set| set.hits(set.scanner.scan_mem(bytes)))
+        let scan = |set: &Set| set.scan(TIMEOUT, |scanner| scanner.scan_mem(bytes));
+        self.own.as_ref().map_or((Vec::new(), true), scan)
     }
 
     /// The user's rules that fit `bytes`, and whether all of them were asked before the time was over.
     pub(crate) fn scan_users(&self, bytes: &[u8]) -> (Vec<Hit>, bool) {
-        self.users.as_ref().map_or((Vec::new(), true), |set| set.hits(set.scanner.scan_mem(bytes)))
+        let scan = |set: &Set| set.scan(TIMEOUT, |scanner| scanner.scan_mem(bytes));
+        self.users.as_ref().map_or((Vec::new(), true), scan)
     }
 
     /// Our own rules that fit these parts of `bytes` (in order, disjoint), in a first report's time, and whether all were
     /// asked. Places are those in `bytes`; its size is unknown to the rules, unless the parts are one.
     pub(crate) fn scan_parts(&self, bytes: &[u8], parts: Vec<Range<usize>>) -> (Vec<Hit>, bool) {
-        let Some(set) = &self.hasty else { return (Vec::new(), true) };
-        let found = match parts.as_slice() {
-            [] => return (Vec::new(), true),
-            [whole] if whole.len() == bytes.len() => set.scanner.scan_mem(bytes),
-            _ => set.scanner.scan_fragmented(Parts { bytes, parts, at: None }),
-        };
-        set.hits(found)
+        let Some(set) = self.own.as_ref().filter(|_| !parts.is_empty()) else { return (Vec::new(), true) };
+        set.scan(FIRST_TIMEOUT, |scanner| match parts.as_slice() {
+            [whole] if whole.len() == bytes.len() => scanner.scan_mem(bytes),
+            _ => scanner.scan_fragmented(Parts { bytes, parts: &parts, at: None }),
+        })
     }
 
     /// Every rule that can fit, ours first, as a hit that is nowhere.
@@ -156,15 +162,43 @@ impl Rules {
     }
 }
 
-fn params(time: Duration) -> ScanParams {
-    let params = ScanParams::default().string_max_nb_matches(MATCHES_MAX).match_max_length(MATCH_BYTES_MAX);
-    params.timeout_duration(Some(time))
+fn params() -> ScanParams {
+    ScanParams::default().string_max_nb_matches(MATCHES_MAX).match_max_length(MATCH_BYTES_MAX)
+}
+
+/// What `attempt` brings in `time`, and whether it came to its end; once more with a longer time for as long as it was
+/// given less than half of its time to run. `used` is how long this thread has run.
+fn patiently<T>(
+    time: Duration,
+    used: impl Fn() -> Duration,
+    attempt: impl Fn(Duration) -> (T, bool),
+) -> (T, bool) {
+    let mut longer = time;
+    for _ in 1..TRIES {
+        let before = used();
+        let (found, in_time) = attempt(longer);
+        if in_time || used().saturating_sub(before) >= time / 2 {
+            return (found, in_time);
+        }
+        longer = longer.saturating_mul(LONGER);
+    }
+    attempt(longer)
+}
+
+/// How long this thread has run.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 impl Set {
-    fn new(mut scanner: Scanner, files: Vec<String>, params: ScanParams) -> Self {
-        scanner.set_scan_params(params);
-        Self { scanner, files }
+    /// The rules that fit, and whether all of them were asked in this time of the processor.
+    fn scan(&self, time: Duration, scan: impl Fn(&Scanner) -> Found<'_>) -> (Vec<Hit>, bool) {
+        patiently(time, thread_time, |time| {
+            let mut scanner = self.scanner.clone();
+            scanner.set_scan_params(self.params.clone().timeout_duration(Some(time)));
+            self.hits(scan(&scanner))
+        })
     }
 
     fn list(&self) -> Vec<Hit> {
@@ -172,7 +206,7 @@ impl Set {
         public.map(|rule| self.hit(rule.name, rule.namespace, rule.metadatas, rule.tags)).collect()
     }
 
-    fn hits<'s>(&'s self, found: Result<ScanResult<'s>, (ScanError, ScanResult<'s>)>) -> (Vec<Hit>, bool) {
+    fn hits(&self, found: Found<'_>) -> (Vec<Hit>, bool) {
         let (found, in_time) = match found {
             Ok(found) => (found, true),
             Err((_, partial)) => (partial, false),
@@ -213,7 +247,7 @@ impl Set {
 #[derive(Debug)]
 struct Parts<'a> {
     bytes: &'a [u8],
-    parts: Vec<Range<usize>>,
+    parts: &'a [Range<usize>],
     /// The part that is being read.
     at: Option<usize>,
 }

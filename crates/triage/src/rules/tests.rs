@@ -1,4 +1,5 @@
 use super::*;
+use std::cell::Cell;
 
 fn file(name: &str, text: &str) -> RuleFile {
     RuleFile { name: name.to_owned(), text: text.to_owned() }
@@ -163,4 +164,27 @@ fn hostile_layers_are_scanned_to_the_end() {
         rules.scan(&lies);
     }
     assert_eq!(Rules::default().scan(b"MZ"), []);
+}
+
+#[test]
+fn a_scan_that_was_left_no_processor_gets_more_time_and_a_slow_one_does_not() {
+    let second = Duration::from_secs(1);
+    // What a scan needs, and which part of each second it runs.
+    let scanned = |needs: f64, share: f64| {
+        let (ran, tries) = (Cell::new(Duration::ZERO), Cell::new(0));
+        let attempt = |time: Duration| {
+            tries.set(tries.get() + 1);
+            let given = time.mul_f64(share).min(Duration::from_secs_f64(needs));
+            ran.set(ran.get() + given);
+            ((), given.as_secs_f64() >= needs)
+        };
+        let ((), in_time) = patiently(second, || ran.get(), attempt);
+        (in_time, tries.get())
+    };
+    assert_eq!(scanned(0.2, 1.0), (true, 1));
+    assert_eq!(scanned(0.2, 0.1), (true, 2));
+    assert_eq!(scanned(0.2, 0.02), (true, 3));
+    assert_eq!(scanned(100.0, 1.0), (false, 1));
+    assert_eq!(scanned(100.0, 0.2), (false, 2));
+    assert_eq!(scanned(100.0, 0.001), (false, 3));
 }
