@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::RuntimeMetrics;
 
 /// How often it is looked at how busy the network loops are.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(50);
 /// In a flood, the children stand still for so long...
 const REST: Duration = Duration::from_millis(150);
 /// ... and then run for so long: a quarter of the time, so that triage and the console go on in a flood without end.

@@ -19,8 +19,10 @@ use std::time::{Duration, Instant};
 const BACKLOG: u64 = 96;
 /// Pairs that are measured for each repeat that is asked for.
 const TURNS: usize = 4;
-/// How long short connections are made for each figure.
-const SLICE: Duration = Duration::from_millis(1500);
+/// Short connections are made for so long at each in turn, and so often for each figure: the machine's pace changes within
+/// seconds.
+const SLICE: Duration = Duration::from_millis(750);
+const SLICES: usize = 4;
 /// Consoles that are open.
 const CONSOLES: usize = 10;
 /// How often the reader of each opens another view.
@@ -115,30 +117,39 @@ fn pairs(
     without: &Server,
     script: &Script,
 ) -> anyhow::Result<(Pairs, Pairs)> {
+    let serves = |works: bool| -> anyhow::Result<&Server> {
+        // The whole honeypot: it would make its children go on.
+        for process in with.children(beside.word())?.into_iter().chain([with.pid()]) {
+            // A worker may have ended in the meantime.
+            let _ = kill(process, if works { Signal::SIGCONT } else { Signal::SIGSTOP });
+        }
+        Ok(if works { with } else { without })
+    };
+    // With and without; who goes first changes: what the one leaves to be written must not always fall to the other.
+    let both =
+        |turn: usize, measured: &dyn Fn(&Server) -> anyhow::Result<f64>| -> anyhow::Result<(f64, f64)> {
+            let mut figures = [0.0; 2];
+            for works in [turn % 2 == 0, turn % 2 != 0] {
+                figures[usize::from(!works)] = measured(serves(works)?)?;
+            }
+            Ok(figures.into())
+        };
     let (mut uploads, mut short) = (Vec::new(), Vec::new());
     for turn in 0..args.repeats * TURNS {
-        let mut figures = [(0.0, 0.0); 2];
-        // Who goes first changes: what the one leaves to be written must not always fall to the other.
-        for works in [turn % 2 == 0, turn % 2 != 0] {
-            // The whole honeypot: it would make its children go on.
-            let all = with.children(beside.word())?.into_iter().chain([with.pid()]);
-            for process in all {
-                // A worker may have ended in the meantime.
-                let _ = kill(process, if works { Signal::SIGCONT } else { Signal::SIGSTOP });
-            }
-            let server = if works { with } else { without };
-            let of_uploads = uploads::many(server, script, 32, 1, None)?;
-            let of_short = connects::per_second(server, script.negotiate(), 4, SLICE)?;
-            figures[usize::from(!works)] = (of_uploads, of_short);
+        let of_uploads = both(turn, &|server| uploads::many(server, script, 32, 1, None))?;
+        let mut of_short = (0.0, 0.0);
+        for slice in 0..SLICES {
+            let one =
+                both(turn + slice, &|server| connects::per_second(server, script.negotiate(), 4, SLICE))?;
+            of_short = (of_short.0 + one.0 / SLICES as f64, of_short.1 + one.1 / SLICES as f64);
         }
-        let [with, without] = figures;
-        eprintln!("{name}: {with:.1?} with it, {without:.1?} without");
-        uploads.push((with.0, without.0));
-        short.push((with.1, without.1));
+        eprintln!(
+            "{name}: {of_uploads:.1?} uploads, {of_short:.0?} connections a second, with it and without"
+        );
+        uploads.push(of_uploads);
+        short.push(of_short);
     }
-    for process in with.children(beside.word())?.into_iter().chain([with.pid()]) {
-        let _ = kill(process, Signal::SIGCONT);
-    }
+    serves(true)?;
     Ok((uploads, short))
 }
 
