@@ -55,6 +55,17 @@ pub(crate) fn is_uniform(bytes: &[u8]) -> bool {
     rest.iter().all(|byte| byte == first)
 }
 
+/// One value over and over, where something else may have got into it: of no file's inside is half one value.
+pub(crate) fn is_filling(bytes: &[u8]) -> bool {
+    let mut counts = [0usize; 256];
+    for byte in bytes {
+        if let Some(count) = counts.get_mut(usize::from(*byte)) {
+            *count = count.saturating_add(1);
+        }
+    }
+    counts.iter().max().is_some_and(|most| *most > bytes.len() / 2)
+}
+
 /// Readable as ASCII or as UTF-16 that says so; judged by the first few kilobytes.
 pub(crate) fn is_text(bytes: &[u8]) -> bool {
     const LOOKED_AT: usize = 4096;

@@ -186,7 +186,7 @@ fn own_length(rest: &[u8], pe: &Pe, claimed: usize) -> Option<usize> {
         return (rest.get(..claimed).is_some_and(|file| Pe::parse(file).is_none())).then_some(rest.len());
     };
     // A file that was cut before it was packed, with filling in its place, has an honest length.
-    let filled = |from: usize| slice(rest, from..end).is_some_and(identify::is_uniform);
+    let filled = |from: usize| slice(rest, from..end).is_some_and(identify::is_filling);
     let is_cut = claimed < end && rest.get(..claimed).is_some_and(|file| Pe::parse(file).is_some());
     let honest = (end..=rest.len()).contains(&claimed) || (is_cut && filled(claimed));
     (!honest).then_some(end)

@@ -100,7 +100,18 @@ fn a_file_that_is_cut_is_truncated_as_its_length_field_says() {
     let report = look(&build::pe(&[("W", 101, short)]), &Budget::default());
     let (number, worm) = named(&report, "W/101");
     assert_eq!((worm.state, worm.size, report.core), (State::Truncated, whole as u64 / 2, Some(number)));
+    let core = worm.hashes.sha256.clone();
     assert!(worm.remarks[0].starts_with("the sections end at byte "), "{:?}", worm.remarks);
+    // Whatever the host's memory left in those zeros, it is the same core.
+    for dirt in [0, 7, whole / 4 - 1] {
+        let mut short = behind_length(&chain.worm[..whole / 2], whole / 2, whole);
+        let at = 4 + whole / 2 + dirt;
+        short[at..at + whole / 5].fill(0x41);
+        let report = look(&build::pe(&[("W", 101, short)]), &Budget::default());
+        let (number, worm) = named(&report, "W/101");
+        assert_eq!((worm.state, worm.size, report.core), (State::Truncated, whole as u64 / 2, Some(number)));
+        assert_eq!(worm.hashes.sha256, core, "{dirt}");
+    }
     let cut = &chain.upload[..stub::X86.file_at + whole / 2];
     let report = look(cut, &Budget::default());
     let (_, worm) = named(&report, "W/101");
