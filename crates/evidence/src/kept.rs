@@ -123,6 +123,17 @@ pub(crate) fn open(dir: &Path, id: SampleId) -> Result<File, StoreError> {
     Err(missing(&id.path(dir)))
 }
 
+/// A sample's bytes, at most `max`; never others than those that its name says.
+pub(crate) fn bytes(dir: &Path, id: SampleId, max: u64) -> Result<Vec<u8>, StoreError> {
+    let path = id.path(dir);
+    let bytes = read_up_to(open(dir, id)?, max).map_err(StoreError::io("read", &path))?;
+    if SampleId(Sha256::digest(&bytes).into()) != id {
+        let what = "it does not hold the sample's bytes: somebody or something has altered it".to_owned();
+        return Err(StoreError::Damaged { path, what });
+    }
+    Ok(bytes)
+}
+
 /// The bytes of `id` out of its difference at `path`; never other bytes than those that its name says.
 pub(crate) fn rebuild(dir: &Path, id: SampleId, path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut file = File::open(path).map_err(StoreError::io("open", path))?;
@@ -182,14 +193,9 @@ impl Reader {
         kept(self.dir(), sample)
     }
 
-    /// A sample's bytes, however they are kept, as a file to read: of a difference one in memory.
-    pub fn open_sample(&self, sample: SampleId) -> Result<File, StoreError> {
-        open(self.dir(), sample)
-    }
-
-    /// A sample's bytes, however they are kept; an error where there are more than `max`.
+    /// A sample's bytes, however they are kept; an error where there are more than `max`, and where the file holds others
+    /// than its name says.
     pub fn sample_bytes(&self, sample: SampleId, max: u64) -> Result<Vec<u8>, StoreError> {
-        let path = sample.path(self.dir());
-        read_up_to(self.open_sample(sample)?, max).map_err(StoreError::io("read", &path))
+        bytes(self.dir(), sample, max)
     }
 }

@@ -153,7 +153,7 @@ impl Reader {
         Ok(rows.into_iter().map(|row| row.view).collect())
     }
 
-    /// Where a sample's bytes are if they are kept whole. [`Self::open_sample`] reads them however they are kept.
+    /// Where a sample's bytes are if they are kept whole. [`Self::sample_bytes`] reads them however they are kept.
     pub fn sample_path(&self, sample: SampleId) -> PathBuf {
         sample.path(&self.dir)
     }

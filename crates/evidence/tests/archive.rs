@@ -9,8 +9,7 @@ use roridula_proto::event::{Event, Origin, Transport, UploadState};
 use roridula_proto::transcript::Payloads;
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::Read;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 struct World {
@@ -87,9 +86,7 @@ impl World {
     }
 
     fn read(&self, bytes: &[u8]) -> Vec<u8> {
-        let mut read = Vec::new();
-        self.reader().open_sample(name(bytes)).unwrap().read_to_end(&mut read).unwrap();
-        read
+        self.reader().sample_bytes(name(bytes), u64::MAX).unwrap()
     }
 
     fn is_difference(&self, bytes: &[u8]) -> bool {
@@ -158,11 +155,6 @@ fn a_difference_reads_as_the_whole_did_and_can_be_whole_again() {
     assert!(world.read(&sample) == sample && world.read(&base) == base);
     assert!(reader.sample_bytes(name(&sample), 50_003).unwrap() == sample);
     assert!(reader.sample_bytes(name(&sample), 50_002).is_err());
-    // As a file: for a child's standard input, for reading anywhere in it.
-    let mut four = [0; 4];
-    reader.open_sample(name(&sample)).unwrap().read_exact_at(&mut four, 40_000).unwrap();
-    assert_eq!(four, sample[40_000..40_004]);
-
     assert!(reader.restore(name(&sample)).unwrap());
     assert!(!reader.restore(name(&sample)).unwrap());
     assert_eq!(fs::read(world.file(&sample, "")).unwrap(), sample);
@@ -197,7 +189,10 @@ fn a_sample_that_comes_again_is_counted_however_it_is_kept() {
     assert!(world.store().forget_bytes(name(&sample)).unwrap() < 300);
     assert_eq!(world.store().forget_bytes(name(&sample)).unwrap(), 0);
     assert_eq!(world.reader().kept(name(&sample)).unwrap(), Kept::Forgotten);
-    assert!(matches!(world.reader().open_sample(name(&sample)), Err(StoreError::Forgotten { .. })));
+    assert!(matches!(
+        world.reader().sample_bytes(name(&sample), u64::MAX),
+        Err(StoreError::Forgotten { .. })
+    ));
     assert!(matches!(world.store().restore(name(&sample)), Err(StoreError::Forgotten { .. })));
     world.catch("203.0.113.4:1", &sample);
     assert_eq!(world.reader().kept(name(&sample)).unwrap(), Kept::Forgotten);
@@ -293,9 +288,10 @@ fn a_damaged_difference_is_an_error_that_names_it() {
             fs::write(&path, &bytes).unwrap();
         });
         let reader = world.reader();
-        for error in
-            [reader.open_sample(name(&sample)).unwrap_err(), reader.restore(name(&sample)).unwrap_err()]
-        {
+        for error in [
+            reader.sample_bytes(name(&sample), u64::MAX).unwrap_err(),
+            reader.restore(name(&sample)).unwrap_err(),
+        ] {
             let text = error.to_string();
             assert!(matches!(error, StoreError::Damaged { .. }), "{text}");
             assert!(text.contains(path.to_str().unwrap()) && text.contains(what), "{text}");
@@ -313,7 +309,7 @@ fn other_bytes_than_those_of_the_name_never_come_out() {
     let path = world.file(&sample, ".difference");
     fs::remove_file(&path).unwrap();
     fs::copy(world.file(&other, ".difference"), &path).unwrap();
-    let error = world.reader().open_sample(name(&sample)).unwrap_err().to_string();
+    let error = world.reader().sample_bytes(name(&sample), u64::MAX).unwrap_err().to_string();
     assert!(
         error.contains(path.to_str().unwrap()) && error.contains("does not hold the sample's bytes"),
         "{error}"
@@ -329,7 +325,7 @@ fn other_bytes_than_those_of_the_name_never_come_out() {
 fn a_difference_without_its_base_says_so_and_is_kept_again_when_it_comes_again() {
     let (world, base, sample) = pair();
     fs::remove_file(world.file(&base, "")).unwrap();
-    let error = world.reader().open_sample(name(&sample)).unwrap_err().to_string();
+    let error = world.reader().sample_bytes(name(&sample), u64::MAX).unwrap_err().to_string();
     assert!(error.contains(&name(&base).to_string()) && error.contains("not here"), "{error}");
     assert!(!world.store().knows(name(&sample)).unwrap());
     world.catch("203.0.113.8:1", &sample);
@@ -415,4 +411,17 @@ fn an_upload_found_after_a_kill_is_counted_for_the_sample_that_is_a_difference()
         assert_eq!(world.reader().captures(id).unwrap().len(), 3);
         assert_eq!(fs::read_dir(&spool).unwrap().count(), 0);
     }
+}
+
+#[test]
+fn a_file_that_was_altered_is_not_given_out() {
+    let (world, base, _) = pair();
+    let path = world.file(&base, "");
+    let mut altered = base.clone();
+    altered[1000] ^= 1;
+    fs::write(&path, &altered).unwrap();
+    let error = world.reader().sample_bytes(name(&base), u64::MAX).unwrap_err().to_string();
+    assert!(error.contains(path.to_str().unwrap()) && error.contains("altered"), "{error}");
+    fs::write(&path, &base).unwrap();
+    assert_eq!(world.read(&base), base);
 }

@@ -32,6 +32,11 @@ fn build() -> anyhow::Result<PathBuf> {
         .ancestors()
         .find(|folder| matches!(folder.file_name().and_then(|name| name.to_str()), Some("debug" | "release")))
         .context("this is not below target/debug or target/release; set RORIDULA_BIN")?;
+    // Who starts this program itself, and not by cargo, has built what he wants to try.
+    let beside = profile.join("roridula");
+    if std::env::var_os("CARGO").is_none() && beside.is_file() {
+        return Ok(beside);
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "-q", "-p", "roridula"]).current_dir(crate::tidy::root());
@@ -42,7 +47,7 @@ fn build() -> anyhow::Result<PathBuf> {
     command.arg("--target-dir").arg(target);
     let status = command.stdin(Stdio::null()).status().context("cannot run cargo")?;
     ensure!(status.success(), "cargo build: {status}");
-    Ok(profile.join("roridula"))
+    Ok(beside)
 }
 
 /// How a honeypot is started.

@@ -191,11 +191,21 @@ fn a_sample_that_is_too_slow_with_the_users_rules_is_done_without_them() {
     let told = triaged(&mut honeypot, &slow);
     let files = ["marked.yar", "slow.yar"].map(|name| world.rules().join(name).display().to_string());
     let expected = format!("the rules of {} were not asked: a try with them took too long", files.join(", "));
-    assert_eq!((&told["error"], told["rules"] == ""), (&expected.into(), false), "{told}");
+    assert_eq!((&told["error"], told["rules"] == ""), (&expected.as_str().into(), false), "{told}");
     assert_eq!(world.depth(&slow), Some(Depth::Full));
     // The next one has them again.
     assert_eq!(triaged(&mut honeypot, MARKED)["error"], "");
     assert!(world.hits(MARKED).unwrap().contains(&"marked".to_owned()));
+    // Where one sample after another runs out of time, the next ones are spared the rules and cost no second.
+    for more in [&b"x"[..], b"y"] {
+        let slow = [&slow, more].concat();
+        bring(&honeypot, &slow);
+        assert_eq!(triaged(&mut honeypot, &slow)["error"], *expected, "{more:?}");
+    }
+    let marked = [MARKED, b"!"].concat();
+    bring(&honeypot, &marked);
+    assert_eq!(triaged(&mut honeypot, &marked)["error"], *expected);
+    assert!(!world.hits(&marked).unwrap().contains(&"marked".to_owned()));
     honeypot.stop();
 }
 

@@ -221,6 +221,9 @@ impl Filter {
         filter.stage = text("stage").map(|word| stage(&word)).transpose()?;
         filter.since = text("since").map(|value| time("since", &value)).transpose()?;
         filter.until = text("until").map(|value| time("until", &value)).transpose()?;
+        if filter.since.zip(filter.until).is_some_and(|(since, until)| since > until) {
+            return Err(Problem::Bad("`until` is before `since`: nothing lies between them".to_owned()));
+        }
         if let Some(name) = text("range") {
             let range = RANGES.iter().find(|range| range.name == name).ok_or_else(|| {
                 let names: Vec<_> = RANGES.iter().map(|range| range.name).collect();

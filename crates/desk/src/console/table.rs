@@ -247,8 +247,11 @@ fn line(out: &mut String, cells: impl Iterator<Item = String>) {
             out.push(',');
         }
         // Also where a tab or a line end hides the sign from us but not from the spreadsheet.
-        let first = cell.trim_start().chars().next();
-        let formula = matches!(first, Some('=' | '+' | '-' | '@')) || cell.starts_with(['\t', '\r', '\n']);
+        let hides = |c: char| c.is_whitespace() || !roridula_proto::event::Text::shows(c);
+        let first = cell.trim_start_matches(hides).chars().next();
+        let signs = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+        let formula =
+            first.is_some_and(|first| signs.contains(&first)) || cell.starts_with(['\t', '\r', '\n']);
         let sign = if formula { "'" } else { "" };
         let visible = roridula_proto::event::Text(cell).to_string();
         // Writing to a String cannot fail.
@@ -267,9 +270,10 @@ mod tests {
             vec![Cell::text("=HYPERLINK(1)"), Cell::Number(7)],
             vec![Cell::text(" @x"), Cell::None],
             vec![Cell::text("a\"b,\nc\u{202e}"), Cell::text("-1")],
+            vec![Cell::text("\u{feff}=1"), Cell::text("＝1")],
         ];
         let table = Table { columns: vec!["a", "b"], rows, ..Table::default() };
-        let expected = "\"a\",\"b\"\r\n\"'=HYPERLINK(1)\",\"7\"\r\n\"' @x\",\"\"\r\n\"a\"\"b,\\u{a}c\\u{202e}\",\"'-1\"\r\n";
+        let expected = "\"a\",\"b\"\r\n\"'=HYPERLINK(1)\",\"7\"\r\n\"' @x\",\"\"\r\n\"a\"\"b,\\u{a}c\\u{202e}\",\"'-1\"\r\n\"'\\u{feff}=1\",\"'＝1\"\r\n";
         assert_eq!(table.csv(), expected);
     }
     #[test]

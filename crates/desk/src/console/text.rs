@@ -103,7 +103,12 @@ pub(crate) fn ago(at: WallClock, now: WallClock) -> String {
 /// A hash or name: its beginning, the whole of it to copy.
 pub(crate) fn hash(text: &str) -> Markup {
     let short = text.get(..12).unwrap_or(text);
-    html! { code.hash title=(shown(text)) data-copy=(text) { (shown(short)) } }
+    html! { code.hash title=(shown(text)) data-copy=[copied(text)] { (shown(short)) } }
+}
+
+/// What a click copies: nothing where it holds what nobody sees, for it may go into a terminal.
+pub(crate) fn copied(text: &str) -> Option<&str> {
+    text.chars().all(Text::shows).then_some(text)
 }
 
 #[cfg(test)]
@@ -113,6 +118,7 @@ mod tests {
     #[test]
     fn an_attackers_text_is_cut_and_made_visible() {
         assert_eq!(shown("a\u{202e}b\x1b"), "a\\u{202e}b\\u{1b}");
+        assert_eq!((copied("a:b"), copied("a\nb"), copied("a\u{feff}b")), (Some("a:b"), None, None));
         assert_eq!(shown_to(&"ä".repeat(9), 3), "äää… (18 bytes)");
     }
 }

@@ -4,6 +4,7 @@
 //! MalwareBazaar: <https://bazaar.abuse.ch/api/>.
 
 use super::{LookupSettings, Request, Response, Secret};
+use roridula_proto::event::Text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -280,11 +281,5 @@ fn shown(value: &Value) -> String {
 
 /// A service's text, which an attacker may have chosen (file names are): short, on one line, no terminal's codes.
 fn text(value: &str) -> String {
-    value.chars().take(TEXT_MAX).map(|c| if is_shown(c) { c } else { '?' }).collect()
-}
-
-fn is_shown(c: char) -> bool {
-    // Marks that turn the direction of writing hide what a name ends in.
-    !c.is_control()
-        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    value.chars().take(TEXT_MAX).map(|c| if Text::shows(c) { c } else { '?' }).collect()
 }

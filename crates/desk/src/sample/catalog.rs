@@ -6,7 +6,7 @@ use super::sentence::{Piece, Said, Sightings, sentence};
 use super::{ReportError, Reports};
 use crate::index::{Index, IndexError, SampleRow};
 use roridula_evidence::{SampleId, rfc3339};
-use roridula_proto::event::{ByteRange, Layer, UploadState};
+use roridula_proto::event::{ByteRange, Layer, Origin, UploadState};
 use roridula_proto::time::WallClock;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -129,6 +129,14 @@ struct Seen {
     first_sample: Option<SampleId>,
 }
 
+impl Entry {
+    /// Whether it came as an implant's upload, and not as a buffer or as what nobody claims.
+    fn is_upload(&self) -> bool {
+        let uploads = [Origin::DoublePulsar, Origin::DoublePulsarRaw, Origin::DoublePulsarConflict];
+        uploads.iter().any(|origin| origin.as_str() == self.origin)
+    }
+}
+
 impl Seen {
     fn sightings(&self) -> Sightings {
         Sightings { captures: self.captures, sources: self.sources, first: self.first.unwrap_or_default() }
@@ -136,14 +144,16 @@ impl Seen {
 }
 
 impl Catalog {
-    /// How many cores came for the first time at or after `since`; a piece of what is known is none.
-    pub fn new_cores(&self, since: WallClock) -> u64 {
+    /// The groups of cores that came for the first time at or after `since`, and before `until`, as uploads: a piece of
+    /// what is known is none, nor is a buffer or whatever else anybody can send in a logon.
+    pub fn new_cores(&self, since: WallClock, until: WallClock) -> impl Iterator<Item = &Group> {
         // RFC 3339 in UTC sorts as time does.
-        let since = rfc3339(since);
-        let own = self.entries.iter().filter(|entry| entry.piece_of.is_empty());
+        let (since, until) = (rfc3339(since), rfc3339(until));
+        let own = self.entries.iter().filter(|entry| entry.piece_of.is_empty() && entry.is_upload());
         let own: HashSet<&str> = own.map(|entry| entry.core.as_str()).collect();
-        let new = |group: &&Group| group.first_seen >= since && own.contains(group.core.as_str());
-        self.groups.iter().filter(new).count() as u64
+        self.groups.iter().filter(move |group| {
+            group.first_seen >= since && group.first_seen < until && own.contains(group.core.as_str())
+        })
     }
 
     /// The sample to look at first: the most novel of those that were looked into and came first in the last day; else
@@ -152,7 +162,10 @@ impl Catalog {
         const DAY: u64 = 24 * 3600 * 1_000_000;
         let looked_into = |since: u64| {
             let since = rfc3339(WallClock(since));
-            self.entries.iter().find(move |entry| !entry.core.is_empty() && entry.first_seen >= since)
+            let fits = move |entry: &&Entry| {
+                entry.is_upload() && !entry.core.is_empty() && entry.first_seen >= since
+            };
+            self.entries.iter().find(fits)
         };
         let spans = [(DAY, "of the last 24 hours"), (7 * DAY, "of the last 7 days"), (now.0, "ever")];
         spans.into_iter().find_map(|(micros, of)| Some((looked_into(now.0.saturating_sub(micros))?, of)))
@@ -210,7 +223,8 @@ fn is_piece(sample: &SampleRow) -> bool {
 }
 
 /// For each piece of an upload, the whole sample that it is probably a piece of: as large as was announced, with the
-/// same stub and of the same family, as far as the piece shows any; of several, the one that came most often.
+/// same stub and of the same family, as far as the piece shows them, and it shows one; of several, the one that came most
+/// often. A size alone proves nothing: whoever announces a known one would never be new.
 fn kin<'s>(
     samples: &'s [SampleRow],
     outlines: &HashMap<SampleId, Outline>,
@@ -229,7 +243,8 @@ fn kin<'s>(
         let fits = |sample: &&&SampleRow| {
             let known = outlines.get(&sample.sha256).unwrap_or(&nothing);
             let same = |shown: &str, known: &str| shown.is_empty() || shown == known;
-            same(&shown.stub_skeleton, &known.stub_skeleton) && same(&shown.family, &known.family)
+            let shows = !shown.stub_skeleton.is_empty() || !shown.family.is_empty();
+            shows && same(&shown.stub_skeleton, &known.stub_skeleton) && same(&shown.family, &known.family)
         };
         whole.get(&piece.total?)?.iter().find(fits).copied()
     };
@@ -248,6 +263,10 @@ fn entry(
         ("", true) if !sample.triage_error.is_empty() => format!("Not explained ({})", sample.triage_error),
         ("", true) => "Looked into, but its report is gone (`roridula triage --all`)".to_owned(),
         ("", false) => format!("Not looked into yet ({} bytes)", super::thousands(sample.size)),
+        // Text or data tells nothing by itself.
+        (lead, _) if sample.origin == Origin::ExploitBuffer.as_str() => {
+            format!("{lead}, the buffer of an exploit")
+        }
         (lead, _) => lead.to_owned(),
     };
     let own = Sightings { captures: sample.captures, sources: sample.sources, first: sample.first };

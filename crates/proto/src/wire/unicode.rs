@@ -25,6 +25,17 @@ impl Text {
     }
 }
 
+impl Text {
+    /// Whether a reader sees this character as what it is. Control characters drive terminals, marks that turn the
+    /// direction of writing lie to readers, and what has no width hides (Unicode, general categories Cc, Cf, Zl, Zp).
+    pub const fn shows(c: char) -> bool {
+        !matches!(c,
+            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}'
+            | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    }
+}
+
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
@@ -34,13 +45,10 @@ impl From<&str> for Text {
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
-            // Control characters drive terminals; bidirectional overrides lie to readers.
-            if c.is_control()
-                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}')
-            {
-                write!(f, "{}", c.escape_unicode())?;
-            } else {
+            if Self::shows(c) {
                 write!(f, "{c}")?;
+            } else {
+                write!(f, "{}", c.escape_unicode())?;
             }
         }
         Ok(())

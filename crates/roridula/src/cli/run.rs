@@ -323,13 +323,10 @@ impl Tellers {
         };
         let lookups = super::lookup::start(&settings.lookup, data)?;
         let console = console::start(&settings.console, data, !args.json);
-        let children: Vec<_> =
-            [triage.as_ref().map(TriageHandle::children), console.as_ref().map(ConsoleHandle::children)]
-                .into_iter()
-                .flatten()
-                .collect();
-        let courtesy = (!children.is_empty())
-            .then(|| Courtesy::start(tokio::runtime::Handle::current().metrics(), children));
+        let children =
+            [triage.as_ref().map(TriageHandle::children), console.as_ref().map(ConsoleHandle::children)];
+        let loops = tokio::runtime::Handle::current().metrics();
+        let courtesy = Some(Courtesy::start(loops, children.into_iter().flatten().collect()));
         let tellers = Self { stdout, file, incidents, triage, lookups, console, courtesy, reopen };
         // Not the incidents: they look for themselves twice a second, and cost less so.
         let sinks = [&tellers.stdout, &tellers.file].into_iter().flatten();

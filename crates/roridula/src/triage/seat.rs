@@ -10,6 +10,12 @@ use std::sync::Arc;
 /// Samples after which a worker is replaced, so that nothing adds up in it.
 const RECYCLE_AFTER: u32 = 256;
 
+/// Tries with the user's rules that have to run out of time one after another before samples are not tried with them.
+const SLOW_MIN: u32 = 2;
+/// So many samples are not, twice as many after each further try that runs out of time, and at most so many.
+const SPARED: u32 = 8;
+const SPARED_MAX: u32 = 1024;
+
 /// Why there is no report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -35,12 +41,16 @@ pub(crate) struct Seat {
     rules: Arc<Vec<RuleFile>>,
     reins: Arc<Reins>,
     worker: Option<Worker>,
+    /// Tries with the user's rules that ran out of time, in a row.
+    slow: u32,
+    /// Samples that are not tried with them.
+    spared: u32,
 }
 
 impl Seat {
     /// An empty one.
     pub(crate) fn new(settings: TriageSettings, rules: Arc<Vec<RuleFile>>, reins: Arc<Reins>) -> Self {
-        Self { settings, rules, reins, worker: None }
+        Self { settings, rules, reins, worker: None, slow: 0, spared: 0 }
     }
 
     /// Whether the next question needs a new worker.
@@ -72,6 +82,7 @@ impl Seat {
 
     /// Asks about one sample; a worker that died of it has left. `first` is handed the first report, if the question asks
     /// for one and there is one. What takes too long with the user's rules is tried without them: that is the second try.
+    /// Where that happens to one sample after another, the rules are at fault, and the next samples are spared them.
     pub(crate) fn ask(
         &mut self,
         question: &Question,
@@ -79,12 +90,23 @@ impl Seat {
         mut first: impl FnMut(&Report),
     ) -> Result<Report, Trouble> {
         self.fits(sample.len() as u64)?;
-        match self.try_once(question, sample, &mut first)? {
-            Ok(report) => Ok(report),
+        let spares = self.spared > 0;
+        self.spared = self.spared.saturating_sub(1);
+        let asked =
+            Question { without_users_rules: spares || question.without_users_rules, ..question.clone() };
+        match self.try_once(&asked, sample, &mut first)? {
+            Ok(report) => {
+                self.slow = if spares { self.slow } else { 0 };
+                Ok(report)
+            }
+            Err(death) if spares => Err(Trouble::Died(death.how)),
             Err(death) if death.over_time && !self.rules.is_empty() && !self.reins.is_stopping() => {
                 tracing::warn!("{}: once more without the user's rules", death.how);
                 let question = Question { without_users_rules: true, ..question.clone() };
                 let again = self.try_once(&question, sample, &mut first)?;
+                if again.is_ok() {
+                    self.count_slow();
+                }
                 again.map_err(|death| match self.reins.is_stopping() {
                     true => Trouble::Died(death.how),
                     false => Trouble::Sample(super::given_up(&death.how)),
@@ -92,6 +114,18 @@ impl Seat {
             }
             Err(death) => Err(Trouble::Died(death.how)),
         }
+    }
+
+    /// The user's rules ran out of time once more, and without them all went well.
+    fn count_slow(&mut self) {
+        self.slow = self.slow.saturating_add(1);
+        let Some(further) = self.slow.checked_sub(SLOW_MIN) else { return };
+        self.spared = SPARED.saturating_mul(1 << further.min(16)).min(SPARED_MAX);
+        tracing::warn!(
+            "the user's rules run out of time again and again: the next {} samples are spared them \
+             (`roridula rules check` names slow files)",
+            self.spared
+        );
     }
 
     fn try_once(

@@ -223,7 +223,7 @@ fn differing(a: &[u8], b: &[u8]) -> Vec<RangeDiff> {
 fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, (a_bytes, b_bytes): (&[u8], &[u8])) -> String {
     let (at, end) = (range.a_at, range.a_at.saturating_add(range.a_size));
     // In a range as large as a section, one string is not what the difference is about.
-    let is_small = range.a_size <= SMALL;
+    let is_small = (1..=SMALL).contains(&range.a_size);
     if let Some(found) = a.facts.indicators.iter().filter(|_| is_small).find(|found| {
         let found_end = found.at.saturating_add(size(found.value.len()));
         found.at < end && at < found_end
@@ -256,10 +256,13 @@ fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, (a_bytes, b_bytes): (&[u8], 
         }
         Some(section) => format!("section {}", section.name),
         None if pe.end > 0 && at >= pe.end => "overlay".to_owned(),
+        None if pe.sections.iter().any(|one| one.size > 0 && u64::from(one.offset) <= at) => GAP.to_owned(),
         None => HEADER.to_owned(),
     }
 }
 
+/// What stands in a PE between its sections.
+const GAP: &str = "between sections";
 /// What stands in a PE in front of its sections.
 const HEADER: &str = "PE header";
 /// IMAGE_SCN_MEM_EXECUTE (Microsoft's PE format, section flags).

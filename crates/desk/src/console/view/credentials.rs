@@ -104,7 +104,7 @@ fn offered(response: &str) -> Cell {
     if response.is_empty() {
         return Cell::None;
     }
-    let whole = (response.len() <= COPY_MAX).then_some(response);
+    let whole = text::copied(response).filter(|whole| whole.len() <= COPY_MAX);
     let drawing = html! { code.hash.offered data-copy=[whole] { (text::shown_to(response, OFFERED_MAX)) } };
     Cell::Drawing(drawing, response.to_owned())
 }

@@ -55,7 +55,8 @@ impl Today {
     pub(crate) fn of(catalog: &Catalog, index: &mut Index, now: WallClock) -> Result<Self, IndexError> {
         let day = Span::last(DAY, now);
         let captures = index.funnel(day, None)?.total.captures;
-        Ok(Self { new_cores: catalog.new_cores(day.since), captures })
+        let new = catalog.new_cores(day.since, day.until);
+        Ok(Self { new_cores: new.count() as u64, captures })
     }
 }
 

@@ -94,7 +94,7 @@ impl Piece<'_> {
             None => format!("{first}{} of an upload: {lead}", counted(self.size, "byte")),
         };
         if let Some((sha256, family)) = self.kin {
-            let family = if family.is_empty() { String::new() } else { format!("{family} ") };
+            let family = if family.is_empty() { String::new() } else { format!("{} ", escaped(family)) };
             let short = sha256.get(..12).unwrap_or(sha256);
             let _ = write!(text, "; the announced size is that of {family}sample {short}…");
         }
@@ -105,7 +105,9 @@ impl Piece<'_> {
 /// What it is and what it carries.
 pub(super) fn lead(report: &Report) -> String {
     let Some(root) = report.layers.first() else { return "Nothing".to_owned() };
-    let family = family(report);
+    // A user's rule may be anybody's text.
+    let family = family(report).map(escaped);
+    let family = family.as_deref();
     match (carrier(report), report.core_layer()) {
         (Some(carrier), Some(core)) => {
             let known = is_known_launcher(report);
@@ -239,7 +241,8 @@ fn members(report: &Report, root: &Layer) -> String {
     let peeled = report.children(0).filter(|(_, layer)| layer.found_by == FoundBy::Directory).count();
     let count = counted(listed.max(peeled) as u64, "member");
     // A bound that was met leaves members out, where not the directory itself was read.
-    let more = if listed == 0 && !report.remarks.is_empty() { "at least " } else { "" };
+    let is_cut = root.facts.zip.as_ref().is_some_and(|zip| zip.count > listed as u64);
+    let more = if is_cut || listed == 0 && !report.remarks.is_empty() { "at least " } else { "" };
     format!("{more}{count}")
 }
 

@@ -157,7 +157,7 @@ impl Packer<'_> {
         };
         zip.start_file(format!("{name}.bin"), options).map_err(failed)?;
         match &item.layer {
-            None => drop(std::io::copy(&mut self.room.reader.open_sample(item.sample.sha256)?, zip)?),
+            None => zip.write_all(&self.room.reader.sample_bytes(item.sample.sha256, item.sample.size)?)?,
             Some(layer) => zip.write_all(&layer.bytes)?,
         }
         zip.start_file(format!("{name}.json"), options).map_err(failed)?;

@@ -31,6 +31,10 @@ pub(super) fn run(room: &Room, args: &RestoreArgs) -> Result<(), Failure> {
     for sample in samples {
         let changed = room.reader.restore(sample)?;
         restored += u64::from(changed);
+        if !args.all {
+            // Whoever asks for one takes it away: it is what its name says, or an error.
+            room.reader.sample_bytes(sample, u64::MAX)?;
+        }
         if let Kept::Whole { path } = room.reader.kept(sample)?
             && (changed || !args.all)
         {

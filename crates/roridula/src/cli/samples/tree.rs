@@ -103,11 +103,14 @@ fn named(report: &Report, number: u32, layer: &Layer) -> String {
             true => "all intact".to_owned(),
             false => format!("{} intact", thousands(whole as u64)),
         };
-        (zip.members.len(), format!(", {whole}"))
+        (zip.members.len() as u64, zip.count, format!(", {whole}"))
     });
     let listed = report.children(number).filter(|(_, layer)| layer.found_by == FoundBy::Directory).count();
     match members {
-        Some((count @ 1.., state)) => format!("{text}  {}{state}", counted(count as u64, "member")),
+        Some((listed @ 1.., count, state)) if count > listed => {
+            format!("{text}  {} of {}{state}", thousands(listed), counted(count, "member"))
+        }
+        Some((listed @ 1.., _, state)) => format!("{text}  {}{state}", counted(listed, "member")),
         _ if layer.kind == Kind::Cab && listed > 0 => format!("{text}  {}", counted(listed as u64, "member")),
         _ => text,
     }

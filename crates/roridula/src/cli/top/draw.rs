@@ -178,7 +178,11 @@ impl Drawn<'_> {
         let plural = if cores == 1 { "core" } else { "cores" };
         let count = Line::from(vec![
             Span::styled(format!("{} new {plural} today", thousands(cores)), style),
-            Span::raw(format!(", of {} captures", thousands(captures))),
+            Span::raw(format!(
+                ", of {} capture{}",
+                thousands(captures),
+                if captures == 1 { "" } else { "s" }
+            )),
         ]);
         let mut lines = vec![count];
         match &snapshot.novel {

@@ -161,7 +161,7 @@ impl Source {
         let day = Span::last(Time::Day.micros(), snapshot.now);
         snapshot.captures = open.index.funnel(day, None)?.total.captures;
         open.keep_catalog(&dir)?;
-        snapshot.new_cores = open.catalog.new_cores(day.since);
+        snapshot.new_cores = open.catalog.new_cores(day.since, day.until).count() as u64;
         snapshot.novel = open.catalog.most_novel(snapshot.now).map(|(entry, _)| novel(entry));
         let latest = Incidental { limit: Some(FEED), ..Incidental::default() };
         snapshot.incidents = open.incidents.list(&latest)?.iter().map(row).collect();

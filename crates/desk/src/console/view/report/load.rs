@@ -63,8 +63,8 @@ fn is_of_family(ask: &Ask, family: &str) -> bool {
 
 /// The most novel first, as in the catalog.
 fn new_cores<'a>(catalog: &'a Catalog, ask: &Ask, span: Span) -> Vec<&'a Group> {
-    let groups = catalog.groups.iter().filter(|group| is_of_family(ask, &group.family));
-    groups.filter(|group| holds(span, &group.first_seen)).collect()
+    let groups = catalog.new_cores(span.since, span.until);
+    groups.filter(|group| is_of_family(ask, &group.family)).collect()
 }
 
 fn core(group: &Group, catalog: &Catalog) -> Core {
