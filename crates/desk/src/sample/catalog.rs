@@ -426,3 +426,56 @@ fn groups(
     }
     groups
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(number: u8, size: u64, state: UploadState) -> SampleRow {
+        SampleRow {
+            sha256: SampleId([number; 32]),
+            md5: String::new(),
+            sha1: String::new(),
+            size,
+            state: state.as_str().to_owned(),
+            origin: Origin::DoublePulsar.as_str().to_owned(),
+            total: Some(10_000),
+            ranges: Vec::new(),
+            captures: 1,
+            sources: 1,
+            first: WallClock(1),
+            last: WallClock(1),
+            tools: Vec::new(),
+            triaged: true,
+            layers: Vec::new(),
+            core: String::new(),
+            family: String::new(),
+            triage_error: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_piece_belongs_to_a_sample_of_its_size_only_with_its_stub_or_family() {
+        let samples = [
+            row(1, 10_000, UploadState::Complete),
+            row(2, 5000, UploadState::Partial),
+            row(3, 3000, UploadState::Partial),
+            row(4, 3000, UploadState::Partial),
+        ];
+        let outline = |stub: &str, family: &str| Outline {
+            stub_skeleton: stub.to_owned(),
+            family: family.to_owned(),
+            ..Outline::default()
+        };
+        let outlines = HashMap::from([
+            (samples[0].sha256, outline("stub", "WannaCry")),
+            (samples[1].sha256, outline("stub", "")),
+            (samples[2].sha256, outline("", "")),
+            (samples[3].sha256, outline("another", "")),
+        ]);
+        let kin = kin(&samples, &outlines);
+        let of: Vec<_> =
+            samples.iter().map(|sample| kin.get(&sample.sha256).map(|whole| whole.sha256)).collect();
+        assert_eq!(of, [None, Some(samples[0].sha256), None, None]);
+    }
+}
