@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::StreamExt;
 use roridula_evidence::Reader;
-use roridula_proto::connection::ConnectionId;
+use roridula_proto::connection::{ConnectionId, Decoy};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -54,6 +54,7 @@ pub(crate) fn routes(desk: &Desk) -> Router<Desk> {
     Router::new()
         .route("/incidents/{id}/incident.json", get(json::<incident::Incident>))
         .route("/incidents/{id}/attack.pcapng", get(attack))
+        .route("/incidents/{id}/transcripts.txt", get(transcripts))
         .route(
             "/incidents/{id}/connections/{connection}/connection.json",
             get(json::<connection::Connection>),
@@ -117,12 +118,27 @@ async fn transcript(State(files): State<Files>, uri: Uri, places: Places) -> Res
 async fn visit(State(files): State<Files>, uri: Uri, places: Places) -> Response {
     let found = async {
         let (_, id) = connection::names(&asked(&uri, places)?)?;
-        files.capture(format!("roridula-{id}.pcapng"), vec![id]).await
+        files.written(format!("roridula-{id}.pcapng"), PACKETS, vec![id]).await
     };
     answer(&uri, found.await)
 }
 
-async fn attack(State(files): State<Files>, uri: Uri, places: Places) -> Response {
+async fn attack(files: State<Files>, uri: Uri, places: Places) -> Response {
+    of_incident(files, uri, places, "pcapng", PACKETS).await
+}
+
+async fn transcripts(files: State<Files>, uri: Uri, places: Places) -> Response {
+    of_incident(files, uri, places, "txt", TRANSCRIPTS).await
+}
+
+/// A file of all connections of an incident.
+async fn of_incident(
+    State(files): State<Files>,
+    uri: Uri,
+    places: Places,
+    ending: &str,
+    form: Form,
+) -> Response {
     let found = async {
         let id = asked(&uri, places)?.incident("id")?;
         let read = move |shelf: &mut Shelf| shelf.incidents.connections(id).map_err(Problem::failed);
@@ -131,7 +147,7 @@ async fn attack(State(files): State<Files>, uri: Uri, places: Places) -> Respons
             return Err(Problem::Missing(format!("there is no incident {id}")));
         }
         let ids = members.iter().take(CONNECTIONS_MAX).map(|member| member.connection).collect();
-        files.capture(format!("roridula-{id}.pcapng"), ids).await
+        files.written(format!("roridula-{id}.{ending}"), form, ids).await
     };
     answer(&uri, found.await)
 }
@@ -185,8 +201,8 @@ impl Files {
         turn.map_err(|_| Problem::Busy("other files are being written: try again in a moment".to_owned()))
     }
 
-    /// A packet capture of these connections, written while it is sent.
-    async fn capture(&self, name: String, ids: Vec<ConnectionId>) -> Result<Response, Problem> {
+    /// A file of these connections, written while it is sent.
+    async fn written(&self, name: String, form: Form, ids: Vec<ConnectionId>) -> Result<Response, Problem> {
         let turn = self.turn()?;
         let dir: PathBuf = self.desk.shelves.read(|shelf| Ok(shelf.dir.clone())).await?;
         let (sender, receiver) = mpsc::channel(PIECES_MAX);
@@ -202,9 +218,8 @@ impl Files {
             if ready.send(Ok(())).is_err() {
                 return;
             }
-            let recorded: Vec<_> = recordings.iter().map(|recording| recording.recorded(&decoy)).collect();
             let mut pipe = Pipe { sender, piece: Vec::with_capacity(PIECE) };
-            if let Err(error) = pcapng::write(&mut pipe, &recorded, false).and_then(|_| pipe.flush()) {
+            if let Err(error) = (form.write)(&mut pipe, &recordings, &decoy).and_then(|()| pipe.flush()) {
                 // The reader sees a file that ends early.
                 let _ = pipe.sender.try_send(Err(error));
             }
@@ -215,11 +230,34 @@ impl Files {
             receiver.recv().await.map(|piece| (piece, receiver))
         })
         .fuse();
-        Ok(attachment("application/x-pcapng", &name, Body::from_stream(pieces)))
+        Ok(attachment(form.kind, &name, Body::from_stream(pieces)))
     }
 }
 
-type Opened = (Vec<Recording>, roridula_proto::connection::Decoy);
+/// What connections are written as.
+#[derive(Clone, Copy)]
+struct Form {
+    kind: &'static str,
+    write: fn(&mut Pipe, &[Recording], &Decoy) -> io::Result<()>,
+}
+
+const PACKETS: Form = Form {
+    kind: "application/x-pcapng",
+    write: |pipe, recordings, decoy| {
+        let recorded: Vec<_> = recordings.iter().map(|recording| recording.recorded(decoy)).collect();
+        pcapng::write(pipe, &recorded, false).map(drop)
+    },
+};
+
+/// One behind the other; each begins with its own first line.
+const TRANSCRIPTS: Form = Form {
+    kind: "text/plain; charset=utf-8",
+    write: |pipe, recordings, _| {
+        recordings.iter().try_for_each(|recording| pipe.write_all(recording.text.as_bytes()))
+    },
+};
+
+type Opened = (Vec<Recording>, Decoy);
 
 /// The recordings of these connections; those without a transcript are left out.
 fn open(dir: &std::path::Path, ids: &[ConnectionId]) -> Result<Opened, Problem> {

@@ -74,19 +74,26 @@ pub(crate) struct Table {
     pub(crate) next: Option<String>,
 }
 
+/// Links to the table of a view with this name as CSV, and to all of the view as JSON.
+pub(crate) fn exports(ask: &Ask, name: &str) -> Markup {
+    let address = ask.with("table", name);
+    let join = if address.contains('?') { '&' } else { '?' };
+    html! {
+        p.exports {
+            a href=(format!("{address}{join}as=csv")) download { "CSV" } " "
+            a href=(ask.with("as", "json")) { "JSON" }
+        }
+    }
+}
+
 impl Table {
     /// As HTML, with links to its CSV and to its next page.
     pub(crate) fn html(&self, ask: &Ask) -> Markup {
-        let address = ask.with("table", self.name);
-        let join = if address.contains('?') { '&' } else { '?' };
         html! {
             section.table id=(self.name) {
                 header {
                     h2 { (self.caption) }
-                    p.exports {
-                        a href=(format!("{address}{join}as=csv")) download { "CSV" } " "
-                        a href=(ask.with("as", "json")) { "JSON" }
-                    }
+                    (exports(ask, self.name))
                 }
                 @if self.rows.is_empty() {
                     @match &self.empty {

@@ -135,6 +135,18 @@ async fn a_connection_is_told_in_pages_and_taken_away() {
     }
     let whole = get(&router, &format!("/incidents/{}/attack.pcapng", incidents[0])).await;
     assert!(whole.body.len() > 8192, "the upload's bytes are packets");
+    let texts = get(&router, &format!("/incidents/{}/transcripts.txt", incidents[0])).await;
+    assert_eq!(texts.body, get(&router, &format!("{home}/transcript.txt")).await.body);
+    // What a chart shows is there for spreadsheets too.
+    for (table, begins) in [
+        ("/?range=24h&as=csv", "\"Step\",\"24h\"\r\n\"connected\",\""),
+        ("/sources?table=hours&as=csv", "\"From\",\"Connections\",\"Apart\"\r\n"),
+        ("/sources/192.0.2.7?table=hours&as=csv", "\"From\",\"Connections\"\r\n\"20"),
+    ] {
+        let answer = get(&router, table).await;
+        assert_eq!(answer.header("content-type"), "text/csv; charset=utf-8");
+        assert!(answer.text().starts_with(begins), "{table}: {}", answer.text());
+    }
     for nothing in [
         "/incidents/i0/connections/0",
         "/incidents/nothing",

@@ -129,7 +129,7 @@ fn pairs(
     let both =
         |turn: usize, measured: &dyn Fn(&Server) -> anyhow::Result<f64>| -> anyhow::Result<(f64, f64)> {
             let mut figures = [0.0; 2];
-            for works in [turn % 2 == 0, turn % 2 != 0] {
+            for works in [turn.is_multiple_of(2), !turn.is_multiple_of(2)] {
                 figures[usize::from(!works)] = measured(serves(works)?)?;
             }
             Ok(figures.into())

@@ -112,7 +112,8 @@ fn worm(seed: u64, number: u32) -> Core {
     let layout = if number.is_multiple_of(2) { X86 } else { X64 };
     let mut chain = Chain::new(layout, seed.wrapping_mul(1000).wrapping_add(u64::from(number)));
     let mut words = Vec::new();
-    match number % 5 {
+    // A cut one first: among few cores, too, there has to be one that is hard to keep together.
+    match (number + 4) % 5 {
         1 => {
             chain.kill_switch = KillSwitch::Zeroed;
             words.push("kill switch (zeroed".to_owned());

@@ -177,7 +177,7 @@ fn patiently<T>(
     for _ in 1..TRIES {
         let before = used();
         let (found, in_time) = attempt(longer);
-        if in_time || used().saturating_sub(before) >= time / 2 {
+        if in_time || used().saturating_sub(before).saturating_mul(2) >= time {
             return (found, in_time);
         }
         longer = longer.saturating_mul(LONGER);

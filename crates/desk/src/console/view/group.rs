@@ -7,7 +7,7 @@ use crate::console::ask::{Ask, Problem};
 use crate::console::chart::{self, Column};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
-use crate::console::table::{Cell, Table};
+use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use crate::index::{SampleDay, Sender, Spread};
 use crate::sample::{Entry, Group};
@@ -102,7 +102,7 @@ impl View for OfCore {
     }
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
-        vec![members(model), senders(model)]
+        vec![members(model), senders(model), days_table(model)]
     }
 }
 
@@ -178,8 +178,23 @@ fn body(model: &Model, ask: &Ask) -> Markup {
             }
         }
         (chart::columns("Captures a day", "captures", "", &columns))
-        @for table in OfCore::tables(model, ask) { (table.html(ask)) }
+        (exports(ask, "days"))
+        (members(model).html(ask))
+        (senders(model).html(ask))
         p { a href=(format!("/sources?core={}", group.core)) { "All who brought it" } }
+    }
+}
+
+/// What the chart shows, for spreadsheets.
+fn days_table(model: &Model) -> Table {
+    let cells =
+        |day: &SampleDay| vec![Cell::Time(day.begins), Cell::Number(day.captures), Cell::Number(day.sources)];
+    Table {
+        name: "days",
+        caption: "Captures a day".to_owned(),
+        columns: vec!["From", "Captures", "Hosts"],
+        rows: model.days.iter().map(cells).collect(),
+        ..Table::default()
     }
 }
 

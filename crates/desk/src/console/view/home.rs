@@ -8,6 +8,7 @@ use crate::console::chart;
 use crate::console::geo::{Books, Place};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
+use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use crate::incident::{Filter, Incident};
 use crate::index::{Counts, Index, IndexError, Span, Step};
@@ -141,6 +142,10 @@ impl View for Home {
     fn page(model: &Model, ask: &Ask) -> Page {
         Page::new("Home", body(model, ask)).of_ranges()
     }
+
+    fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
+        vec![funnel_table(model)]
+    }
 }
 
 /// Of the range that was asked for, else of all that have a length.
@@ -186,6 +191,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 p { a href=(ask.to("/incidents")) { "All incidents" } }
             }
             (funnel(&model.funnels, ask))
+            (exports(ask, "funnel"))
         }
     }
 }
@@ -250,6 +256,24 @@ fn funnel(funnels: &[Funnel], ask: &Ask) -> Markup {
         .collect();
     let names = steps(&Counts::default()).map(|(name, ..)| name);
     chart::funnel("How far connections came", &names, &columns)
+}
+
+/// What the chart shows, for spreadsheets.
+fn funnel_table(model: &Model) -> Table {
+    let columns = std::iter::once("Step").chain(model.funnels.iter().map(|funnel| funnel.range)).collect();
+    let counts: Vec<_> = model.funnels.iter().map(|funnel| steps(&funnel.counts)).collect();
+    let row = |(at, (name, ..)): (usize, (&str, Step, u64))| {
+        let numbers = counts.iter().filter_map(|counts| Some(Cell::Number(counts.get(at)?.2)));
+        std::iter::once(Cell::text(name)).chain(numbers).collect()
+    };
+    let rows = steps(&Counts::default()).into_iter().enumerate().map(row).collect();
+    Table {
+        name: "funnel",
+        caption: "How far connections came".to_owned(),
+        columns,
+        rows,
+        ..Table::default()
+    }
 }
 
 /// Where what took a step in a stretch of time is listed.

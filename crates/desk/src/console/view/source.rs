@@ -10,7 +10,7 @@ use crate::console::chart::{self, Column};
 use crate::console::geo::Place;
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
-use crate::console::table::{Cell, Table};
+use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use crate::incident;
 use crate::index::{Filter, FingerprintRow, Funnel, Network, Span};
@@ -169,14 +169,33 @@ impl View for OfVisitor {
     }
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
-        let of_it = format!("Its connections, {} in all", text::number(model.connections_ever));
-        vec![
-            incidents_table(model),
-            samples_table(model),
-            tools::prints("Its implementations", &model.fingerprints),
-            credentials::table("What it said of itself", &model.credentials),
-            Table { next: model.next.clone(), ..visits::table(of_it, &model.connections) },
-        ]
+        let mut tables = tables(model);
+        tables.push(hours_table(model));
+        tables
+    }
+}
+
+/// Those that are shown as tables.
+fn tables(model: &Model) -> Vec<Table> {
+    let of_it = format!("Its connections, {} in all", text::number(model.connections_ever));
+    vec![
+        incidents_table(model),
+        samples_table(model),
+        tools::prints("Its implementations", &model.fingerprints),
+        credentials::table("What it said of itself", &model.credentials),
+        Table { next: model.next.clone(), ..visits::table(of_it, &model.connections) },
+    ]
+}
+
+/// What the chart shows, for spreadsheets.
+fn hours_table(model: &Model) -> Table {
+    let cells = |hour: &Hour| vec![asked::at(&hour.begins), Cell::Number(hour.connections)];
+    Table {
+        name: "hours",
+        caption: "Its connections over time".to_owned(),
+        columns: vec!["From", "Connections"],
+        rows: model.hours.iter().map(cells).collect(),
+        ..Table::default()
     }
 }
 
@@ -274,7 +293,8 @@ fn body(model: &Model, ask: &Ask) -> Markup {
             }
         }
         (chart::columns("Its connections over time", "connections", "", &columns))
-        @for table in OfVisitor::tables(model, ask) { (table.html(ask)) }
+        (exports(ask, "hours"))
+        @for table in tables(model) { (table.html(ask)) }
     }
 }
 

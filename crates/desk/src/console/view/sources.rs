@@ -7,7 +7,7 @@ use crate::console::chart::{self, Apart, Column};
 use crate::console::geo::{Books, Place};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
-use crate::console::table::{Cell, Table};
+use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use crate::index::{self, Filter, Funnel, SourceOrder, SourceRow, Visitors};
 use crate::moment;
@@ -228,6 +228,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
             }
         }
         (chart::columns("Connections of all visitors over time", "connections", APART, &columns))
+        (exports(ask, "hours"))
         nav.ranges aria-label="Order" {
             @for order in ["last", "first", "connections", "captures"] {
                 a href=(ask.with("order", order)) aria-current=[(by == order).then_some("true")] { "by " (order) }

@@ -182,6 +182,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 "Packets (pcapng)"
                 @if incident.connections > CONNECTIONS_MAX as u64 { ", of the first " (CONNECTIONS_MAX) " connections" }
             }
+            a href={ "/incidents/" (id) "/transcripts.txt" } download { "Transcripts" }
             a href={ "/incidents/" (id) "/incident.json" } download { "JSON" }
         }
         (chain::figure(&id, &model.chain, model.chain_more))

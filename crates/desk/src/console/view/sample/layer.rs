@@ -200,6 +200,30 @@ fn of_zip(zip: &ZipFacts) -> Markup {
     }
 }
 
+/// What the picture shows, for spreadsheets.
+pub(super) fn table(model: &Model) -> Table {
+    let layers = model.report.iter().flat_map(|report| report.layers.iter().enumerate());
+    let cells = |(number, layer): (usize, &Layer)| {
+        vec![
+            Cell::Number(number as u64),
+            layer.parent.map_or(Cell::None, |parent| Cell::Number(parent.into())),
+            Cell::text(layer.kind.to_string()),
+            Cell::text(&layer.name),
+            Cell::Number(layer.offset),
+            Cell::Number(layer.size),
+            Cell::text(layer.state.to_string()),
+            Cell::text(&layer.hashes.sha256),
+        ]
+    };
+    Table {
+        name: "layers",
+        caption: "What is inside".to_owned(),
+        columns: vec!["Layer", "In", "Kind", "Name", "At", "Bytes", "State", "SHA-256"],
+        rows: layers.map(cells).collect(),
+        ..Table::default()
+    }
+}
+
 /// Which rules fit, with whose they are.
 pub(super) fn rules(model: &Model) -> Table {
     let layers = model.report.iter().flat_map(|report| report.layers.iter().enumerate());

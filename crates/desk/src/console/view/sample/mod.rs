@@ -239,6 +239,7 @@ impl View for Sample {
             alike_table(model),
             layer::rules(model),
             layer::indicators(model),
+            layer::table(model),
         ]
     }
 }

@@ -3,6 +3,7 @@
 use super::{Model, alike_table, bytes, captures, layer, senders};
 use crate::console::ask::{Ask, address};
 use crate::console::chart;
+use crate::console::table::exports;
 use crate::console::text;
 use crate::console::view::asked;
 use maud::{Markup, html};
@@ -24,7 +25,7 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
         @if let Some(report) = &model.report { (picture(report)) }
         div.columns { (facts(model)) (verdict(model)) }
         @match &model.report {
-            Some(report) => { (layers(report)) (layer::rules(model).html(ask)) (layer::indicators(model).html(ask)) }
+            Some(report) => { (layers(report)) (exports(ask, "layers")) (layer::rules(model).html(ask)) (layer::indicators(model).html(ask)) }
             None => {
                 section {
                     h2 { "Inside" }
