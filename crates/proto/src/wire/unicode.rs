@@ -23,9 +23,7 @@ impl Text {
         let units = bytes.as_chunks::<2>().0.iter().take(bytes_max).map(|&pair| u16::from_le_bytes(pair));
         Self(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
     }
-}
 
-impl Text {
     /// Whether a reader sees this character as what it is. Control characters drive terminals, marks that turn the
     /// direction of writing lie to readers, and what has no width hides (Unicode, general categories Cc, Cf, Zl, Zp).
     pub const fn shows(c: char) -> bool {

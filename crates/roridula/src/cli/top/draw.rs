@@ -10,7 +10,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph, Widget, Wrap};
 use roridula_desk::pulse::{Pulse, Verdict};
-use roridula_desk::sample::thousands;
+use roridula_desk::sample::{counted, thousands};
 use roridula_desk::story;
 use roridula_proto::event::Text;
 use roridula_proto::time::WallClock;
@@ -178,11 +178,7 @@ impl Drawn<'_> {
         let plural = if cores == 1 { "core" } else { "cores" };
         let count = Line::from(vec![
             Span::styled(format!("{} new {plural} today", thousands(cores)), style),
-            Span::raw(format!(
-                ", of {} capture{}",
-                thousands(captures),
-                if captures == 1 { "" } else { "s" }
-            )),
+            Span::raw(format!(", of {}", counted(captures, "capture"))),
         ]);
         let mut lines = vec![count];
         match &snapshot.novel {
