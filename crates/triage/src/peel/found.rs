@@ -48,6 +48,11 @@ impl Found {
         self.known.as_ref().map_or(there, |known| known.layer.size)
     }
 
+    /// Whether something may be in it that is a layer of its own.
+    fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::Pe | Kind::Zip | Kind::Cab | Kind::Gzip | Kind::Stub | Kind::Shellcode)
+    }
+
     /// With a name.
     pub(crate) fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -108,6 +113,25 @@ pub(crate) fn disjoint(found: Vec<Found>, length: usize) -> Vec<Found> {
     }
     kept.sort_by_key(|child| (child.range.start, child.range.end));
     kept
+}
+
+/// As many of these children as there is room for, files before others; where some are left out, a quarter of the room
+/// stays free for what is in the files. Whether some that are no files were left out for that.
+pub(crate) fn worthiest(found: Vec<Found>, room: usize) -> (Vec<Found>, bool) {
+    let files = found.iter().filter(|child| child.is_file()).count();
+    if found.len() <= room || files == 0 {
+        return (found, false);
+    }
+    let all = found.len();
+    let mut others = room.saturating_sub(room / 4).saturating_sub(files);
+    let mut keep = |child: &Found| {
+        let kept = child.is_file() || others > 0;
+        others = others.saturating_sub(usize::from(!child.is_file()));
+        kept
+    };
+    let kept: Vec<Found> = found.into_iter().filter(|child| keep(child)).collect();
+    let is_cut = kept.len() < all;
+    (kept, is_cut)
 }
 
 /// The parts of `0..length` that no child takes, in order.

@@ -144,7 +144,7 @@ pub(crate) fn resources(file: &[u8], pe: &Pe, max: usize) -> (Vec<(String, usize
 /// 2. the PE behind a stub;
 /// 3. the outermost PE that had not to be decoded: the sample itself if it is one;
 /// 4. Metasploit's user code;
-/// 5. a PE that was hidden by an encoding;
+/// 5. the outermost PE that had to be decoded: hidden by an encoding, or packed in an archive;
 /// 6. the sample.
 fn core(layers: &[Peel<'_>]) -> Option<u32> {
     let parent = |layer: &Peel<'_>| layer.parent.and_then(|at| layers.get(usize::try_from(at).ok()?));
@@ -158,7 +158,7 @@ fn core(layers: &[Peel<'_>]) -> Option<u32> {
         &|layer| is_pe(layer) && layer.found_by == FoundBy::StubSizeField,
         &|layer| is_pe(layer) && layer.home.is_some(),
         &|layer| layer.kind == Kind::Shellcode && layer.found_by == FoundBy::LengthField,
-        &|layer| is_pe(layer) && layer.found_by == FoundBy::Decoded,
+        &is_pe,
         &|layer| layer.parent.is_none(),
     ];
     let number = rules.iter().find_map(|rule| layers.iter().position(rule))?;
@@ -236,12 +236,15 @@ struct Peeler<'a, 'b> {
     /// How many layers each lies in.
     depths: Vec<u32>,
     bytes: u64,
+    /// How far archives in executables are looked into.
+    depth: Depth,
     purse: Purse<'b>,
 }
 
 impl<'a, 'b> Peeler<'a, 'b> {
     fn new(sample: &'a [u8], budget: &'b Budget, depth: Depth) -> Self {
-        let identity = identify::file(sample);
+        // A tail is a sample's own, and no part of the file that others send too.
+        let identity = identify::file(sample).filter(|_| !overlay::is_tailed(sample));
         let kind = identity.as_ref().map_or(Kind::Payload, |identity| identity.kind);
         let mut root = Found::new(kind, FoundBy::WholeSample, 0..sample.len());
         if let Some(identity) = identity {
@@ -249,7 +252,7 @@ impl<'a, 'b> Peeler<'a, 'b> {
         }
         let root = layer(None, Cow::Borrowed(sample), Some(0..sample.len()), root);
         let bytes = root.stored_size;
-        Self { layers: vec![root], depths: vec![0], bytes, purse: Purse::new(budget, depth) }
+        Self { layers: vec![root], depths: vec![0], bytes, depth, purse: Purse::new(budget, depth) }
     }
 
     /// Looks into layer `at`; `road` is that of the sample, where it is no file.
@@ -258,6 +261,8 @@ impl<'a, 'b> Peeler<'a, 'b> {
         let Some(layer) = self.layers.get_mut(at) else { return };
         // Lent out while it is looked into: a decoded layer's bytes are not copied for that.
         let (kind, bytes) = (layer.kind, std::mem::take(&mut layer.bytes));
+        // Outside of executables the core may lie in an archive, and a first report has to know it.
+        self.purse.depth = if self.is_in_pe(at) { self.depth } else { Depth::Full };
         let inside = match road {
             Some(road) => payload(&bytes, road, &mut self.purse),
             None => inside(kind, &bytes, &mut self.purse),
@@ -294,11 +299,28 @@ impl<'a, 'b> Peeler<'a, 'b> {
         parent.wrong = inside.wrong;
         parent.zip = inside.zip;
         let length = usize::try_from(parent.size).unwrap_or(usize::MAX);
-        for child in found::disjoint(inside.found, length) {
+        let room = self.purse.budget.layers_max.saturating_sub(self.layers.len());
+        let (children, is_cut) = found::worthiest(found::disjoint(inside.found, length), room);
+        if is_cut {
+            self.remark_layers();
+        }
+        for child in children {
             if !self.push(at, child) {
                 return;
             }
         }
+    }
+
+    fn remark_layers(&mut self) {
+        let max = text::counted(size(self.purse.budget.layers_max), "layer");
+        self.purse.remark(format!("only the first {max} were looked into"));
+    }
+
+    /// Whether the layer lies in an executable.
+    fn is_in_pe(&self, at: usize) -> bool {
+        let around = |at: usize| usize::try_from(self.layers.get(at)?.parent?).ok();
+        let mut outer = std::iter::successors(around(at), |&at| around(at));
+        outer.any(|at| self.layers.get(at).is_some_and(|layer| layer.kind == Kind::Pe))
     }
 
     /// One layer more; `false` when the budget forbids it.
@@ -307,9 +329,11 @@ impl<'a, 'b> Peeler<'a, 'b> {
         let Some(parent) = self.layers.get(at) else { return false };
         let depth = self.depths.get(at).copied().unwrap_or(0).saturating_add(1);
         let bytes = self.bytes.saturating_add(child.size());
-        let met = if self.layers.len() >= budget.layers_max {
-            format!("only the first {} were looked into", text::counted(size(budget.layers_max), "layer"))
-        } else if depth > budget.depth_max {
+        if self.layers.len() >= budget.layers_max {
+            self.remark_layers();
+            return false;
+        }
+        let met = if depth > budget.depth_max {
             format!("only layers up to {} deep were looked into", budget.depth_max)
         } else if bytes > budget.layer_bytes_max {
             format!("only {} of layers were looked into", text::counted(budget.layer_bytes_max, "byte"))

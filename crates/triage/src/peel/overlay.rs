@@ -3,11 +3,23 @@
 use super::found::Found;
 use super::identify;
 use crate::bytes::slice;
+use crate::pe::Pe;
 use crate::report::{FoundBy, Kind};
 use std::ops::Range;
 
 /// Uploads are filled up to a multiple of four bytes: so few bytes are that, whatever their value.
 const ALIGNMENT_MAX: usize = 3;
+/// Garbage that worms append so that no two hashes are alike is shorter; what an installer carries behind its end is
+/// longer, and makes it what it is.
+const GARBAGE_MAX: usize = 4096;
+
+/// Whether bytes are an executable with something behind its end that is no part of it: filling, or garbage.
+pub(crate) fn is_tailed(bytes: &[u8]) -> bool {
+    let end = Pe::parse(bytes).and_then(|pe| usize::try_from(pe.end).ok());
+    let tail = end.and_then(|end| bytes.get(end..)).unwrap_or_default();
+    let is_garbage = || tail.len() <= GARBAGE_MAX && identify::file(tail).is_none();
+    !tail.is_empty() && (identify::is_uniform(tail) || is_garbage())
+}
 
 /// The child that bytes behind an end are: an archive (then the file unpacks itself), padding, or an overlay.
 pub(crate) fn tail(parent: &[u8], range: Range<usize>) -> Option<Found> {

@@ -207,6 +207,31 @@ fn the_budget_ends_every_search() {
 }
 
 #[test]
+fn filling_and_garbage_behind_a_file_make_no_other_core() {
+    let file = look_alike(Machine::X86, 0x3000, 5);
+    let with = |tail: &[u8]| look(&[&file, tail].concat(), &Budget::default());
+    let own = crate::facts::hashes(&file).sha256;
+    let one_more = build::noise(4096, 3);
+    for (tail, kind) in [
+        (&[0; 3][..], Kind::Padding),
+        (&[0; 100_000], Kind::Padding),
+        (&one_more[..100], Kind::Overlay),
+        (&one_more, Kind::Overlay),
+    ] {
+        let report = with(tail);
+        assert_eq!(report.layers.last().map(|last| (last.kind, last.size)), Some((kind, tail.len() as u64)));
+        assert_eq!((report.layers[0].kind, &report.core_layer().unwrap().hashes.sha256), (Kind::Payload, &own));
+    }
+    // What an installer carries is its own.
+    let archive = build::zip(&[("a", b"plain text", build::How::Stored)]);
+    for tail in [build::noise(4097, 3), archive] {
+        let report = with(&tail);
+        assert_eq!((report.layers[0].kind, report.core), (Kind::Pe, Some(0)));
+    }
+    assert_eq!((look(&file, &Budget::default()).layers[0].kind, with(&[]).core), (Kind::Pe, Some(0)));
+}
+
+#[test]
 fn only_an_exploits_buffer_is_searched_for_code_between_filler() {
     let code: Vec<u8> = (0..300u32).map(|n| (n.wrapping_mul(97) >> 1).to_le_bytes()[0]).collect();
     let sample = [&b"A1b2C3d4".repeat(64)[..], &code, &b"A1b2C3d4".repeat(64)].concat();

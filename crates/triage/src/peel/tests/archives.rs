@@ -2,7 +2,7 @@
 
 use super::build::{self, How, behind_length, noise};
 use super::chain::named;
-use super::look;
+use super::{Rules, look};
 use crate::report::{Budget, FoundBy, Kind, State};
 use std::io::Write;
 
@@ -41,8 +41,36 @@ fn members_are_layers_of_what_they_are() {
     let states: Vec<_> =
         facts.members.iter().map(|member| (member.encrypted, member.state.as_str())).collect();
     assert_eq!(states, [(false, "intact"), (false, "intact"), (true, "unknown")]);
-    assert_eq!((facts.password.as_str(), report.layers.len(), report.core), ("", 3, Some(0)));
+    assert_eq!((facts.password.as_str(), report.layers.len(), report.core), ("", 3, Some(1)));
     assert_eq!(crate::facts::zip(&zip, 10).as_ref(), Some(facts));
+}
+
+#[test]
+fn the_file_in_an_archive_is_the_core_however_it_is_packed_and_in_a_first_report_too() {
+    let (exe, rules, budget) = (build::pe(&[]), Rules::default(), Budget::default());
+    let stored = build::zip(&[("a.exe", &exe, How::Stored)]);
+    let deflated = build::zip(&[("readme.txt", b"plain text", How::Stored), ("a.exe", &exe, How::Deflated)]);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&deflated).unwrap();
+    for sample in [stored, deflated, gzip.finish().unwrap(), cabinet()] {
+        let mut look = crate::Look::new(&sample, crate::Road::Payload, &rules, &budget);
+        for report in [look.first(), look.full(&mut crate::Memory::new(0))] {
+            assert_eq!(report.core_layer().unwrap().hashes.sha256, crate::facts::hashes(&exe).sha256);
+        }
+    }
+}
+
+#[test]
+fn worthless_members_hide_no_file() {
+    let exe = build::pe(&[]);
+    let inner = build::zip(&[("a.exe", &exe, How::Deflated)]);
+    let names: Vec<String> = (0..200).map(|number| format!("{number}.txt")).collect();
+    let mut members: Vec<(&str, &[u8], How)> =
+        names.iter().map(|name| (name.as_str(), &b"plain text"[..], How::Stored)).collect();
+    members.push(("z.zip", &inner, How::Stored));
+    let report = look(&build::zip(&members), &Budget::default());
+    assert_eq!(named(&report, "a.exe").1.hashes, crate::facts::hashes(&exe));
+    assert_eq!(report.remarks, ["only the first 64 layers were looked into"]);
 }
 
 #[test]
