@@ -4,6 +4,7 @@ use roridula_desk::index::{Index, Mode};
 use roridula_desk::sample::{Catalog, Outline, Reports};
 use roridula_evidence::{Capture, Options, SampleId, Store};
 use roridula_proto::event::{Event, Origin, UploadState};
+use roridula_proto::time::WallClock;
 use roridula_triage::rules::Rules;
 use roridula_triage::{Budget, Depth, Look, Report, Road, triage};
 use sha2::{Digest, Sha256};
@@ -66,15 +67,19 @@ impl World {
 
     /// A capture from a source, looked into.
     fn capture(&self, source: &str, bytes: &[u8]) -> SampleId {
+        self.capture_by(Origin::DoublePulsar, source, bytes)
+    }
+
+    fn capture_by(&self, origin: Origin, source: &str, bytes: &[u8]) -> SampleId {
         let whose =
             self.store.accept(format!("{source}:4000").parse().unwrap(), "127.0.0.1:445".parse().unwrap());
-        let mut slot = self.store.slot(&whose, 1, Origin::DoublePulsar).unwrap();
+        let mut slot = self.store.slot(&whose, 1, origin).unwrap();
         slot.write(0, bytes).unwrap();
         let sample = SampleId(Sha256::digest(bytes).into());
         let capture = Capture {
             attribution: whose,
             upload: 1,
-            origin: Origin::DoublePulsar,
+            origin,
             state: UploadState::Complete,
             total: Some(bytes.len() as u64),
             ranges: slot.ranges().to_vec(),
@@ -194,6 +199,25 @@ fn groups_are_by_core_and_count_captures_and_hosts_once() {
         "{}",
         first.sentence
     );
+}
+
+#[test]
+fn the_buffer_of_an_exploit_is_told_as_that_and_is_no_new_core() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path());
+    let worm = world.capture("192.0.2.1", &upload(&pe(0x3000, 7), b"abc"));
+    let buffer = world.capture_by(Origin::ExploitBuffer, "192.0.2.2", b"whatever a logon may hold");
+    let catalog = world.catalog();
+    let day = WallClock(24 * 3600 * 1_000_000);
+    let now = roridula_evidence::wall_clock();
+    let (since, until) = (WallClock(now.0 - day.0), WallClock(now.0 + day.0));
+    assert_eq!(catalog.groups.len(), 2);
+    let new: Vec<_> = catalog.new_cores(since, until).map(|group| group.core.clone()).collect();
+    let entry = |sample| catalog.entries.iter().find(|entry| entry.sha256 == sample).unwrap();
+    assert_eq!(new, [entry(worm).core.clone()]);
+    assert_eq!(catalog.new_cores(until, until).count(), 0);
+    assert_eq!(catalog.most_novel(now).unwrap().0.sha256, worm);
+    assert!(entry(buffer).sentence.contains(", the buffer of an exploit, seen in 1 capture"));
 }
 
 #[test]

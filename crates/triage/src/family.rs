@@ -30,6 +30,18 @@ pub struct Verdict {
     pub confidence: Confidence,
     /// Why: the strongest first, of equals the innermost.
     pub grounds: Vec<Ground>,
+    /// What else it is by more than a shape: a worm may carry another family's file. The surest first.
+    #[serde(default)]
+    pub also: Vec<Also>,
+}
+
+/// Another family that a sample shows too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Also {
+    /// Its name.
+    pub family: String,
+    /// How sure that is.
+    pub confidence: Confidence,
 }
 
 /// One reason.
@@ -43,6 +55,8 @@ pub struct Ground {
 
 /// Of how many grounds a verdict tells; the strongest come first.
 const GROUNDS_MAX: usize = 16;
+/// How many other families a verdict names.
+const ALSO_MAX: usize = 4;
 
 /// How much one ground alone says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,17 +95,21 @@ pub(crate) fn verdict(layers: &[Layer]) -> Option<Verdict> {
             families.entry(said.family.clone()).or_default().push(said);
         }
     }
-    let best = families.into_iter().map(|(family, said)| (confidence(&said), said.len(), family, said));
+    let mut ranked: Vec<_> =
+        families.into_iter().map(|(family, said)| (confidence(&said), said.len(), family, said)).collect();
     // Confidence is ordered from certain to low; names decide what nothing else does.
-    let best = best.min_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then_with(|| a.2.cmp(&b.2)));
-    let (confidence, _, family, mut said) = best?;
+    ranked.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then_with(|| a.2.cmp(&b.2)));
+    let mut ranked = ranked.into_iter();
+    let (confidence, _, family, mut said) = ranked.next()?;
+    let also = ranked.filter(|other| other.0 != Confidence::Low).take(ALSO_MAX);
+    let also = also.map(|(confidence, _, family, _)| Also { family, confidence }).collect();
     // The strongest first; of equals the innermost, which stays the same when what is around it changes.
     let depths = depths(layers);
     let depth = |said: &Said| usize::try_from(said.by.0).ok().and_then(|at| depths.get(at)).copied();
     said.sort_by_key(|said| Reverse((said.weight, depth(said))));
     said.truncate(GROUNDS_MAX);
     let grounds = said.into_iter().map(|said| Ground { layer: said.by.0, what: said.what }).collect();
-    Some(Verdict { family, confidence, grounds })
+    Some(Verdict { family, confidence, grounds, also })
 }
 
 /// How deep each layer lies; layers stand behind what they lie in.
@@ -311,6 +329,18 @@ mod tests {
         assert_eq!(told(&shapes).1, Confidence::Low);
         let with_rule = [&shapes[..], &[hit("Miner", "M", "high")]].concat();
         assert_eq!(told(&with_rule).0, "Miner");
+        // What is only shaped alike is not told beside it.
+        assert_eq!(verdict(&with_rule).unwrap().also, []);
+    }
+
+    #[test]
+    fn other_families_are_told_the_surest_first() {
+        let twice = |family: &str| [hit(family, "1", "high"), hit(family, "2", "high")];
+        let layers = [&twice("Worm")[..], &[hit("Bot", "b", "high")], &twice("Miner")].concat();
+        let verdict = verdict(&layers).unwrap();
+        assert_eq!((verdict.family.as_str(), verdict.grounds.len()), ("Miner", 2));
+        let also: Vec<_> = verdict.also.iter().map(|also| (also.family.as_str(), also.confidence)).collect();
+        assert_eq!(also, [("Worm", Confidence::High), ("Bot", Confidence::Medium)]);
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use roridula_desk::sample::Outline;
 use roridula_lab::samples::chain::{Chain, Cut, Dirt, KillSwitch};
 use roridula_lab::samples::encoded::Encoding;
+use roridula_lab::samples::pe::{Image, Resource, ResourceName};
+use roridula_lab::samples::zip::{self, Member};
 use roridula_lab::samples::{X64, X86, kin};
-use roridula_triage::rules::Rules;
+use roridula_triage::rules::{RuleFile, Rules};
+use roridula_triage::text::counted;
 use roridula_triage::{Budget, Road, triage};
 
 /// The outline of these bytes, by our own rules or by none.
@@ -85,4 +88,64 @@ fn a_road_is_no_family() {
         let count = outline.sentence();
         assert!(!count.contains(" 1 members") && !count.contains(" 0 "), "{count}");
     }
+}
+
+#[test]
+fn a_file_in_an_archive_is_told_with_its_archive() {
+    let dll = kin::plain_dll(0x3000, 7);
+    let members =
+        |deflate| [Member::new("readme.txt", b"read me", false), Member::new("a.dll", &dll, deflate)];
+    let archives = [false, true].map(|deflate| zip::archive(&members(deflate), None).0);
+    for archive in &archives {
+        says(
+            archive,
+            &["Unknown DLL (x86, 12,288 bytes) in a ZIP archive of 2 members"],
+            &["hidden", "carries"],
+        );
+    }
+    let cores = archives.map(|archive| outline(&archive, true).core.sha256);
+    assert_eq!(cores[0], cores[1]);
+    says(&kin::gzip(&dll), &["Unknown DLL (x86, 12,288 bytes) in a gzip stream"], &["hidden", "member"]);
+    let many: Vec<String> = (0..1101).map(|number| format!("{number}.txt")).collect();
+    let many: Vec<_> = many.iter().map(|name| Member::new(name, b"read me", false)).collect();
+    says(&zip::archive(&many, None).0, &["with at least 1,024 members"], &["1,101"]);
+}
+
+#[test]
+fn what_a_file_carries_is_said() {
+    let dll = kin::plain_dll(0x3000, 7);
+    let resources = vec![Resource::new(ResourceName::Id(10), 7, &dll).at(0x1000)];
+    let image = Image { resources, ..Image::default() };
+    says(&image.build(0x8000), &["; carries DLL (10/7"], &["behind its end"]);
+}
+
+#[test]
+fn a_stub_without_its_file_is_told_by_its_fields() {
+    let payload = Chain::new(X86, 1).payload();
+    let (stub, file) = (X86.stub_len, payload.len() - X86.stub_len - 3);
+    let file = counted(file as u64, "byte");
+    says(
+        &payload[..stub],
+        &[&format!("The stub doublepulsar-x86 and nothing of the {file} that it carries")],
+        &[],
+    );
+    says(
+        &payload[..stub + 31],
+        &[&format!("and the first 31 of the {file} that it carries")],
+        &["layers inside"],
+    );
+}
+
+#[test]
+fn families_of_others_rules_are_escaped_and_several_are_told() {
+    let rule = |name: &str, family: &str| {
+        format!("rule {name} {{ meta: family = \"{family}\" confidence = \"high\" condition: true }}")
+    };
+    let text = rule("one", "A\\x1b[31m\u{202e}<b>") + &rule("two", "Zeta");
+    let (rules, wrong) = Rules::compile(&[RuleFile { name: "mine.yar".to_owned(), text }]);
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let report = triage(b"some text, and nothing else", Road::Payload, &rules, &Budget::default());
+    let sentence = Outline::of(&report).sentence();
+    assert!(sentence.starts_with("A\\u{1b}[31m") && !sentence.contains('\u{202e}'), "{sentence:?}");
+    assert!(sentence.contains("; there is Zeta in it too") && !sentence.contains('\u{1b}'), "{sentence:?}");
 }

@@ -56,9 +56,11 @@ pub(super) fn layer(parent: Option<u32>, kind: Kind, offset: u64, bytes: &[u8]) 
 fn ranges_are_mapped_to_what_they_mean_and_told_in_one_layer_only() {
     let (a, ra) = sample(|_| ());
     let (b, rb) = sample(|bytes| {
+        bytes[64 + 50] ^= 1;
         bytes[64 + 150] ^= 0xff;
         bytes[64 + 200] = 0xeb;
         bytes[64 + 300..64 + 312].fill(0);
+        bytes[64 + 320] ^= 1;
         bytes[64 + 360] ^= 1;
     });
     let found = diff(&a, &ra, &b, &rb);
@@ -66,9 +68,11 @@ fn ranges_are_mapped_to_what_they_mean_and_told_in_one_layer_only() {
     assert!(root.ranges.is_empty() && !root.equal && padding.equal);
     let told: Vec<_> = pe.ranges.iter().map(|range| (range.a_at, range.meaning.as_str())).collect();
     let expected = [
+        (50, "PE header"),
         (150, "code patched, section .text"),
         (200, "1 jump patched: conditional → always taken, section .text"),
         (300, "kill-switch kill.example zeroed"),
+        (320, "between sections"),
         (360, "overlay"),
     ];
     assert_eq!(told, expected);

@@ -220,7 +220,10 @@ fn filling_and_garbage_behind_a_file_make_no_other_core() {
     ] {
         let report = with(tail);
         assert_eq!(report.layers.last().map(|last| (last.kind, last.size)), Some((kind, tail.len() as u64)));
-        assert_eq!((report.layers[0].kind, &report.core_layer().unwrap().hashes.sha256), (Kind::Payload, &own));
+        assert_eq!(
+            (report.layers[0].kind, &report.core_layer().unwrap().hashes.sha256),
+            (Kind::Payload, &own)
+        );
     }
     // What an installer carries is its own.
     let archive = build::zip(&[("a", b"plain text", build::How::Stored)]);

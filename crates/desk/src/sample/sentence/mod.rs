@@ -7,6 +7,7 @@ mod words;
 
 pub(super) use differs::{cut, differs};
 pub(super) use words::family;
+use words::{also, joined, name};
 pub use words::{counted, thousands};
 
 use super::outline::{Outline, carrier};
@@ -14,6 +15,11 @@ use roridula_proto::time::WallClock;
 use roridula_triage::{FoundBy, Kind, Layer, Report};
 use std::fmt::Write;
 use words::{escaped, is_known_launcher, what};
+
+/// Other families that are named.
+const FAMILIES_MAX: usize = 2;
+/// Files in a file that are named.
+const FILES_MAX: usize = 3;
 
 /// How often something came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +88,7 @@ impl Piece<'_> {
     fn of(&self, lead: &str) -> String {
         let lead = match lead.split_once(' ') {
             // Families keep their capital letter.
-            Some((first @ ("Unknown" | "Not" | "Looked"), rest)) => {
+            Some((first @ ("Unknown" | "Not" | "Looked" | "The"), rest)) => {
                 format!("{} {rest}", first.to_lowercase())
             }
             _ => lead.to_owned(),
@@ -104,6 +110,14 @@ impl Piece<'_> {
 
 /// What it is and what it carries.
 pub(super) fn lead(report: &Report) -> String {
+    let also = also(report).map(escaped).collect();
+    let also = joined(also, FAMILIES_MAX);
+    let text = first_family(report);
+    if also.is_empty() { text } else { format!("{text}; there is {also} in it too") }
+}
+
+/// The same, of the surest family alone.
+fn first_family(report: &Report) -> String {
     let Some(root) = report.layers.first() else { return "Nothing".to_owned() };
     // A user's rule may be anybody's text.
     let family = family(report).map(escaped);
@@ -117,7 +131,8 @@ pub(super) fn lead(report: &Report) -> String {
             format!("{named}{around}; carries {inner} sha256 {}", short(core))
         }
         (None, Some(core)) if core.kind == Kind::Pe => {
-            format!("{}{}{}", named(family, core, ""), packed(core), around(report, core, false))
+            let (named, packed) = (named(family, core, ""), packed(core));
+            format!("{named}{packed}{}{}{}", around(report, core, false), holder(report), cargo(report))
         }
         (None, Some(core)) if core.kind == Kind::Shellcode => shellcode(family, report, root, core),
         _ => other(family, report, root),
@@ -144,7 +159,9 @@ fn packed(layer: &Layer) -> String {
 fn around(report: &Report, file: &Layer, is_launcher: bool) -> String {
     let mut text = String::new();
     for hidden in [Some(file), report.core_layer()].into_iter().flatten() {
-        if !hidden.encoding.is_empty() && text.is_empty() {
+        // How an archive packs its members is no hiding.
+        let is_hidden = !hidden.encoding.is_empty() && hidden.found_by != FoundBy::Directory;
+        if is_hidden && text.is_empty() {
             let _ = write!(text, ", hidden by {}", hidden.encoding);
         }
     }
@@ -171,6 +188,44 @@ fn around(report: &Report, file: &Layer, is_launcher: bool) -> String {
         }
     }
     text
+}
+
+/// The archive that the core came in, the outermost.
+fn holder(report: &Report) -> String {
+    let up = |number: u32| report.layer(number).and_then(|layer| layer.parent);
+    let around = std::iter::successors(report.core.and_then(up), |&number| up(number));
+    let layers = around.take(report.layers.len()).filter_map(|number| Some((number, report.layer(number)?)));
+    let is_archive = |layer: &Layer| matches!(layer.kind, Kind::Zip | Kind::Cab | Kind::Gzip);
+    let archive = layers.filter(|(_, layer)| is_archive(layer)).last();
+    archive.map_or(String::new(), |(number, layer)| match layer.kind {
+        Kind::Gzip => format!(" in a {}", what(layer)),
+        _ => format!(" in a {} of {}", what(layer), members(report, number, layer)),
+    })
+}
+
+/// The files that the core has in it, without those in them, and without what only stands behind its end.
+fn cargo(report: &Report) -> String {
+    let is_file = |layer: &Layer| matches!(layer.kind, Kind::Pe | Kind::Zip | Kind::Cab | Kind::Gzip);
+    let Some(core) = report.core else { return String::new() };
+    let mut found = Vec::new();
+    // A resource may hold a file behind something else.
+    let mut ahead: Vec<u32> = vec![core];
+    while let Some(number) = ahead.pop() {
+        for (child, layer) in report.children(number).filter(|child| child.0 > number) {
+            match is_file(layer) {
+                true if layer.found_by == FoundBy::BehindTheEnd => {}
+                true => found.push((child, layer)),
+                false => ahead.push(child),
+            }
+        }
+    }
+    found.sort_by_key(|(number, _)| *number);
+    let files = found.iter().map(|(_, layer)| {
+        let named = if layer.name.is_empty() { String::new() } else { format!("{}, ", name(&layer.name)) };
+        format!("{} ({named}{})", what(layer), counted(layer.size, "byte"))
+    });
+    let files = joined(files.collect(), FILES_MAX);
+    if files.is_empty() { files } else { format!("; carries {files}") }
 }
 
 /// What filled up the upload.
@@ -213,7 +268,7 @@ fn other(family: Option<&str>, report: &Report, root: &Layer) -> String {
                 Kind::Cab => "CAB archive",
                 _ => "GZIP archive",
             };
-            format!("{family}{what} ({size} bytes) with {}", members(report, root))
+            format!("{family}{what} ({size} bytes) with {}", members(report, 0, root))
         }
         Kind::Text => {
             let first = root.facts.indicators.first();
@@ -224,6 +279,7 @@ fn other(family: Option<&str>, report: &Report, root: &Layer) -> String {
                 if family.is_empty() { "Unknown ".to_owned() } else { family }
             )
         }
+        _ if carried(report).is_some() => carried(report).unwrap_or_default(),
         _ if inside > 0 => {
             format!("{}data ({size} bytes) with {} inside", unknown(&family), counted(inside as u64, "layer"))
         }
@@ -235,10 +291,29 @@ fn other(family: Option<&str>, report: &Report, root: &Layer) -> String {
     }
 }
 
+/// A stub of which nothing is here but what it carries, where that is no file, or not yet one.
+fn carried(report: &Report) -> Option<String> {
+    let stub = report.children(0).find_map(|(_, layer)| {
+        let stub = layer.facts.stub.as_ref()?;
+        (layer.found_by == FoundBy::StubSizeField && stub.file_size > 0).then_some(stub)
+    })?;
+    let is_cargo = |layer: &Layer| layer.kind != Kind::Stub && layer.found_by == FoundBy::StubSizeField;
+    let cargo = report.children(0).find(|(_, layer)| is_cargo(layer)).map(|(_, layer)| layer);
+    let claimed = u64::from(stub.file_size);
+    let what = match cargo.map_or(0, |cargo| cargo.size) {
+        0 => format!("nothing of the {} that it carries", counted(claimed, "byte")),
+        here if here < claimed => {
+            format!("the first {} of the {} that it carries", thousands(here), counted(claimed, "byte"))
+        }
+        here => format!("the {} that it carries, which are no file", counted(here, "byte")),
+    };
+    Some(format!("The stub {} and {what}", escaped(&stub.name)))
+}
+
 /// How many members an archive has, as far as they were counted.
-fn members(report: &Report, root: &Layer) -> String {
+fn members(report: &Report, number: u32, root: &Layer) -> String {
     let listed = root.facts.zip.as_ref().map_or(0, |zip| zip.members.len());
-    let peeled = report.children(0).filter(|(_, layer)| layer.found_by == FoundBy::Directory).count();
+    let peeled = report.children(number).filter(|(_, layer)| layer.found_by == FoundBy::Directory).count();
     let count = counted(listed.max(peeled) as u64, "member");
     // A bound that was met leaves members out, where not the directory itself was read.
     let is_cut = root.facts.zip.as_ref().is_some_and(|zip| zip.count > listed as u64);

@@ -17,6 +17,12 @@ pub(crate) fn family(report: &Report) -> Option<&str> {
     family.filter(|family| !ROADS.contains(family))
 }
 
+/// The other families of a report that say what the file is.
+pub(super) fn also(report: &Report) -> impl Iterator<Item = &str> {
+    let also = report.verdict.iter().flat_map(|verdict| &verdict.also);
+    also.map(|also| also.family.as_str()).filter(|family| !ROADS.contains(family))
+}
+
 /// Whether the file is laid out like a published worm's launcher, and is of that worm's family.
 pub(super) fn is_known_launcher(report: &Report) -> bool {
     report.core_layer().is_some_and(|core| {

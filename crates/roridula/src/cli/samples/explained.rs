@@ -82,8 +82,17 @@ fn family(verdict: &Verdict, detail: Detail) -> String {
     let grounds: Vec<_> = verdict.grounds.iter().take(max).map(|ground| escaped(&ground.what)).collect();
     let more = verdict.grounds.len().saturating_sub(max);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let line =
-        format!("family      {} ({}): {}", escaped(&verdict.family), verdict.confidence, grounds.join("; "));
+    let also: String = verdict
+        .also
+        .iter()
+        .map(|also| format!(", also {} ({})", escaped(&also.family), also.confidence))
+        .collect();
+    let line = format!(
+        "family      {} ({}){also}: {}",
+        escaped(&verdict.family),
+        verdict.confidence,
+        grounds.join("; ")
+    );
     cut(&line, detail.columns().saturating_sub(width(&more))) + &more
 }
 

@@ -88,6 +88,9 @@ fn verdict(model: &Model) -> Markup {
                 dt { "Family" }
                 dd {
                     @if model.family.is_empty() { "unknown" } @else { (text::shown(&model.family)) " (" (model.confidence) ")" }
+                    @for also in grounds.iter().flat_map(|verdict| &verdict.also) {
+                        ", also " (text::shown(&also.family)) " (" (also.confidence) ")"
+                    }
                 }
                 dt { "First brought by" } dd { @if model.tool.is_empty() { "no known tool" } @else { a href=(address("/tools", [("tool", model.tool.as_str())].into_iter())) { (asked::tool(&model.tool)) } } }
             }
