@@ -7,7 +7,7 @@ mod common;
 
 use common::{Honeypot, json, payload, roridula, sha256, text, upload};
 use serde_json::Value;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 /// Behind the end of [`pe_with_overlay`]'s file.
@@ -50,6 +50,15 @@ fn member(zip: &Path, name: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     zip.by_name_decrypt(name, b"infected").unwrap().read_to_end(&mut bytes).unwrap();
     bytes
+}
+
+/// A zip archive with one deflated member.
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    zip.start_file("a.txt", options.compression_method(zip::CompressionMethod::Deflated)).unwrap();
+    zip.write_all(bytes).unwrap();
+    zip.finish().unwrap().into_inner()
 }
 
 /// Arguments behind others.
@@ -150,6 +159,19 @@ fn a_layer_is_taken_out_alone() {
     assert_eq!(member(path, &format!("{layer}.bin")), OVERLAY);
     let about: Value = serde_json::from_slice(&member(path, &format!("{layer}.json"))).unwrap();
     assert_eq!((&about["sample"], &about["offset"]), (&name.clone().into(), &0x3000.into()));
+    // Those that do not stand in the sample as they are.
+    let plain = &file[..0x3000];
+    let hidden: Vec<u8> = plain.iter().map(|byte| byte ^ 0x5a).collect();
+    let archive = packed(b"what is packed");
+    caught(&data, &[(&hidden, usize::MAX), (&archive, usize::MAX)]);
+    for (sample, layer) in [(&hidden, plain), (&archive, &b"what is packed"[..])] {
+        let (sample, name) = (sha256(sample), sha256(layer));
+        let path = text(&with(&base, &[&sample, "--layer", &name]));
+        let path = Path::new(path.trim());
+        assert_eq!(member(path, &format!("{name}.bin")), layer);
+        let about: Value = serde_json::from_slice(&member(path, &format!("{name}.json"))).unwrap();
+        assert_eq!(about["offset"], Value::Null);
+    }
     let (error, _) = failed(&with(&base, &[&name, "--layer", "99"]));
     assert!(error.contains("has no layer `99`"), "{error}");
     // Without the option a layer's hash stands for the sample around it, and that is said.

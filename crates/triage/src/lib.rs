@@ -45,7 +45,7 @@ pub mod rules;
 pub mod text;
 
 pub use diff::{Diff, LayerDiff, RangeDiff, diff};
-pub use look::{Look, triage};
+pub use look::{Look, layer_bytes, triage};
 pub use memory::{MEMORY_BYTES, Memory};
 pub use peel::stub;
 pub use report::{Budget, Depth, FORMAT, FoundBy, Hashes, Kind, Layer, Report, Road, State};

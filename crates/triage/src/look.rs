@@ -6,6 +6,7 @@ use crate::memory::{Asked, Digests, Memory};
 use crate::peel::{self, Peel, Peeled};
 use crate::report::{Budget, Depth, FORMAT, Hashes, Kind, Layer, Report, Road};
 use crate::rules::{Hit, Rules};
+use sha2::{Digest, Sha256};
 use std::ops::Range;
 
 /// What is packed is noise to a first scan, but for its header; so much of an upload is scanned whatever lies in it,
@@ -19,6 +20,16 @@ const FILES_MAX: usize = 3;
 /// Looks into the bytes of one sample, within `budget`: the full report.
 pub fn triage(sample: &[u8], road: Road, rules: &Rules, budget: &Budget) -> Report {
     Look::new(sample, road, rules, budget).full(&mut Memory::new(0))
+}
+
+/// The bytes of the layer with this SHA-256 (hexadecimal), decoded or unpacked as far as it takes; `None` where peeling
+/// finds no such layer within `budget`.
+pub fn layer_bytes(sample: &[u8], road: Road, budget: &Budget, sha256: &str) -> Option<Vec<u8>> {
+    let layers = peel::peel(sample, road, budget).layers;
+    layers.into_iter().find_map(|layer| {
+        let own = facts::hex(&Sha256::digest(&layer.bytes));
+        own.eq_ignore_ascii_case(sha256).then(|| layer.bytes.into_owned())
+    })
 }
 
 /// One sample that is looked into. What one report has hashed, the next does not hash again.

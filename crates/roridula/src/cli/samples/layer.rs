@@ -1,9 +1,10 @@
 //! A layer, cut out of its sample.
 
-use super::{Room, escaped};
+use super::Room;
 use crate::cli::Failure;
 use roridula_evidence::SampleView;
-use roridula_triage::{Layer, Report};
+use roridula_proto::event::Origin;
+use roridula_triage::{Budget, Layer, Report, Road, layer_bytes};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -14,11 +15,11 @@ const DIGITS_MAX: usize = 3;
 
 /// A layer with its bytes.
 pub(super) struct Cut {
-    /// Just as they stand in the sample.
+    /// As they stand in the sample, or decoded.
     pub(super) bytes: Vec<u8>,
     sample: String,
     number: u32,
-    offset: u64,
+    offset: Option<u64>,
     layer: Layer,
 }
 
@@ -29,8 +30,8 @@ struct About<'a> {
     sample: &'a str,
     /// Its number in the sample's report.
     number: u32,
-    /// Where it starts in the sample.
-    offset: u64,
+    /// Where it starts in the sample; nothing where it had to be decoded.
+    offset: Option<u64>,
     layer: &'a Layer,
 }
 
@@ -47,11 +48,17 @@ impl Cut {
             ))
         })?;
         let layer = report.layer(number).ok_or_else(|| Failure::new("no such layer"))?.clone();
-        let Some(offset) = report.place(number) else { return Err(hidden(&report, number)) };
         let all = room.reader.sample_bytes(sample.sha256, BYTES_MAX)?;
-        let range = usize::try_from(offset).ok().zip(usize::try_from(layer.size).ok());
-        let range = range.and_then(|(start, size)| all.get(start..start.checked_add(size)?));
-        let bytes = range.unwrap_or_default().to_vec();
+        let offset = report.place(number);
+        let bytes = match offset {
+            Some(offset) => {
+                let range = usize::try_from(offset).ok().zip(usize::try_from(layer.size).ok());
+                range.and_then(|(start, size)| all.get(start..start.checked_add(size)?)).map(<[u8]>::to_vec)
+            }
+            // Peeled once more: reports do not hold what had to be decoded.
+            None => layer_bytes(&all, road(sample), &Budget::default(), &layer.hashes.sha256),
+        };
+        let bytes = bytes.unwrap_or_default();
         let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         if sha256 != layer.hashes.sha256 {
             let what = "its bytes are not those that the report names; `roridula triage --all --force` makes a new one";
@@ -83,23 +90,7 @@ fn find(report: &Report, wanted: &str) -> Option<u32> {
     u32::try_from(at).ok()
 }
 
-/// Why a layer's bytes do not stand in the sample.
-fn hidden(report: &Report, number: u32) -> Failure {
-    let (mut at, mut encoding) = (number, "");
-    for _ in 0..report.layers.len() {
-        let Some(layer) = report.layer(at) else { break };
-        if !layer.encoding.is_empty() {
-            encoding = &layer.encoding;
-        }
-        match layer.parent.filter(|_| encoding.is_empty()) {
-            Some(parent) => at = parent,
-            None => break,
-        }
-    }
-    let whose = if at == number { "it".to_owned() } else { format!("layer {at} around it") };
-    Failure::new(format!(
-        "layer {number} does not stand in the sample as it is: {whose} is stored as {}. \
-         Export the sample, or a layer outside of it",
-        escaped(encoding)
-    ))
+/// By which road a sample came, as its report was told.
+fn road(sample: &SampleView) -> Road {
+    if sample.origin == Origin::ExploitBuffer { Road::ExploitBuffer } else { Road::Payload }
 }
