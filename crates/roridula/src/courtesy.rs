@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::RuntimeMetrics;
 
 /// How often it is looked at how busy the network loops are.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(20);
 /// In a flood, the children stand still for so long...
-const REST: Duration = Duration::from_millis(150);
-/// ... and then run for so long: a quarter of the time, so that triage and the console go on in a flood without end.
-const TURN: Duration = Duration::from_millis(50);
+const REST: Duration = Duration::from_millis(180);
+/// ... and then run for so long: a tenth of the time, so that triage and the console go on in a flood without end.
+const TURN: Duration = Duration::from_millis(20);
 /// The share of the processors' time that the network loops take from which on it is a flood.
 const FLOOD: f64 = 0.2;
 

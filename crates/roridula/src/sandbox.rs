@@ -231,6 +231,17 @@ fn drop_capabilities(data_is_roots: bool) -> Result<(), Failure> {
     dropped.map_err(failed)
 }
 
+/// Closes what whoever started the honeypot left open for its children: a worker has its three pipes and nothing else.
+fn close_inherited() {
+    const STDERR: i32 = 2;
+    let Ok(open) = fs::read_dir("/proc/self/fd") else { return };
+    let numbers = open.flatten().filter_map(|file| file.file_name().to_str()?.parse().ok());
+    // The list's own is closed by the time that it is complete.
+    for number in numbers.filter(|number: &i32| *number > STDERR).collect::<Vec<_>>() {
+        let _ = nix::unistd::close(number);
+    }
+}
+
 /// Shuts a triage worker in: so much memory, no new file or process, no network, nothing written, and after
 /// all others. Best effort where the kernel lacks Landlock; the rest is demanded.
 pub(crate) fn confine_worker(memory_bytes: u64) -> Result<(), nix::errno::Errno> {
@@ -239,6 +250,7 @@ pub(crate) fn confine_worker(memory_bytes: u64) -> Result<(), nix::errno::Errno>
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
     // Whoever serves a visitor goes first.
     let _ = rustix::process::nice(WORKER_NICE);
+    close_inherited();
     landlock_nothing();
     setrlimit(Resource::RLIMIT_AS, memory_bytes, memory_bytes)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;

@@ -64,9 +64,14 @@ impl World {
     }
 
     fn start(&self, set: &[&str]) -> Honeypot {
+        self.launch(Command::new(env!("CARGO_BIN_EXE_roridula")), set)
+    }
+
+    /// The same by a command that ends in the program.
+    fn launch(&self, program: Command, set: &[&str]) -> Honeypot {
         let setting = self.setting();
         let args = std::iter::once(setting.as_str()).chain(set.iter().copied());
-        Honeypot::start(&self.data, &args.flat_map(|set| ["--set", set]).collect::<Vec<_>>())
+        Honeypot::launch(program, &self.data, &args.flat_map(|set| ["--set", set]).collect::<Vec<_>>())
     }
 
     /// The arguments, and those that name the directory and the rules.
@@ -258,10 +263,17 @@ fn a_sample_that_kills_twice_is_left_alone_and_the_others_are_done() {
 #[test]
 fn a_worker_is_shut_in_and_stands_back() {
     let world = World::new(&[("slow.yar", SLOW_RULE)]);
-    let mut honeypot = world.start(&[]);
+    // Whoever starts the honeypot leaves a file open.
+    let mut program = Command::new("sh");
+    program.args(["-c", "exec 9<\"$0\"; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_roridula")]);
+    let mut honeypot = world.launch(program, &[]);
     let idle = warm(&mut honeypot);
     bring(&honeypot, SLOW);
     let worker = slow_worker(&honeypot, &idle);
+    let open =
+        |pid| std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|file| file.unwrap().file_name());
+    assert!(open(honeypot.pid()).any(|file| file == "9"));
+    assert!(open(worker.unsigned_abs()).all(|file| ["0", "1", "2"].iter().any(|own| file == *own)));
     let of = |name: &str| std::fs::read(format!("/proc/{worker}/{name}")).unwrap();
     let text = |name: &str| String::from_utf8(of(name)).unwrap();
     assert_eq!(of("environ"), b"", "the environment holds keys");
