@@ -60,7 +60,7 @@ fn ranges_are_mapped_to_what_they_mean_and_told_in_one_layer_only() {
         bytes[64 + 150] ^= 0xff;
         bytes[64 + 200] = 0xeb;
         bytes[64 + 300..64 + 312].fill(0);
-        bytes[64 + 320] ^= 1;
+        bytes[64 + 340] ^= 1;
         bytes[64 + 360] ^= 1;
     });
     let found = diff(&a, &ra, &b, &rb);
@@ -72,7 +72,7 @@ fn ranges_are_mapped_to_what_they_mean_and_told_in_one_layer_only() {
         (150, "code patched, section .text"),
         (200, "1 jump patched: conditional → always taken, section .text"),
         (300, "kill-switch kill.example zeroed"),
-        (320, "between sections"),
+        (340, "between sections"),
         (360, "overlay"),
     ];
     assert_eq!(told, expected);
