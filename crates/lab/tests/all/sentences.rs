@@ -5,7 +5,7 @@ use roridula_lab::samples::chain::{Chain, Cut, Dirt, KillSwitch};
 use roridula_lab::samples::encoded::Encoding;
 use roridula_lab::samples::pe::{Image, Resource, ResourceName};
 use roridula_lab::samples::zip::{self, Member};
-use roridula_lab::samples::{X64, X86, kin};
+use roridula_lab::samples::{X64, X86, hostile, kin};
 use roridula_triage::rules::{RuleFile, Rules};
 use roridula_triage::text::counted;
 use roridula_triage::{Budget, Road, triage};
@@ -109,6 +109,12 @@ fn a_file_in_an_archive_is_told_with_its_archive() {
     let many: Vec<String> = (0..1101).map(|number| format!("{number}.txt")).collect();
     let many: Vec<_> = many.iter().map(|name| Member::new(name, b"read me", false)).collect();
     says(&zip::archive(&many, None).0, &["with at least 1,024 members"], &["1,101"]);
+}
+
+#[test]
+fn no_archive_is_said_to_have_no_members() {
+    let bomb = hostile::specimens().into_iter().find(|specimen| specimen.entry.file == "gzip-bomb").unwrap();
+    says(&bomb.bytes, &["GZIP archive (", ") with members that were not unpacked"], &["0 members"]);
 }
 
 #[test]

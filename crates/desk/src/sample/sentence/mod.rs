@@ -314,11 +314,14 @@ fn carried(report: &Report) -> Option<String> {
 fn members(report: &Report, number: u32, root: &Layer) -> String {
     let listed = root.facts.zip.as_ref().map_or(0, |zip| zip.members.len());
     let peeled = report.children(number).filter(|(_, layer)| layer.found_by == FoundBy::Directory).count();
-    let count = counted(listed.max(peeled) as u64, "member");
     // A bound that was met leaves members out, where not the directory itself was read.
     let is_cut = root.facts.zip.as_ref().is_some_and(|zip| zip.count > listed as u64);
-    let more = if is_cut || listed == 0 && !report.remarks.is_empty() { "at least " } else { "" };
-    format!("{more}{count}")
+    let is_cut = is_cut || listed == 0 && !report.remarks.is_empty();
+    match listed.max(peeled) {
+        0 if is_cut => "members that were not unpacked".to_owned(),
+        0 => "no member that could be read".to_owned(),
+        count => format!("{}{}", if is_cut { "at least " } else { "" }, counted(count as u64, "member")),
+    }
 }
 
 fn unknown(family: &str) -> &str {
