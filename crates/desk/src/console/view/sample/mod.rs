@@ -1,9 +1,12 @@
 //! One sample: what it is in a sentence, what is inside, who brought it, what it is like.
 
 mod bytes;
+mod inside;
 mod layer;
 mod page;
 
+#[cfg(test)]
+pub(super) use bytes::tests;
 pub(super) use bytes::{Mark, picture};
 
 use super::View;
@@ -233,14 +236,16 @@ impl View for Sample {
     }
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
-        vec![
+        let mut tables = vec![
             captures(model),
             senders(model),
             alike_table(model),
             layer::rules(model),
             layer::indicators(model),
             layer::table(model),
-        ]
+        ];
+        tables.extend(model.report.iter().flat_map(inside::tables));
+        tables
     }
 }
 
