@@ -6,6 +6,7 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
+use futures_util::StreamExt;
 use roridula_desk::console::{self, ConsoleSettings};
 use roridula_desk::sample::Reports;
 use roridula_evidence::{Attribution, Batch, Capture, Changes, Closing, Options, SampleId, Store};
@@ -339,7 +340,10 @@ async fn the_address_filters_and_pages() {
         assert!(told["error"].as_str().unwrap().contains("` is "), "{told}");
     }
     let home = get(&router, "/?source=192.0.2.1&range=1h").await.body;
-    assert!(home.contains("data-live=\"/live?source=192.0.2.1\""), "the feed heeds the filter: {home}");
+    assert!(
+        home.contains("data-live=\"/live?range=1h&amp;source=192.0.2.1\""),
+        "the feed heeds the filter: {home}"
+    );
     assert!(home.contains("/incidents?stage=probe&amp;range=1h&amp;source=192.0.2.1"), "{home}");
     let members = json(&router, &format!("/groups/{}?limit=1", &core[..6])).await;
     assert_eq!((members["members"].as_array().unwrap().len(), members["next"].as_str()), (1, Some("1")));
@@ -486,5 +490,30 @@ async fn without_a_past_every_view_says_what_to_do() {
     assert_eq!(get(&router, "/report").await.status, StatusCode::OK);
     for missing in ["/groups/abcdef", "/sources/192.0.2.1", "/sources/x", "/tools/0011223344556677"] {
         assert_eq!(get(&router, missing).await.status, StatusCode::NOT_FOUND, "{missing}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_home_is_told_its_funnel_its_headline_and_its_card() {
+    for (query, link) in [
+        ("", "/incidents?stage=connect&amp;range=24h\""),
+        ("?range=7d&source=192.0.2.1", "/incidents?stage=connect&amp;range=7d&amp;source=192.0.2.1\""),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let (router, _) = console(dir.path()).await;
+        let request = Request::get(format!("/live{query}")).body(Body::empty()).unwrap();
+        let mut stream = router.clone().oneshot(request).await.unwrap().into_body().into_data_stream();
+        let mut told = String::new();
+        let all = ["id=\"headline\"", "id=\"novel\"", "id=\"funnel\"", link];
+        while !all.iter().all(|part| told.contains(part)) {
+            let news = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
+            let news = news.unwrap_or_else(|_| panic!("{query} is told no more: {told}"));
+            told.push_str(&String::from_utf8_lossy(&news.unwrap().unwrap()));
+        }
+        assert!(told.contains("event: part"), "{told}");
+        let home = get(&router, "/").await.body;
+        for part in ["headline", "novel", "funnel"] {
+            assert_eq!(home.matches(&format!("id=\"{part}\"")).count(), 1, "{part} is put in its place");
+        }
     }
 }
