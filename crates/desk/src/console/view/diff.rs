@@ -90,6 +90,7 @@ impl View for Diff {
     const PATH: &'static str = "/samples/{a}/diff/{b}";
     const API: &'static str = "/samples/{a}/diff/{b}";
     const ABOUT: &'static str = "Where two samples differ, and what that means.";
+    const HEEDS: &'static [&'static str] = &[];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let (a, b) = (find_named(shelf, ask.place("a"))?, find_named(shelf, ask.place("b"))?);

@@ -117,6 +117,7 @@ impl View for Home {
     const PATH: &'static str = "/";
     const API: &'static str = "/home";
     const ABOUT: &'static str = "Is the honeypot well, and was something new caught?";
+    const HEEDS: &'static [&'static str] = &["range", "since", "until", "source", "family", "stage", "tool"];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let novel = novel(&shelf.catalog, ask.now);

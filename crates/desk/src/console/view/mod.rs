@@ -54,6 +54,16 @@ use std::fmt::Write;
 /// Rows of a table as CSV, about; what is longer goes on where the answer's `Link` says.
 const CSV_ROWS_MAX: usize = 50_000;
 
+/// The words of every address that a list heeds; all are understood everywhere, so that a filter stays from view to view.
+pub(crate) const LIST: &[&str] =
+    &["range", "since", "until", "source", "family", "stage", "tool", "limit", "cursor"];
+/// The words for which page of a list is shown.
+const PAGES: &[&str] = &["limit", "cursor"];
+/// The words for how an answer is written.
+const FORM: &[&str] = &["as", "table"];
+/// Characters of a word that means nothing, as far as it is told.
+const WORD_CHARS_MAX: usize = 64;
+
 /// One view.
 pub(crate) trait View: 'static {
     /// All that it shows.
@@ -64,7 +74,9 @@ pub(crate) trait View: 'static {
     const API: &'static str;
     /// What it shows, in one sentence.
     const ABOUT: &'static str;
-    /// What its query may say besides the filter: name and meaning.
+    /// Which of [`LIST`] change what it shows.
+    const HEEDS: &'static [&'static str] = LIST;
+    /// What its query may say besides: name and meaning.
     const QUERY: &'static [(&'static str, &'static str)] = &[];
 
     /// Reads what is asked for.
@@ -88,6 +100,7 @@ pub(crate) trait View: 'static {
 pub(crate) struct Described {
     pub(crate) path: &'static str,
     pub(crate) about: &'static str,
+    pub(crate) heeds: &'static [&'static str],
     pub(crate) query: &'static [(&'static str, &'static str)],
     pub(crate) schema: schemars::Schema,
 }
@@ -143,7 +156,8 @@ struct Descriptions<'a>(Vec<Described>, &'a mut SchemaGenerator);
 impl Visit for Descriptions<'_> {
     fn view<V: View>(&mut self) {
         let schema = self.1.subschema_for::<V::Model>();
-        self.0.push(Described { path: V::API, about: V::ABOUT, query: V::QUERY, schema });
+        let (path, about, heeds, query) = (V::API, V::ABOUT, V::HEEDS, V::QUERY);
+        self.0.push(Described { path, about, heeds, query, schema });
     }
 }
 
@@ -199,7 +213,7 @@ async fn answer<V: View>(
     asked: Result<Ask, Problem>,
     headers: &HeaderMap,
 ) -> Response {
-    let ask = match asked {
+    let ask = match asked.and_then(|ask| only_known::<V>(&ask).map(|()| ask)) {
         Ok(ask) => ask,
         Err(problem) => return failed(&Ask { path: path.to_owned(), ..Ask::default() }, &problem),
     };
@@ -208,6 +222,21 @@ async fn answer<V: View>(
         Ok(written) => written.respond(headers),
         Err(problem) => failed(&wanted, &problem),
     }
+}
+
+/// That the address says nothing of which the view knows nothing: who mistypes a filter must not take all for some. A page
+/// knows the whole filter, which comes along from other views, and says itself what of it means nothing there.
+fn only_known<V: View>(ask: &Ask) -> Result<(), Problem> {
+    let common = if ask.path.starts_with("/api/") { V::HEEDS } else { LIST };
+    let own = V::QUERY.iter().map(|(name, _)| name);
+    let known: Vec<&str> = own.chain(common).copied().collect();
+    let Some(word) = ask.query.keys().find(|word| !known.iter().chain(FORM).any(|known| known == word))
+    else {
+        return Ok(());
+    };
+    let word: String = word.chars().take(WORD_CHARS_MAX).collect();
+    let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+    Err(Problem::Bad(format!("`{word}` means nothing here; what may be said is {known}")))
 }
 
 /// An answer, ready to be sent.

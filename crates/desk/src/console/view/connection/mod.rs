@@ -100,6 +100,7 @@ impl View for Connection {
     const PATH: &'static str = "/incidents/{id}/connections/{connection}";
     const API: &'static str = "/incidents/{id}/connections/{connection}";
     const ABOUT: &'static str = "One connection: its messages field by field beside their bytes.";
+    const HEEDS: &'static [&'static str] = &[];
     const QUERY: &'static [(&'static str, &'static str)] = &[
         ("at", "The page begins with the message that holds this byte of all that was received."),
         ("messages", "Messages of a page, from 1 to 64."),

@@ -94,6 +94,7 @@ impl View for Incident {
     const PATH: &'static str = "/incidents/{id}";
     const API: &'static str = "/incidents/{id}";
     const ABOUT: &'static str = "One incident: its stages and connections with their evidence.";
+    const HEEDS: &'static [&'static str] = super::PAGES;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let id = ask.incident("id")?;

@@ -176,6 +176,7 @@ impl View for Sample {
     const PATH: &'static str = "/samples/{sha256}";
     const API: &'static str = "/samples/{sha256}";
     const ABOUT: &'static str = "One sample: what it is, what is inside, who brought it, what it is like.";
+    const HEEDS: &'static [&'static str] = super::PAGES;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let sample = find(shelf, ask)?;

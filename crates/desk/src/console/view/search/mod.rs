@@ -68,6 +68,7 @@ impl View for Search {
     const PATH: &'static str = "/search";
     const API: &'static str = "/search";
     const ABOUT: &'static str = "Whatever has this name, or a name that begins like this.";
+    const HEEDS: &'static [&'static str] = &[];
     const QUERY: &'static [(&'static str, &'static str)] = &[("q", "What to look for.")];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
