@@ -111,14 +111,18 @@ impl World {
     }
 
     fn capture(&self, whose: &Attribution, upload: u32, bytes: &[u8]) -> SampleId {
-        let mut slot = self.store.slot(whose, upload, Origin::DoublePulsar).unwrap();
+        self.capture_by(whose, upload, bytes, Origin::DoublePulsar)
+    }
+
+    fn capture_by(&self, whose: &Attribution, upload: u32, bytes: &[u8], origin: Origin) -> SampleId {
+        let mut slot = self.store.slot(whose, upload, origin).unwrap();
         slot.write(0, bytes).unwrap();
         let sha256 = SampleId(Sha256::digest(bytes).into());
         let size = bytes.len() as u64;
         let capture = Capture {
             attribution: *whose,
             upload,
-            origin: Origin::DoublePulsar,
+            origin,
             state: UploadState::Complete,
             total: Some(size),
             ranges: slot.ranges().to_vec(),
@@ -516,4 +520,37 @@ async fn an_open_home_is_told_its_funnel_its_headline_and_its_card() {
             assert_eq!(home.matches(&format!("id=\"{part}\"")).count(), 1, "{part} is put in its place");
         }
     }
+}
+
+#[tokio::test]
+async fn what_the_headline_counts_is_what_its_link_lists() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    world.play();
+    let other = world.accept("192.0.2.4");
+    world.capture_by(
+        &other,
+        1,
+        &[b"a buffer of an exploit, and no upload ".repeat(9)].concat(),
+        Origin::ExploitBuffer,
+    );
+    world.close(&other, "0011223344556677", "72 73 75", &[]);
+    world.store.flush();
+    drop(world);
+    let router = console::router(dir.path(), &ConsoleSettings::default()).unwrap();
+    let begun = Instant::now();
+    while json(&router, "/groups").await["count"] != 2 {
+        assert!(begun.elapsed() < PATIENCE, "the keeper reads nothing");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let home = get(&router, "/").await.body;
+    let link = "/groups?new=yes&order=first&range=24h";
+    assert!(
+        home.contains(&link.replace('&', "&amp;")) && home.contains("<strong>1</strong> new core today"),
+        "{home}"
+    );
+    assert_eq!(json(&router, link).await["count"], 1);
+    assert_eq!(json(&router, "/groups?order=first&range=24h").await["count"], 2);
+    assert_eq!(json(&router, "/groups?new=yes&until=2020-01-01").await["count"], 0);
+    assert_eq!(get(&router, "/groups?new=no").await.status, StatusCode::BAD_REQUEST);
 }

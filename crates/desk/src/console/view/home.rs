@@ -233,7 +233,7 @@ pub(crate) fn headline(today: &Today) -> Markup {
     html! {
         section.headline #headline aria-label="New" {
             p.new {
-                a href="/groups?order=first&range=24h" { strong { (text::number(today.new_cores)) } " " (new) }
+                a href="/groups?new=yes&order=first&range=24h" { strong { (text::number(today.new_cores)) } " " (new) }
                 ", of " (text::count(today.captures, "capture"))
             }
         }
