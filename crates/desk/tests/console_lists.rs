@@ -33,7 +33,7 @@ const VIEWS: [(&str, &str); 8] = [
     ("/credentials", "=HYPERLINK(1)"),
     ("/unknown", "ff 00"),
     ("/report", "1 new core of 3 captures from 3 visitors"),
-    ("/search", "T1210"),
+    ("/search", "T1595"),
     ("/health", "connection.opened"),
 ];
 
@@ -385,6 +385,16 @@ async fn one_box_finds_whatever_has_a_name() {
     assert_eq!(kinds("192.0.2.0%2F24").await, ["source", "source"]);
     assert_eq!(kinds("look-alike-HOST").await, ["indicator", "indicator"], "in both samples");
     assert_eq!(kinds("wanna").await, ["tool"]);
+    // Whatever an incident's page names leads to all incidents of it, also what is only implied.
+    let story = get(&router, &format!("/incidents/{incident}")).await.body;
+    for (id, incidents) in [("T1595.002", 1), ("T1014", 2), ("S0366", 2)] {
+        assert!(story.contains(&format!("<a href=\"/search?q={id}\">{id}</a>")), "{id}: {story}");
+        assert_eq!(kinds(id).await, vec!["technique"; incidents], "{id}");
+        assert_eq!(
+            values(&router, &format!("/incidents?technique={id}"), "incidents", "id").await.len(),
+            incidents
+        );
+    }
     assert_eq!(kinds("T1595").await, ["technique"]);
     assert_eq!(kinds("nothing-of-the-kind").await.len(), 0);
     let nothing = get(&router, "/search?q=%3Cscript%3E").await;

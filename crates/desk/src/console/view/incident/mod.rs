@@ -3,7 +3,7 @@
 mod chain;
 
 use super::View;
-use crate::console::ask::{Ask, Problem};
+use crate::console::ask::{Ask, Problem, address};
 use crate::console::download::CONNECTIONS_MAX;
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -340,7 +340,7 @@ fn techniques(model: &Model) -> Table {
             let stage = technique.stage.map(|stage| stage.as_str());
             vec![
                 Cell::text(how),
-                Cell::text(technique.id),
+                Cell::Link(technique.id.to_owned(), address("/search", [("q", technique.id)].into_iter())),
                 Cell::text(technique.name),
                 Cell::text(&technique.grounds),
                 stage.map_or(Cell::None, |stage| Cell::Link(stage.to_owned(), format!("#stage-{stage}"))),
