@@ -64,6 +64,9 @@ const FORM: &[&str] = &["as", "table"];
 /// Characters of a word that means nothing, as far as it is told.
 const WORD_CHARS_MAX: usize = 64;
 
+/// Characters of what a view is of, in the name of a file.
+const PLACE_CHARS_MAX: usize = 16;
+
 /// One view.
 pub(crate) trait View: 'static {
     /// All that it shows.
@@ -266,12 +269,30 @@ fn csv<V: View>(shelf: &mut Shelf, mut ask: Ask) -> Result<Written, Problem> {
             Some(next) if whole => drop(ask.query.insert("cursor".to_owned(), next)),
             next => {
                 let next = next.map(|next| ask.with("cursor", &next));
-                let file = Some(format!("roridula-{}.csv", table.name));
+                let file = Some(csv_file(V::API, &ask, table.name));
                 let kind = "text/csv; charset=utf-8";
                 return Ok(Written { kind, file, body: body.into_bytes(), next });
             }
         }
     }
+}
+
+/// What a table is called on disk: view, what the view is of, table, so that nothing that was taken away overwrites another.
+fn csv_file(view: &str, ask: &Ask, table: &str) -> String {
+    let mut name = String::from("roridula");
+    let parts = view.split('/').filter(|part| !part.is_empty());
+    let parts = parts.map(|part| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+        Some(place) => ask.place(place),
+        None => part,
+    });
+    // `groups` of the view `groups` is said once.
+    let table = (!view.ends_with(table)).then_some(table);
+    for part in parts.chain(table) {
+        name.push('-');
+        let kept = part.chars().take(PLACE_CHARS_MAX);
+        name.extend(kept.map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }));
+    }
+    name + ".csv"
 }
 
 fn written<V: View>(shelf: &mut Shelf, ask: Ask) -> Result<Written, Problem> {
@@ -348,4 +369,29 @@ pub(crate) fn failed(ask: &Ask, problem: &Problem) -> Response {
 async fn missing(uri: Uri) -> Response {
     let ask = Ask { path: uri.path().to_owned(), ..Ask::default() };
     failed(&ask, &Problem::Missing("there is no such page".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asked::tests::ask;
+    use super::*;
+
+    #[test]
+    fn each_table_has_a_file_of_its_own_and_no_name_leads_elsewhere() {
+        let mut asked = ask("/", &[]);
+        let hash = "ab".repeat(32);
+        for (name, value) in [("sha256", hash.as_str()), ("ip", "../\"x"), ("id", "i1")] {
+            asked.places.insert(name.to_owned(), value.to_owned());
+        }
+        for (view, table, file) in [
+            ("/home", "funnel", "roridula-home-funnel.csv"),
+            ("/groups", "groups", "roridula-groups.csv"),
+            ("/report", "tools", "roridula-report-tools.csv"),
+            ("/tools", "tools", "roridula-tools.csv"),
+            ("/samples/{sha256}", "captures", "roridula-samples-abababababababab-captures.csv"),
+            ("/sources/{ip}", "samples", "roridula-sources-..--x-samples.csv"),
+        ] {
+            assert_eq!(csv_file(view, &asked, table), file);
+        }
+    }
 }
