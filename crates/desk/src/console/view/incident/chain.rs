@@ -1,6 +1,6 @@
 //! The kill chain as a drawing: a lane for each connection, a numbered mark for each stage, time from left to right.
 
-use super::{Lane, Mark, evidence_address, number};
+use super::{At, Lane, Mark, evidence_address, number};
 use crate::console::chart;
 use crate::console::text;
 use crate::moment;
@@ -140,14 +140,14 @@ fn drawn(incident: &str, lane: &Lane, span: &Span, top: u64) -> Markup {
     let moment = |mark: &&Mark| moment::parse_time(&mark.at).map_or(span.from, |at| at.0);
     let wanted: Vec<u64> = marks.iter().map(|mark| span.x(moment(mark))).collect();
     html! {
-        a href=(evidence_address(incident, member.connection, None)) {
+        a href=(evidence_address(incident, member.connection, At::Beginning)) {
             text.label x="4" y=(middle + 4) { (member.role) " …" (tail) }
         }
         rect.bar x=(from) y=(middle - 5) width=(until.saturating_sub(from).max(2)) height="10" rx="2" {
             title { (member.role) ": " (text::number(member.bytes_in)) " bytes in " (length(member.closed.0.saturating_sub(member.opened.0))) ", " (text::shown(&member.reason)) }
         }
         @for (mark, x) in marks.iter().zip(places(&wanted)) {
-            a href=(evidence_address(incident, member.connection, mark.stream_at))
+            a href=(evidence_address(incident, member.connection, At::of(mark.stream_at, mark.seq)))
                 aria-label={ (mark.stage) ": " (text::shown(&mark.what)) } {
                 title { (mark.stage) ": " (text::shown(&mark.what)) }
                 circle class={ "stage s" (number(mark.stage)) } cx=(x) cy=(middle) r="9" {}
