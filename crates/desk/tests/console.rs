@@ -47,6 +47,14 @@ async fn what_makes_no_sense_is_told_and_not_echoed_raw() {
     let (status, _, page) = get(&router, "/api/v1/samples?limit=0", "").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(page.starts_with("{\"error\":"), "{page}");
+    // A mistyped filter is no filter, and whoever asks must not take all for some.
+    let (status, _, page) = get(&router, "/samples?sorce=192.0.2.7&%3Cb%3E=1", "").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(page.contains("`&lt;b&gt;` means nothing here") && page.contains("source, family"), "{page}");
+    let (status, _, told) = get(&router, "/api/v1/health?limit=9", "").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(told.contains("`limit` means nothing here; what may be said is range, since, until"), "{told}");
+    assert_eq!(get(&router, "/health?limit=9&tool=x&as=json", "").await.0, StatusCode::OK, "comes along");
     assert_eq!(get(&router, "/nothing", "").await.0, StatusCode::NOT_FOUND);
     assert_eq!(get(&router, "/samples?as=csv&table=nothing", "").await.0, StatusCode::NOT_FOUND);
 }

@@ -6,6 +6,7 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
+use futures_util::StreamExt;
 use roridula_desk::console::{self, ConsoleSettings};
 use roridula_desk::sample::Reports;
 use roridula_evidence::{Attribution, Batch, Capture, Changes, Closing, Options, SampleId, Store};
@@ -32,7 +33,7 @@ const VIEWS: [(&str, &str); 8] = [
     ("/credentials", "=HYPERLINK(1)"),
     ("/unknown", "ff 00"),
     ("/report", "1 new core of 3 captures from 3 visitors"),
-    ("/search", "T1210"),
+    ("/search", "T1595"),
     ("/health", "connection.opened"),
 ];
 
@@ -110,14 +111,18 @@ impl World {
     }
 
     fn capture(&self, whose: &Attribution, upload: u32, bytes: &[u8]) -> SampleId {
-        let mut slot = self.store.slot(whose, upload, Origin::DoublePulsar).unwrap();
+        self.capture_by(whose, upload, bytes, Origin::DoublePulsar)
+    }
+
+    fn capture_by(&self, whose: &Attribution, upload: u32, bytes: &[u8], origin: Origin) -> SampleId {
+        let mut slot = self.store.slot(whose, upload, origin).unwrap();
         slot.write(0, bytes).unwrap();
         let sha256 = SampleId(Sha256::digest(bytes).into());
         let size = bytes.len() as u64;
         let capture = Capture {
             attribution: *whose,
             upload,
-            origin: Origin::DoublePulsar,
+            origin,
             state: UploadState::Complete,
             total: Some(size),
             ranges: slot.ranges().to_vec(),
@@ -339,7 +344,10 @@ async fn the_address_filters_and_pages() {
         assert!(told["error"].as_str().unwrap().contains("` is "), "{told}");
     }
     let home = get(&router, "/?source=192.0.2.1&range=1h").await.body;
-    assert!(home.contains("data-live=\"/live?source=192.0.2.1\""), "the feed heeds the filter: {home}");
+    assert!(
+        home.contains("data-live=\"/live?range=1h&amp;source=192.0.2.1\""),
+        "the feed heeds the filter: {home}"
+    );
     assert!(home.contains("/incidents?stage=probe&amp;range=1h&amp;source=192.0.2.1"), "{home}");
     let members = json(&router, &format!("/groups/{}?limit=1", &core[..6])).await;
     assert_eq!((members["members"].as_array().unwrap().len(), members["next"].as_str()), (1, Some("1")));
@@ -377,6 +385,16 @@ async fn one_box_finds_whatever_has_a_name() {
     assert_eq!(kinds("192.0.2.0%2F24").await, ["source", "source"]);
     assert_eq!(kinds("look-alike-HOST").await, ["indicator", "indicator"], "in both samples");
     assert_eq!(kinds("wanna").await, ["tool"]);
+    // Whatever an incident's page names leads to all incidents of it, also what is only implied.
+    let story = get(&router, &format!("/incidents/{incident}")).await.body;
+    for (id, incidents) in [("T1595.002", 1), ("T1014", 2), ("S0366", 2)] {
+        assert!(story.contains(&format!("<a href=\"/search?q={id}\">{id}</a>")), "{id}: {story}");
+        assert_eq!(kinds(id).await, vec!["technique"; incidents], "{id}");
+        assert_eq!(
+            values(&router, &format!("/incidents?technique={id}"), "incidents", "id").await.len(),
+            incidents
+        );
+    }
     assert_eq!(kinds("T1595").await, ["technique"]);
     assert_eq!(kinds("nothing-of-the-kind").await.len(), 0);
     let nothing = get(&router, "/search?q=%3Cscript%3E").await;
@@ -431,7 +449,14 @@ async fn every_table_is_exported_and_no_cell_is_a_formula() {
         for table in tables {
             let answer = get(&router, &format!("{view}?as=csv&table={table}")).await;
             assert_eq!(answer.status, StatusCode::OK, "{view} {table}");
-            assert_eq!(answer.file, format!("attachment; filename=\"roridula-{table}.csv\""));
+            let of = view.trim_start_matches('/').replace('/', "-");
+            let whose =
+                if view.ends_with(table) { of } else { format!("{}-{table}", of.get(..22).unwrap_or(&of)) };
+            assert_eq!(
+                answer.file,
+                format!("attachment; filename=\"roridula-{whose}.csv\""),
+                "{view} {table}"
+            );
             assert!(
                 !answer.body.contains(",\"=")
                     && !answer.body.contains("\n\"=")
@@ -487,4 +512,62 @@ async fn without_a_past_every_view_says_what_to_do() {
     for missing in ["/groups/abcdef", "/sources/192.0.2.1", "/sources/x", "/tools/0011223344556677"] {
         assert_eq!(get(&router, missing).await.status, StatusCode::NOT_FOUND, "{missing}");
     }
+}
+
+#[tokio::test]
+async fn an_open_home_is_told_its_funnel_its_headline_and_its_card() {
+    for (query, link) in [
+        ("", "/incidents?stage=connect&amp;range=24h\""),
+        ("?range=7d&source=192.0.2.1", "/incidents?stage=connect&amp;range=7d&amp;source=192.0.2.1\""),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let (router, _) = console(dir.path()).await;
+        let request = Request::get(format!("/live{query}")).body(Body::empty()).unwrap();
+        let mut stream = router.clone().oneshot(request).await.unwrap().into_body().into_data_stream();
+        let mut told = String::new();
+        let all = ["id=\"headline\"", "id=\"novel\"", "id=\"funnel\"", link];
+        while !all.iter().all(|part| told.contains(part)) {
+            let news = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
+            let news = news.unwrap_or_else(|_| panic!("{query} is told no more: {told}"));
+            told.push_str(&String::from_utf8_lossy(&news.unwrap().unwrap()));
+        }
+        assert!(told.contains("event: part"), "{told}");
+        let home = get(&router, "/").await.body;
+        for part in ["headline", "novel", "funnel"] {
+            assert_eq!(home.matches(&format!("id=\"{part}\"")).count(), 1, "{part} is put in its place");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_headline_counts_is_what_its_link_lists() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    world.play();
+    let other = world.accept("192.0.2.4");
+    world.capture_by(
+        &other,
+        1,
+        &[b"a buffer of an exploit, and no upload ".repeat(9)].concat(),
+        Origin::ExploitBuffer,
+    );
+    world.close(&other, "0011223344556677", "72 73 75", &[]);
+    world.store.flush();
+    drop(world);
+    let router = console::router(dir.path(), &ConsoleSettings::default()).unwrap();
+    let begun = Instant::now();
+    while json(&router, "/groups").await["count"] != 2 {
+        assert!(begun.elapsed() < PATIENCE, "the keeper reads nothing");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let home = get(&router, "/").await.body;
+    let link = "/groups?new=yes&order=first&range=24h";
+    assert!(
+        home.contains(&link.replace('&', "&amp;")) && home.contains("<strong>1</strong> new core today"),
+        "{home}"
+    );
+    assert_eq!(json(&router, link).await["count"], 1);
+    assert_eq!(json(&router, "/groups?order=first&range=24h").await["count"], 2);
+    assert_eq!(json(&router, "/groups?new=yes&until=2020-01-01").await["count"], 0);
+    assert_eq!(get(&router, "/groups?new=no").await.status, StatusCode::BAD_REQUEST);
 }

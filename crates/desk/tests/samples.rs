@@ -239,9 +239,19 @@ fn indicators_are_found_by_any_part_of_them_also_in_reports_of_before() {
         assert!(find(&world.reports, nothing).is_empty(), "{nothing}");
     }
     assert_eq!(world.reports.with_indicator("http", 1).unwrap().len(), 1);
+    // A wallet in lower case is another one, or none.
+    let wallet = "12t9YDPgwueZ9NyMgw519p7AA8isjr6SMw";
+    let mut paid = pe(0x3000, 9);
+    paid[0x1000..0x1000 + wallet.len()].copy_from_slice(wallet.as_bytes());
+    paid[0x1000 + wallet.len()] = 0;
+    let id = world.capture("192.0.2.1", &upload(&paid, b"d"));
+    for part in [wallet, "12T9ydpg", "isjr6smw"] {
+        let expected = [(wallet.to_owned(), "wallet".to_owned(), id)];
+        assert_eq!(find(&world.reports, part), expected, "{part}");
+    }
     // A file of before they were kept.
     let path = dir.path().join("desk/reports.sqlite");
-    rusqlite::Connection::open(path).unwrap().execute_batch("DROP TABLE indicator").unwrap();
+    rusqlite::Connection::open(path).unwrap().execute_batch("DROP TABLE named").unwrap();
     assert_eq!(find(&Reports::open(dir.path()).unwrap(), "http://upd"), expected);
     assert!(world.reports.get(ids[0]).unwrap().is_some());
 }

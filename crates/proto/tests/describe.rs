@@ -1,7 +1,9 @@
 //! Recorded attacks, described: what a console shows of them.
 
 use roridula_proto::connection::{Decoy, Implant, Ms17010};
-use roridula_proto::describe::{Described, DescribedMessage, Field, NOT_UNDERSTOOD, Page, Side, describe};
+use roridula_proto::describe::{
+    Described, DescribedMessage, Field, NOT_UNDERSTOOD, Page, Side, describe, place_at,
+};
 use roridula_proto::identity::{Identity, Secret};
 use roridula_proto::limits::Limits;
 use roridula_proto::persona::Persona;
@@ -45,6 +47,19 @@ fn find<'f>(fields: &'f [Field], name: &str) -> Option<&'f Field> {
 fn says<'m>(message: &'m DescribedMessage, name: &str) -> (&'m str, &'m str) {
     let field = find(&message.fields, name).unwrap_or_else(|| panic!("{}: no {name}", message.title));
     (&field.value, &field.meaning)
+}
+
+#[test]
+fn a_moment_leads_to_the_message_before_it() {
+    let transcript = golden!("wannacry-upload-x64");
+    let place = |time| place_at(&transcript, &decoy(), &Filler, WallClock(time));
+    let described = page(&transcript, 0, 64);
+    let sent: Vec<_> = described.messages.iter().filter(|message| message.from == Side::Visitor).collect();
+    for message in &sent {
+        let by_then = sent.iter().filter(|other| other.at <= message.at);
+        assert_eq!(place(message.at.0), by_then.max_by_key(|other| other.stream_at).unwrap().stream_at);
+    }
+    assert_eq!((place(0), place(u64::MAX) > 0), (0, true));
 }
 
 #[test]

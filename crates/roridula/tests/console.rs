@@ -233,6 +233,8 @@ fn alone_it_shows_a_copy_and_tokens_open_it() {
     assert!(honeypot.stop().contains("console  off"));
     let copy = dir.path().join("copy");
     assert!(Command::new("cp").arg("-r").args([&data, &copy]).status().unwrap().success());
+    // What is derived may be left out of a copy.
+    std::fs::remove_dir_all(copy.join("desk")).unwrap();
     let at = copy.to_str().unwrap();
     assert!(text(&["console", "access", "--data", at]).contains("nobody else"));
     let token = text(&["console", "token", "grafana", "--data", at]);
@@ -251,6 +253,15 @@ fn alone_it_shows_a_copy_and_tokens_open_it() {
     // Nobody is left who could be asked, and only this machine's users come.
     assert_eq!(get(address, "/", "").unwrap().0, 200);
     console.stop();
+    // Where it cannot be made, it is told what to do.
+    std::fs::remove_dir_all(copy.join("desk")).unwrap();
+    std::fs::write(copy.join("desk"), "no directory").unwrap();
+    let shut = roridula(&["console", "--listen", "127.0.0.1:0", "--data", at]);
+    let told = String::from_utf8_lossy(&shut.stderr);
+    assert!(
+        !shut.status.success() && told.contains("desk cannot be made") && told.contains("cp -r"),
+        "{told}"
+    );
     let nothing = roridula(&[
         "console",
         "--listen",

@@ -10,7 +10,7 @@ use axum::routing::get;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-/// What every view's query may say.
+/// What a view's query may say, if it heeds it.
 const FILTER: &[(&str, &str)] = &[
     ("range", "The latest 1h, 24h, 7d, 30d, or all."),
     ("since", "Nothing before this time, UTC: 2026-11-23 or 2026-11-23T02:50:00Z."),
@@ -49,35 +49,67 @@ pub(crate) fn description() -> Value {
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "paths": paths,
-        "components": { "schemas": generator.take_definitions(true) },
+        // Nobody is asked on a loopback address until there is a password or a token.
+        "security": [{}, { "token": [] }, { "session": [] }],
+        "components": { "schemas": generator.take_definitions(true), "responses": failures(), "securitySchemes": {
+            "token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A program's: `roridula console token NAME` makes one.",
+            },
+            "session": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "roridula-session-8445",
+                "description": "A person's who logged in. The name ends with the console's port, and begins with __Host- over TLS.",
+            },
+        } },
     })
+}
+
+/// Why there may be no answer, by status.
+const FAILURES: &[(&str, &str)] = &[
+    ("400", "The address says something that makes no sense: which word, and what may be said."),
+    ("401", "A token or a log-in is needed, or the token is none of the console's."),
+    ("403", "It comes from another site's page, or through a proxy to a console without a password."),
+    ("404", "There is no such thing."),
+    ("421", "The console is not called by this name (`console.hosts`)."),
+    ("500", "Something of the console's failed."),
+    ("503", "Too many ask for it at the same time."),
+];
+
+/// An answer for each of [`FAILURES`].
+fn failures() -> Map<String, Value> {
+    let schema = json!({
+        "type": "object", "required": ["error"], "properties": { "error": { "type": "string" } },
+    });
+    let answer = |(status, why): &(&str, &str)| {
+        let content = json!({ "application/json": { "schema": schema } });
+        ((*status).to_owned(), json!({ "description": why, "content": content }))
+    };
+    FAILURES.iter().map(answer).collect()
 }
 
 fn operation(described: &Described) -> Value {
     let places = described.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let in_path = places
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
-    let queries = FILTER.iter().chain(described.query).map(|(name, about)| {
+    let heeded = FILTER.iter().filter(|(name, _)| described.heeds.contains(name));
+    let queries = heeded.chain(described.query).map(|(name, about)| {
         json!({ "name": name, "in": "query", "description": about, "schema": { "type": "string" } })
     });
-    let failed = json!({
-        "description": "Why not.",
-        "content": { "application/json": { "schema": {
-            "type": "object", "required": ["error"], "properties": { "error": { "type": "string" } },
-        } } },
+    let failures = FAILURES.iter().map(|(status, _)| {
+        ((*status).to_owned(), json!({ "$ref": format!("#/components/responses/{status}") }))
     });
+    let found = json!({
+        "description": described.about,
+        "content": { "application/json": { "schema": described.schema } },
+    });
+    let responses: Map<String, Value> = std::iter::once(("200".to_owned(), found)).chain(failures).collect();
     json!({
         "summary": described.about,
         "parameters": in_path.chain(queries).collect::<Vec<Value>>(),
-        "responses": {
-            "200": {
-                "description": described.about,
-                "content": { "application/json": { "schema": described.schema } },
-            },
-            "400": failed,
-            "404": failed,
-            "500": failed,
-        },
+        "responses": responses,
     })
 }
 
@@ -85,6 +117,22 @@ fn operation(described: &Described) -> Value {
 mod tests {
     use super::*;
     use std::path::Path;
+
+    #[test]
+    fn only_what_does_something_is_named_and_every_word_of_a_list_is_explained() {
+        assert!(view::LIST.iter().eq(FILTER.iter().map(|(name, _)| name)));
+        let description = description();
+        let names = |path: &str| -> Vec<String> {
+            let parameters = description["paths"][path]["get"]["parameters"].as_array().unwrap();
+            parameters.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names("/api/v1/health"), ["range", "since", "until"]);
+        assert_eq!(names("/api/v1/samples/{sha256}"), ["sha256", "limit", "cursor"]);
+        assert_eq!(names("/api/v1/search"), ["q"]);
+        let answers = &description["paths"]["/api/v1/home"]["get"]["responses"];
+        assert!(["401", "403", "421"].iter().all(|status| answers[status].is_object()), "{answers}");
+        assert!(description["components"]["securitySchemes"]["token"].is_object());
+    }
 
     /// The published description is that of the code; `UPDATE_EXPECT=1` writes it anew, and the diff is the review.
     #[test]

@@ -3,7 +3,7 @@
 use super::ask::Ask;
 use super::live::Feed;
 use super::shelf::Shelves;
-use super::view::{Today, headline_part, incident_row, pulse_part};
+use super::view::{Today, funnel_part, headline_part, incident_row, novel_part, pulse_part};
 use crate::incident::Incidents;
 use crate::index::Index;
 use crate::pulse::Pulse;
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(1);
 /// How often those who read along are told how it is.
 const PULSE_EVERY: Duration = Duration::from_secs(5);
+/// How often they are told how far connections came where nothing happens: the last hour is another by then.
+const FUNNEL_EVERY: Duration = Duration::from_secs(60);
 /// The catalog is made anew at most at this part of the time that making it takes: a tenth.
 const CATALOG_REST: u32 = 9;
 
@@ -26,8 +28,15 @@ const CATALOG_REST: u32 = 9;
 pub(crate) fn spawn(dir: &Path, shelves: Weak<Shelves>, live: Arc<Feed>) {
     let dir = dir.to_owned();
     thread::spawn(move || {
-        let mut seen =
-            Seen { told: None, last: None, next_catalog: Instant::now(), next_pulse: Instant::now() };
+        let now = Instant::now();
+        let mut seen = Seen {
+            told: None,
+            last: None,
+            funnel: None,
+            next_catalog: now,
+            next_pulse: now,
+            next_funnel: now,
+        };
         let mut views = None;
         while let Some(shelves) = shelves.upgrade() {
             // What cannot be read now is opened anew and tried again; a view that reads it says why.
@@ -52,8 +61,11 @@ struct Seen {
     /// The last event that the feed knows of.
     told: Option<u64>,
     last: Option<u64>,
+    /// The last event that the funnel was told of.
+    funnel: Option<u64>,
     next_catalog: Instant,
     next_pulse: Instant,
+    next_funnel: Instant,
 }
 
 fn step(
@@ -71,10 +83,11 @@ fn step(
             index: Index::open_or_temporary(dir)?,
         }),
     };
+    // Before they catch up: what is told as seen must not hold an event that came behind their backs.
+    let last = reader.last_seq()?;
     // Each second even where nothing happens: somebody may have deleted them, which is allowed.
     incidents.catch_up(&mut |_| {})?;
     index.catch_up(&mut |_| {})?;
-    let last = reader.last_seq()?;
     if seen.told != Some(last) {
         let books = shelves.geo().books();
         live.look(incidents, |incident| incident_row(incident, &books).into_string())?;
@@ -88,9 +101,15 @@ fn step(
         seen.next_catalog = Instant::now() + begun.elapsed() * CATALOG_REST;
     }
     if live.is_read() && Instant::now() >= seen.next_pulse {
-        let ask = Ask { now: wall_clock(), ..Ask::default() };
+        let ask = Ask { now: wall_clock(), path: "/".to_owned(), ..Ask::default() };
+        let catalog = shelves.catalog();
         live.part(pulse_part(&Pulse::take(dir, reader, index)?, &ask).into_string());
-        live.part(headline_part(&Today::of(&shelves.catalog(), index, ask.now)?).into_string());
+        live.part(headline_part(&Today::of(&catalog, index, ask.now)?).into_string());
+        live.part(novel_part(&catalog, ask.now).into_string());
+        if seen.funnel != Some(last) || Instant::now() >= seen.next_funnel {
+            live.funnel(funnel_part(index, &ask)?.into_string());
+            (seen.funnel, seen.next_funnel) = (Some(last), Instant::now() + FUNNEL_EVERY);
+        }
         seen.next_pulse = Instant::now() + PULSE_EVERY;
     }
     Ok(())

@@ -5,7 +5,8 @@
 
 use super::Desk;
 use super::ask::{self, Ask, Problem};
-use super::view::incidents_filter;
+use super::shelf::Shelves;
+use super::view::{funnel_part, has_own_funnel, incidents_filter};
 use crate::incident::{Filter, Incident, Incidents};
 use axum::Router;
 use axum::extract::{Query, State};
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -34,6 +36,8 @@ enum News {
     Incident(Arc<(Incident, String)>),
     /// A part of the page, by its id, is now this.
     Part(Arc<String>),
+    /// Everybody's funnel is now this; who filters has one of his own.
+    Funnel(Arc<String>),
 }
 
 /// Who reads along, and what was told last.
@@ -62,6 +66,12 @@ impl Feed {
         let _ = self.sender.send(News::Part(Arc::new(html)));
     }
 
+    /// Tells what everybody's funnel is now.
+    pub(crate) fn funnel(&self, html: String) {
+        // As above.
+        let _ = self.sender.send(News::Funnel(Arc::new(html)));
+    }
+
     /// Tells in which incidents something has happened; `row` shows one.
     pub(crate) fn look(
         &self,
@@ -69,7 +79,8 @@ impl Feed {
         row: impl Fn(&Incident) -> String,
     ) -> Result<(), Problem> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = told.take();
+        // Kept where reading fails: what came meanwhile is news the next time.
+        let before = told.as_ref();
         let (mut now, mut news) = (HashMap::new(), Vec::new());
         let mut cursor: Option<String> = None;
         // Page by page, until one has an incident in which nothing has happened: what comes behind it is older.
@@ -79,7 +90,7 @@ impl Feed {
             let mut is_news = true;
             for incident in page.rows {
                 let (name, state) = (incident.id.to_string(), state(&incident));
-                let known = before.as_ref().is_none_or(|before| before.get(&name) == Some(&state));
+                let known = before.is_none_or(|before| before.get(&name) == Some(&state));
                 now.insert(name, state);
                 is_news &= !known;
                 if !known {
@@ -102,7 +113,12 @@ impl Feed {
 
 /// Changes whenever the row would.
 fn state(incident: &Incident) -> u64 {
-    incident.last.0.wrapping_add(incident.connections)
+    let mut hasher = DefaultHasher::new();
+    let samples: Vec<_> = incident.samples.iter().map(|sample| (sample.size, sample.first_seen)).collect();
+    let tool = incident.tool.label.as_deref();
+    (incident.last.0, incident.connections, incident.outcome.as_str(), tool, &incident.summary, samples)
+        .hash(&mut hasher);
+    hasher.finish()
 }
 
 /// `/live`
@@ -111,29 +127,57 @@ pub(crate) fn routes() -> Router<Desk> {
 }
 
 async fn live(State(desk): State<Desk>, Query(pairs): Query<Vec<(String, String)>>) -> Response {
-    let filter = match Ask::new(ask::now(), "/live", BTreeMap::new(), pairs) {
+    let filter = match asked(&pairs) {
         Ok(ask) => incidents_filter(&ask),
         Err(problem) => return (StatusCode::BAD_REQUEST, problem.to_string()).into_response(),
     };
     if desk.live.sender.receiver_count() >= READERS_MAX {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many read along already").into_response();
     }
-    let stream = futures_util::stream::unfold((desk.live.sender.subscribe(), filter), next);
+    let reader = Reader { news: desk.live.sender.subscribe(), filter, pairs, shelves: desk.shelves };
+    let stream = futures_util::stream::unfold(reader, next);
     Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
 }
 
-type Reader = (Receiver<News>, Filter);
+/// What Home asks, as of now: `24h` are others a minute later.
+fn asked(pairs: &[(String, String)]) -> Result<Ask, Problem> {
+    Ask::new(ask::now(), "/", BTreeMap::new(), pairs.to_vec())
+}
 
-async fn next((mut news, filter): Reader) -> Option<(Result<Event, Infallible>, Reader)> {
+/// Who reads along.
+struct Reader {
+    news: Receiver<News>,
+    filter: Filter,
+    pairs: Vec<(String, String)>,
+    shelves: Arc<Shelves>,
+}
+
+impl Reader {
+    /// The funnel as his own filter has it.
+    async fn funnel(&self, of_all: &str) -> Result<String, Problem> {
+        let ask = asked(&self.pairs)?;
+        if !has_own_funnel(&ask) {
+            return Ok(of_all.to_owned());
+        }
+        self.shelves.read(move |shelf| Ok(funnel_part(&mut shelf.index, &ask)?.into_string())).await
+    }
+}
+
+async fn next(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)> {
     loop {
-        let event = match news.recv().await {
+        let event = match reader.news.recv().await {
             Ok(News::Part(html)) => Event::default().event("part").data(html.as_str()),
-            Ok(News::Incident(incident)) if filter.fits(&incident.0) => {
+            Ok(News::Funnel(of_all)) => match reader.funnel(&of_all).await {
+                Ok(html) => Event::default().event("part").data(html),
+                // It cannot be read just now; the next one comes.
+                Err(_) => continue,
+            },
+            Ok(News::Incident(incident)) if reader.filter.fits(&incident.0) => {
                 Event::default().event("incident").data(incident.1.as_str())
             }
             Ok(News::Incident(_)) | Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return None,
         };
-        return Some((Ok(event), (news, filter)));
+        return Some((Ok(event), reader));
     }
 }

@@ -24,6 +24,7 @@ mod page;
 mod recorded;
 pub mod server;
 mod settings;
+mod share;
 mod shelf;
 mod table;
 mod text;

@@ -104,7 +104,7 @@ fn navigation(ask: &Ask) -> Markup {
             }
             form.search action="/search" method="get" role="search" {
                 label.hidden for="q" { "Search" }
-                input #q type="search" name="q" maxlength="200" placeholder="hash, IP, domain, incident, T1210" value=[ask.value("q").map(text::shown)];
+                input #q type="search" name="q" maxlength="200" placeholder="hash, IP, domain, incident, T1595" value=[ask.value("q").map(text::shown)];
                 button type="submit" { "Search" }
             }
         }

@@ -1,6 +1,7 @@
 //! Serves a router to many at a time: HTTP/1.1, with or without TLS, every visitor within bounds.
 
 use super::ConsoleSettings;
+use super::share::Shares;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -28,6 +29,8 @@ use tokio_rustls::TlsAcceptor;
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Headers of one request.
 const HEADERS_MAX: usize = 64;
+/// Time for a handshake and for a request's head, at most: whoever means it sends them at once.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// After a failed accept: the machine is out of something.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long open connections may go on once it is to end: an answer, but no live feed.
@@ -56,14 +59,20 @@ impl Default for Peer {
 pub struct Bounds {
     /// Open at once; others wait to be accepted.
     pub connections_max: u32,
-    /// Time for a handshake, for a request's head, between two requests, and for a visitor to take what he
-    /// was sent.
+    /// Time for a request's body, and for a visitor to take what he was sent; [`HEAD_TIME_MAX`] at most for a
+    /// handshake, for a request's head, and between two requests.
     pub idle: Duration,
 }
 
 impl From<&ConsoleSettings> for Bounds {
     fn from(settings: &ConsoleSettings) -> Self {
         Self { connections_max: settings.connections_max, idle: Duration::from_secs(settings.idle_secs) }
+    }
+}
+
+impl Bounds {
+    fn head(self) -> Duration {
+        self.idle.min(HEAD_TIME_MAX)
     }
 }
 
@@ -75,8 +84,9 @@ pub async fn serve(
     bounds: Bounds,
     stop: impl Future<Output = ()>,
 ) {
-    let places =
-        Arc::new(Semaphore::new(usize::try_from(bounds.connections_max).unwrap_or(usize::MAX).max(1)));
+    let count =
+        usize::try_from(bounds.connections_max).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
+    let (places, shares) = (Arc::new(Semaphore::new(count)), Shares::of(count));
     let acceptor = tls.map(TlsAcceptor::from);
     let (end, ending) = watch::channel(false);
     let mut visits = JoinSet::new();
@@ -93,11 +103,13 @@ pub async fn serve(
             Some(_) = visits.join_next(), if !visits.is_empty() => {}
             next = next => match next {
                 Ok((place, stream, remote)) => {
+                    // Who holds his share is sent away, so that there is room for others.
+                    let Some(share) = shares.take(remote.ip()) else { continue };
                     let (router, acceptor, ending) = (router.clone(), acceptor.clone(), ending.clone());
                     visits.spawn(async move {
                         // Whoever breaks off or sends no HTTP has ended his visit, and nothing else.
                         let _ = visit(stream, remote, router, acceptor, bounds, ending).await;
-                        drop(place);
+                        drop((share, place));
                     });
                 }
                 Err(_) => sleep(PAUSE).await,
@@ -125,7 +137,7 @@ async fn visit(
     let stream = Patient { stream, patience: bounds.idle, stalled: None };
     match acceptor {
         Some(acceptor) => {
-            let stream = timeout(bounds.idle, acceptor.accept(stream)).await??;
+            let stream = timeout(bounds.head(), acceptor.accept(stream)).await??;
             talk(stream, peer, router, bounds, ending).await
         }
         None => talk(stream, peer, router, bounds, ending).await,
@@ -147,7 +159,7 @@ async fn talk(
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(bounds.idle)
+            .header_read_timeout(bounds.head())
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
             .serve_connection(TokioIo::new(stream), service)

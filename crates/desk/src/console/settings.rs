@@ -25,12 +25,12 @@ pub struct ConsoleSettings {
     pub key: Option<PathBuf>,
     /// A country or AS database (mmdb), or a directory of them.
     pub geo: Option<PathBuf>,
-    /// Connections open at once; others wait.
+    /// Connections open at once; others wait. One address may have a quarter of them.
     pub connections_max: u32,
     /// Bytes of a request's body.
     pub request_bytes_max: u32,
-    /// A connection that neither sends nor takes anything for so long is closed; a request's head and body
-    /// have as long.
+    /// A connection that neither sends nor takes anything for so long is closed; a request's body has as long, its
+    /// head ten seconds of it.
     pub idle_secs: u64,
     /// Sessions open at once; one more ends the one that was not used for the longest time.
     pub sessions_max: u32,

@@ -44,7 +44,7 @@ CREATE TABLE triage (sha256 TEXT PRIMARY KEY, layers TEXT NOT NULL, error TEXT N
 ";
 static LAYOUT: Layout = Layout {
     file: "incidents.sqlite",
-    version: 3,
+    version: 4,
     tables: TABLES,
     names: &["meta", "incident", "record", "incident_sample", "member", "visit", "triage"],
     cache_kib: 8192,
@@ -246,7 +246,8 @@ impl Database {
         let name = record.tool();
         tools.extend(name.as_deref().filter(|name| !record.tools.contains_key(*name)));
         let label = name.as_deref().and_then(tool::label).unwrap_or_default();
-        let techniques: Vec<&str> = attack::observed(record).iter().map(|technique| technique.id).collect();
+        let techniques = [attack::observed(record), attack::implied(record)].concat();
+        let techniques: Vec<&str> = techniques.iter().map(|technique| technique.id).collect();
         let sql = "INSERT OR REPLACE INTO incident VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = params![
             record.n,

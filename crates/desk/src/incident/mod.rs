@@ -79,7 +79,7 @@ pub struct Filter {
     pub stage: Option<Stage>,
     /// Only those in which this tool was seen.
     pub tool: Option<String>,
-    /// Only those that show this technique, or a part of it: `T1210`, `T1021`.
+    /// Only those that show or imply this technique, or a part of it: `T1210`, `T1021`.
     pub technique: Option<String>,
     /// Only those that brought one of these samples, SHA-256 in lower-case hexadecimal.
     pub samples: Option<Vec<String>>,
@@ -102,7 +102,7 @@ impl Filter {
             let shows = |id: &str| {
                 id.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             };
-            incident.attack.observed.iter().any(|technique| shows(technique.id))
+            incident.attack.all().any(|technique| shows(technique.id))
         };
         self.source.is_none_or(|source| source.to_canonical() == incident.source.to_canonical())
             && self.network.is_none_or(|network| network.holds(incident.source))

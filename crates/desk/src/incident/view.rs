@@ -188,6 +188,13 @@ pub struct Attack {
     pub implied: Vec<Technique>,
 }
 
+impl Attack {
+    /// Both, what is observed first.
+    pub fn all(&self) -> impl Iterator<Item = &Technique> {
+        self.observed.iter().chain(&self.implied)
+    }
+}
+
 /// A connection of an incident.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Member {

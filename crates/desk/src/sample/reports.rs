@@ -6,7 +6,7 @@
 use super::outline::Outline;
 use crate::derived::{BUSY, write_ahead};
 use roridula_evidence::SampleId;
-use roridula_triage::facts::Facts;
+use roridula_triage::facts::{Facts, IndicatorKind};
 use roridula_triage::family::Verdict;
 use roridula_triage::rules::Hit;
 use roridula_triage::{Depth, FORMAT, FoundBy, Hashes, Kind, Layer, Report, State};
@@ -37,12 +37,13 @@ CREATE TABLE content (name TEXT PRIMARY KEY, rules TEXT NOT NULL, full INTEGER N
 -- In which reports a layer lies.
 CREATE TABLE place (layer TEXT NOT NULL, report INTEGER NOT NULL, PRIMARY KEY (layer, report)) WITHOUT ROWID;
 ";
-/// What came later, so that reports of before are kept: the text of indicators in lower case, and the layers
-/// (SHA-256) in which they stand.
+/// What came later, so that reports of before are kept: the text of indicators, in lower case but for wallets, which are
+/// others then, and the layers (SHA-256) in which they stand. `indicator` is what was before it.
 const INDICATORS: &str = "
-CREATE TABLE IF NOT EXISTS indicator (value TEXT, kind TEXT, layer TEXT, PRIMARY KEY (value, kind, layer)) WITHOUT ROWID;
+DROP TABLE IF EXISTS indicator;
+CREATE TABLE IF NOT EXISTS named (value TEXT, kind TEXT, layer TEXT, PRIMARY KEY (value, kind, layer)) WITHOUT ROWID;
 ";
-const NAMES: &[&str] = &["report", "content", "place", "indicator"];
+const NAMES: &[&str] = &["report", "content", "place", "indicator", "named"];
 
 /// Why a report cannot be had.
 #[derive(Debug, Error)]
@@ -152,7 +153,7 @@ impl Reports {
     }
 
     fn has_indicators(&self) -> rusqlite::Result<bool> {
-        self.db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'indicator'")?.exists([])
+        self.db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'named'")?.exists([])
     }
 
     /// Those of all layers; what cannot be read has none.
@@ -174,8 +175,10 @@ impl Reports {
         part: &str,
         max: usize,
     ) -> Result<Vec<(String, String, SampleId)>, ReportError> {
-        let sql = "SELECT DISTINCT value, kind, sha256 FROM indicator JOIN place USING (layer) JOIN report ON n = report
-            WHERE instr(value, ?1) ORDER BY value <> ?1, value, kind, n LIMIT ?2";
+        let sql = "SELECT DISTINCT value, kind, sha256,
+              CASE kind WHEN 'wallet' THEN lower(value) ELSE value END AS sought
+            FROM named JOIN place USING (layer) JOIN report ON n = report
+            WHERE instr(sought, ?1) ORDER BY sought <> ?1, value, kind, n LIMIT ?2";
         let mut statement = self.db.prepare_cached(sql).map_err(|source| self.database(source))?;
         let values = params![part.to_lowercase(), i64::try_from(max).unwrap_or(i64::MAX)];
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, SampleId(row.get(2)?)));
@@ -376,9 +379,13 @@ impl Reports {
 }
 
 fn put_indicators(db: &Connection, layer: &str, facts: &Facts) -> rusqlite::Result<()> {
-    let mut statement = db.prepare_cached("INSERT OR IGNORE INTO indicator VALUES (?, ?, ?)")?;
+    let mut statement = db.prepare_cached("INSERT OR IGNORE INTO named VALUES (?, ?, ?)")?;
     for indicator in &facts.indicators {
-        statement.execute(params![indicator.value.to_lowercase(), indicator.kind.as_str(), layer])?;
+        let value = match indicator.kind {
+            IndicatorKind::Wallet => indicator.value.clone(),
+            _ => indicator.value.to_lowercase(),
+        };
+        statement.execute(params![value, indicator.kind.as_str(), layer])?;
     }
     Ok(())
 }

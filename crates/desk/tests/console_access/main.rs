@@ -488,6 +488,31 @@ fn who_is_slow_does_not_keep_his_place() {
 }
 
 #[test]
+fn one_address_keeps_nobody_else_out() {
+    let house = House::open(false, |settings| settings.connections_max = 16);
+    let mut held: Vec<_> = (0..16).map(|_| house.connect()).collect();
+    // More than its share is sent away at once; what is left is free for another address.
+    let ended = |stream: &mut std::net::TcpStream| matches!(stream.read(&mut [0]), Ok(0));
+    assert!(held.split_off(8).iter_mut().all(ended));
+    let mut other = from_another_address(house.address);
+    other.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).unwrap();
+    assert_eq!(Answer::of(&answer).status, 200);
+}
+
+fn from_another_address(to: std::net::SocketAddr) -> std::net::TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        socket.connect(to).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    stream
+}
+
+#[test]
 fn who_takes_nothing_does_not_keep_his_place() {
     let house = House::open(false, |settings| (settings.connections_max, settings.idle_secs) = (4, 1));
     let readers = (0..4).map(|_| house.connect());

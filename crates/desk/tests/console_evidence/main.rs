@@ -121,6 +121,21 @@ async fn a_connection_is_told_in_pages_and_taken_away() {
     let second = get(&router, &format!("/api/v1{home}?messages=4&at={later}")).await.json();
     assert_eq!(second["messages"][0]["number"], 4);
     assert_eq!(second["earlier"], 0);
+    // Evidence that names no byte leads to the visitor's last message before it.
+    let story = get(&router, &format!("/api/v1/incidents/{}", incidents[0])).await.json();
+    let stages = story["incident"]["stages"].as_array().unwrap();
+    let of = |name: &str| &stages.iter().find(|stage| stage["stage"] == name).unwrap()["evidence"][0];
+    let by_event = |name: &str| format!("{home}?event={}", of(name)["seq"]);
+    assert!(of("capture")["stream_at"].is_null(), "{}", of("capture"));
+    let page = get(&router, &format!("/incidents/{}", incidents[0])).await;
+    assert!(page.text().contains(&by_event("capture")), "{}", page.text());
+    // Of one that names a byte, it is the message that holds this byte.
+    let byte = of("upload")["stream_at"].as_u64().unwrap();
+    let found = ask(&router, "GET", &by_event("upload")).await;
+    let place = found.header("location").split(['=', '#']).nth(1).unwrap().parse::<u64>().unwrap();
+    let holds = get(&router, &format!("/api/v1{home}?messages=1&at={byte}")).await.json();
+    assert_eq!((found.status, &holds["messages"][0]["stream_at"]), (StatusCode::SEE_OTHER, &place.into()));
+    get(&router, &format!("{home}?event=0")).await;
     let found = ask(&router, "GET", &format!("/connections/{connection}")).await;
     assert_eq!((found.status, found.header("location")), (StatusCode::SEE_OTHER, home.as_str()));
     for (file, kind, begins) in [

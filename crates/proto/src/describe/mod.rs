@@ -132,6 +132,17 @@ pub fn describe(transcript: &Transcript, base: &Decoy, payloads: &dyn Payloads, 
     described
 }
 
+/// Where the visitor's last message begins that was whole by `time`, in bytes of its stream; 0 where none was. Replayed as
+/// by [`describe`], as far as it goes.
+pub fn place_at(transcript: &Transcript, base: &Decoy, payloads: &dyn Payloads, time: WallClock) -> u64 {
+    let mut player = Player::new(transcript, base);
+    // No message is on this page, so that none is described.
+    let mut scribe = Scribe::new(transcript, Page { at: u64::MAX, messages: 1 });
+    scribe.sought = Some(time);
+    while let Ok(true) = player.step(payloads, &mut |now, input, output| scribe.step(now, input, output)) {}
+    scribe.place
+}
+
 /// The fields of one frame, and what is odd about it, where nothing is known of what went before.
 pub fn describe_frame(frame: &[u8], from: Side) -> (Vec<Field>, Vec<String>) {
     let frame = frame.get(..MESSAGE_BYTES_MAX).unwrap_or(frame);
@@ -150,6 +161,9 @@ struct Scribe {
     page_bytes: usize,
     /// Beginnings of the visitor's messages before the page, as many as make up a page.
     before: VecDeque<u64>,
+    /// The time whose message is sought, and where the last one by then begins.
+    sought: Option<WallClock>,
+    place: u64,
     over: bool,
 }
 
@@ -166,6 +180,8 @@ impl Scribe {
             described: Described::default(),
             page_bytes: 0,
             before: VecDeque::new(),
+            sought: None,
+            place: 0,
             over: false,
         }
     }
@@ -225,6 +241,9 @@ impl Scribe {
         let end = stream_at.saturating_add(len64(frame.len()));
         if from == Side::Visitor {
             self.outline(at, stream_at, &title);
+            if self.sought.is_some_and(|sought| at <= sought) {
+                self.place = stream_at;
+            }
         }
         if self.belongs(from, stream_at, end) {
             let shown = frame.get(..MESSAGE_BYTES_MAX).unwrap_or(frame);

@@ -69,6 +69,7 @@ pub(super) fn serve<E>(
     };
     // Its index of the write-ahead log stays where it is as long as somebody has it open.
     let kept = Reader::open(data).map_err(|error| error.to_string())?;
+    make_desk(data)?;
     // As far as it goes.
     let _ = sandbox::confine_console(data, settings.geo.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -98,6 +99,18 @@ pub(super) fn serve<E>(
     runtime.shutdown_background();
     drop(kept);
     served
+}
+
+/// Makes the place of what is derived, before the console is shut in and may write nowhere else.
+fn make_desk(data: &Path) -> Result<(), String> {
+    let desk = data.join("desk");
+    std::fs::create_dir_all(&desk).map_err(|error| {
+        let (data, desk) = (data.display(), desk.display());
+        format!(
+            "{desk} cannot be made ({error}), where the console keeps what it derives: run it as the owner of {data}, or \
+             on a copy of your own (cp -r {data} COPY; roridula console --data COPY)"
+        )
+    })
 }
 
 /// Serves the console of `data` alone, until Ctrl-C.

@@ -38,14 +38,23 @@ const feed = (list) => {
     localTimes(row);
     while (list.children.length > 40) list.lastElementChild.remove();
   });
+  const held = new Map();
+  const put = (part) => {
+    const old = document.getElementById(part.id);
+    // Nobody loses the place that the keyboard is at: what is new of that part waits until it has moved on.
+    if (old?.contains(document.activeElement)) {
+      held.set(part.id, part);
+      return;
+    }
+    held.delete(part.id);
+    old?.replaceWith(part);
+    localTimes(part);
+  };
   source.addEventListener('part', (event) => {
     const part = element(event.data);
-    const old = part && document.getElementById(part.id);
-    // Nobody loses the place that the keyboard is at.
-    if (!old || old.contains(document.activeElement)) return;
-    old.replaceWith(part);
-    localTimes(part);
+    if (part) put(part);
   });
+  document.addEventListener('focusout', () => setTimeout(() => [...held.values()].forEach(put)));
   source.addEventListener('open', () => { list.dataset.state = 'open'; });
   source.addEventListener('error', () => {
     if (list.dataset.state === 'waiting') return;

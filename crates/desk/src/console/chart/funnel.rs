@@ -19,7 +19,7 @@ pub(crate) struct FunnelColumn {
 pub(crate) fn funnel(caption: &str, steps: &[&str], columns: &[FunnelColumn]) -> Markup {
     let most = columns.iter().flat_map(|column| &column.counts).max().copied().unwrap_or(0);
     html! {
-        section.funnel {
+        section.funnel #funnel {
             h2 { (caption) }
             table {
                 thead {

@@ -17,6 +17,7 @@ mod tries;
 
 pub use certificate::{Transport, transport};
 pub use credentials::{PASSWORD_BYTES_MAX, add_token, remove_password, remove_token, set_password, who};
+pub(super) use tries::visitor;
 
 use super::server::Peer;
 use super::{ConsoleError, ConsoleSettings};

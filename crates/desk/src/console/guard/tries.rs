@@ -33,7 +33,7 @@ impl Tries {
         if self.all >= self.each.saturating_mul(LOGINS_FACTOR) {
             return Err(wait);
         }
-        let of = self.of.entry(network(from)).or_default();
+        let of = self.of.entry(visitor(from)).or_default();
         if *of >= self.each {
             return Err(wait);
         }
@@ -44,7 +44,7 @@ impl Tries {
 
     /// A try that was right costs nothing.
     pub(crate) fn give_back(&mut self, from: IpAddr) {
-        if let Some(of) = self.of.get_mut(&network(from)) {
+        if let Some(of) = self.of.get_mut(&visitor(from)) {
             *of = of.saturating_sub(1);
             self.all = self.all.saturating_sub(1);
         }
@@ -52,7 +52,7 @@ impl Tries {
 }
 
 /// One visitor: an IPv4 address, or the /64 that an IPv6 visitor chooses addresses from.
-fn network(address: IpAddr) -> IpAddr {
+pub(in crate::console) fn visitor(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
         address => address,

@@ -6,7 +6,7 @@ use crate::console::ask::{Ask, Problem};
 use crate::console::chart;
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
-use crate::console::table::{Cell, Table};
+use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use maud::{Markup, html};
 use roridula_evidence::SampleView;
@@ -90,6 +90,7 @@ impl View for Diff {
     const PATH: &'static str = "/samples/{a}/diff/{b}";
     const API: &'static str = "/samples/{a}/diff/{b}";
     const ABOUT: &'static str = "Where two samples differ, and what that means.";
+    const HEEDS: &'static [&'static str] = &[];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let (a, b) = (find_named(shelf, ask.place("a"))?, find_named(shelf, ask.place("b"))?);
@@ -112,7 +113,7 @@ impl View for Diff {
     }
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
-        vec![table(model)]
+        vec![table(model), marks_table(model), words_table(model)]
     }
 }
 
@@ -185,19 +186,49 @@ fn marks(
     marks
 }
 
-fn body(model: &Model, ask: &Ask) -> Markup {
+/// What is marked of A, and of B.
+fn both_marks(model: &Model) -> [Vec<Mark>; 2] {
     let a =
         marks(model, &model.a.report, |layer| layer.a, |layer| layer.b, |range| (range.a_at, range.a_size));
     let b =
         marks(model, &model.b.report, |layer| layer.b, |layer| layer.a, |range| (range.b_at, range.b_size));
+    [a, b]
+}
+
+/// What the pictures show, for spreadsheets.
+fn marks_table(model: &Model) -> Table {
+    let cells = |side: &'static str| {
+        move |mark: Mark| {
+            vec![Cell::text(side), Cell::Number(mark.start), Cell::Number(mark.size), Cell::Text(mark.what)]
+        }
+    };
+    let [a, b] = both_marks(model);
+    Table {
+        name: "marks",
+        columns: vec!["In", "At in the file", "Bytes", "What"],
+        rows: a.into_iter().map(cells("A")).chain(b.into_iter().map(cells("B"))).collect(),
+        ..Table::default()
+    }
+}
+
+/// The differences in words, for spreadsheets.
+fn words_table(model: &Model) -> Table {
+    let rows = model.lines.iter().map(|line| vec![Cell::text(line)]).collect();
+    Table { name: "words", columns: vec!["Difference"], rows, ..Table::default() }
+}
+
+fn body(model: &Model, ask: &Ask) -> Markup {
+    let [a, b] = both_marks(model);
     html! {
         @if model.a.sha256 == model.b.sha256 { p.notice { "This is one and the same sample." } }
         section {
             h2 { "In words" }
             ul { @for line in &model.lines { li { (text::shown_to(line, 600)) } } }
+            (exports(ask, "words"))
         }
         (of_side("A", &model.a, &a))
         (of_side("B", &model.b, &b))
+        (exports(ask, "marks"))
         p.legend {
             @for (class, what) in [("equal", "equal"), ("differs", "differs"), ("only", "only in this one")] {
                 span {
@@ -280,5 +311,54 @@ fn table(model: &Model) -> Table {
         rows,
         empty: None,
         next: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::asked::tests::ask;
+    use super::super::sample::tests as made;
+    use super::*;
+    use roridula_triage::Kind;
+
+    fn side() -> SideRow {
+        let layers =
+            vec![made::layer(None, Kind::Payload, "", 0, 100), made::layer(Some(0), Kind::Pe, "", 40, 60)];
+        let report = made::report(layers);
+        SideRow { sha256: "ab".repeat(32), size: 100, sentence: String::new(), report }
+    }
+
+    #[test]
+    fn differences_are_exported_where_they_are_shown() {
+        let range = RangeRow { a_at: 2, a_size: 1, b_at: 3, b_size: 4, meaning: "=cmd()".to_owned() };
+        let what = "an EXE".to_owned();
+        let (a, b) = (Some(1), Some(1));
+        let layer = LayerRow {
+            what,
+            a,
+            b,
+            a_size: 60,
+            b_size: 60,
+            equal: false,
+            compared: true,
+            ranges: vec![range],
+        };
+        let lines = vec!["=1+1".to_owned()];
+        let model = Model { a: side(), b: side(), lines, layers: vec![layer], more: 0 };
+        let asked = ask("/samples/a/diff/b", &[]);
+        let page = Diff::page(&model, &asked).html(&asked);
+        let csv: Vec<String> = Diff::tables(&model, &asked)
+            .iter()
+            .map(|table| {
+                assert!(page.contains(&format!("?table={}&amp;as=csv", table.name)), "{}", table.name);
+                table.csv().replace('"', "")
+            })
+            .collect();
+        assert!(csv[0].contains("an EXE,differs,60,60,2,1,3,4,'=cmd()"), "{csv:?}");
+        assert_eq!(
+            csv[1],
+            "In,At in the file,Bytes,What\r\nA,42,1,an EXE: =cmd()\r\nB,43,4,an EXE: =cmd()\r\n"
+        );
+        assert_eq!(csv[2], "Difference\r\n'=1+1\r\n");
     }
 }

@@ -36,6 +36,7 @@ impl View for Export {
     const API: &'static str = "/samples/{sha256}/export";
     const ABOUT: &'static str =
         "What an export of a sample holds; the archive itself is sent to a form of the console.";
+    const HEEDS: &'static [&'static str] = &[];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let sample = find(shelf, ask)?;

@@ -73,6 +73,7 @@ impl View for OfCore {
     const API: &'static str = "/groups/{core}";
     const ABOUT: &'static str =
         "One core, by the beginning of its SHA-256: its samples, and who brought them.";
+    const HEEDS: &'static [&'static str] = &["range", "since", "until", "limit", "cursor"];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let from = asked::offset(ask)?;

@@ -93,8 +93,10 @@ impl View for Groups {
     const PATH: &'static str = "/groups";
     const API: &'static str = "/groups";
     const ABOUT: &'static str = "Cores over time: what is one program in many wrappings.";
-    const QUERY: &'static [(&'static str, &'static str)] =
-        &[("order", "By novelty (the default), captures, hosts, samples, first or last.")];
+    const QUERY: &'static [(&'static str, &'static str)] = &[
+        ("order", "By novelty (the default), captures, hosts, samples, first or last."),
+        ("new", "yes: only cores that came in the time for the first time, as uploads: what Home counts."),
+    ];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let from = asked::offset(ask)?;
@@ -111,6 +113,9 @@ impl View for Groups {
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
             (asked::ignored(ask, &[]))
+            @if ask.value("new").is_some() {
+                p { "Only cores that came in this time for the first time, as uploads: " a href=(ask.with("new", "")) { "all" } }
+            }
             @for table in Self::tables(model, ask) { (table.html(ask)) }
         };
         Page::new("Groups", body)
@@ -133,6 +138,14 @@ fn wanted(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Group>, Problem> {
     }
     if asked::step(ask) == Some(Step::Complete) {
         sets.push(of(&|entry| entry.state == "complete"));
+    }
+    match ask.value("new") {
+        None => {}
+        Some("yes") => {
+            let span = asked::span(ask);
+            sets.push(catalog.new_cores(span.since, span.until).map(|group| group.core.as_str()).collect());
+        }
+        Some(_) => return Err(Problem::Bad("`new` is yes, or not there".to_owned())),
     }
     if let Some(brought) = asked::brought(shelf, ask)? {
         sets.push(of(&|entry| brought.contains(&entry.sha256)));

@@ -63,6 +63,7 @@ impl View for Health {
     const PATH: &'static str = "/health";
     const API: &'static str = "/health";
     const ABOUT: &'static str = "Rates, limits that were met, faults, storage, versions.";
+    const HEEDS: &'static [&'static str] = &["range", "since", "until"];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let span = ask.filter.span();

@@ -117,23 +117,17 @@ impl View for Home {
     const PATH: &'static str = "/";
     const API: &'static str = "/home";
     const ABOUT: &'static str = "Is the honeypot well, and was something new caught?";
+    const HEEDS: &'static [&'static str] = &["range", "since", "until", "source", "family", "stage", "tool"];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
-        let novel = shelf.catalog.most_novel(ask.now).map(|(entry, of)| Novel {
-            sha256: entry.sha256.to_string(),
-            novelty: entry.novelty,
-            sentence: entry.sentence.clone(),
-            first_seen: entry.first_seen.clone(),
-            captures: entry.captures,
-            of,
-        });
+        let novel = novel(&shelf.catalog, ask.now);
         let filter = Filter { limit: Some(LATEST), ..incidents::filter(ask) };
         let incidents = shelf.incidents.list(&filter).map_err(Problem::failed)?;
         let books = shelf.geo.books();
         Ok(Model {
             pulse: Pulse::take(&shelf.dir, &shelf.reader, &mut shelf.index).map_err(Problem::failed)?,
             today: Today::of(&shelf.catalog, &mut shelf.index, ask.now).map_err(Problem::failed)?,
-            funnels: funnels(shelf, ask)?,
+            funnels: funnels(&mut shelf.index, ask)?,
             novel,
             incidents: incidents.iter().map(|incident| latest(incident, &books)).collect(),
         })
@@ -149,18 +143,48 @@ impl View for Home {
 }
 
 /// Of the range that was asked for, else of all that have a length.
-fn funnels(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Funnel>, Problem> {
+fn funnels(index: &mut Index, ask: &Ask) -> Result<Vec<Funnel>, Problem> {
     let source = ask.filter.source;
     let mut funnel = |range, span| {
-        let counts = shelf.index.funnel(span, source).map_err(Problem::failed)?.total;
+        let counts = index.funnel(span, source).map_err(Problem::failed)?.total;
         Ok(Funnel { range, counts })
     };
-    if ask.filter.since.is_some() || ask.filter.until.is_some() || !ask.filter.range.is_empty() {
+    if has_own_time(ask) {
         let range = if ask.filter.range.is_empty() { "chosen" } else { ask.filter.range };
         return Ok(vec![funnel(range, ask.filter.span())?]);
     }
     let ranges = RANGES.iter().filter(|range| range.secs > 0);
     ranges.map(|range| funnel(range.name, Span::last(range.secs * 1_000_000, ask.now))).collect()
+}
+
+fn has_own_time(ask: &Ask) -> bool {
+    ask.filter.since.is_some() || ask.filter.until.is_some() || !ask.filter.range.is_empty()
+}
+
+/// Whether the funnel that is asked for is another than everybody's.
+pub(crate) fn has_own_funnel(ask: &Ask) -> bool {
+    ask.filter.source.is_some() || has_own_time(ask)
+}
+
+/// The funnel as the page shows it.
+pub(crate) fn funnel_of(index: &mut Index, ask: &Ask) -> Result<Markup, Problem> {
+    Ok(funnel(&funnels(index, ask)?, ask))
+}
+
+/// The card of the newest novel sample as the page shows it.
+pub(crate) fn novel_of(catalog: &Catalog, now: WallClock) -> Markup {
+    card(novel(catalog, now).as_ref())
+}
+
+fn novel(catalog: &Catalog, now: WallClock) -> Option<Novel> {
+    catalog.most_novel(now).map(|(entry, of)| Novel {
+        sha256: entry.sha256.to_string(),
+        novelty: entry.novelty,
+        sentence: entry.sentence.clone(),
+        first_seen: entry.first_seen.clone(),
+        captures: entry.captures,
+        of,
+    })
 }
 
 fn body(model: &Model, ask: &Ask) -> Markup {
@@ -172,7 +196,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
         div.columns {
             div.lead {
                 (headline(&model.today))
-                @if let Some(novel) = &model.novel { (card(novel)) }
+                (card(model.novel.as_ref()))
             }
             (health::pulse(&model.pulse, ask))
         }
@@ -198,7 +222,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
 
 /// The feed's address: of what the page shows.
 fn live(ask: &Ask) -> String {
-    let kept = ["source", "family", "stage", "tool"];
+    let kept = ["range", "since", "until", "source", "family", "stage", "tool"];
     let pairs = ask.query.iter().filter(|(name, _)| kept.contains(&name.as_str()));
     address("/live", pairs.map(|(name, value)| (name.as_str(), value.as_str())))
 }
@@ -209,16 +233,18 @@ pub(crate) fn headline(today: &Today) -> Markup {
     html! {
         section.headline #headline aria-label="New" {
             p.new {
-                a href="/groups?order=first&range=24h" { strong { (text::number(today.new_cores)) } " " (new) }
+                a href="/groups?new=yes&order=first&range=24h" { strong { (text::number(today.new_cores)) } " " (new) }
                 ", of " (text::count(today.captures, "capture"))
             }
         }
     }
 }
 
-fn card(novel: &Novel) -> Markup {
+fn card(novel: Option<&Novel>) -> Markup {
+    // Where there is none yet, this is where the feed puts it.
+    let Some(novel) = novel else { return html! { div #novel hidden {} } };
     html! {
-        section.card {
+        section.card #novel {
             h2 { "The most novel sample " (novel.of) }
             p.sentence { (text::shown_to(&novel.sentence, 600)) }
             p {

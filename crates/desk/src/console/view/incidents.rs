@@ -56,7 +56,7 @@ impl View for Incidents {
     const API: &'static str = "/incidents";
     const ABOUT: &'static str = "All incidents, those first in which something happened last.";
     const QUERY: &'static [(&'static str, &'static str)] =
-        &[("technique", "Only those that show this technique of ATT&CK, or a part of it.")];
+        &[("technique", "Only those that show or imply this technique of ATT&CK, or a part of it.")];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let page = shelf.incidents.page(&filter(ask), ask.cursor(), ask.limit()?).map_err(asked::problem)?;

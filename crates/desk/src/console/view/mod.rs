@@ -26,7 +26,10 @@ mod unknown;
 mod visits;
 
 pub(crate) use health::pulse as pulse_part;
-pub(crate) use home::{Today, headline as headline_part, incident_row};
+pub(crate) use home::{
+    Today, funnel_of as funnel_part, has_own_funnel, headline as headline_part, incident_row,
+    novel_of as novel_part,
+};
 pub(crate) use incidents::filter as incidents_filter;
 
 use super::Desk;
@@ -51,6 +54,19 @@ use std::fmt::Write;
 /// Rows of a table as CSV, about; what is longer goes on where the answer's `Link` says.
 const CSV_ROWS_MAX: usize = 50_000;
 
+/// The words of every address that a list heeds; all are understood everywhere, so that a filter stays from view to view.
+pub(crate) const LIST: &[&str] =
+    &["range", "since", "until", "source", "family", "stage", "tool", "limit", "cursor"];
+/// The words for which page of a list is shown.
+const PAGES: &[&str] = &["limit", "cursor"];
+/// The words for how an answer is written.
+const FORM: &[&str] = &["as", "table"];
+/// Characters of a word that means nothing, as far as it is told.
+const WORD_CHARS_MAX: usize = 64;
+
+/// Characters of what a view is of, in the name of a file.
+const PLACE_CHARS_MAX: usize = 16;
+
 /// One view.
 pub(crate) trait View: 'static {
     /// All that it shows.
@@ -61,7 +77,9 @@ pub(crate) trait View: 'static {
     const API: &'static str;
     /// What it shows, in one sentence.
     const ABOUT: &'static str;
-    /// What its query may say besides the filter: name and meaning.
+    /// Which of [`LIST`] change what it shows.
+    const HEEDS: &'static [&'static str] = LIST;
+    /// What its query may say besides: name and meaning.
     const QUERY: &'static [(&'static str, &'static str)] = &[];
 
     /// Reads what is asked for.
@@ -85,6 +103,7 @@ pub(crate) trait View: 'static {
 pub(crate) struct Described {
     pub(crate) path: &'static str,
     pub(crate) about: &'static str,
+    pub(crate) heeds: &'static [&'static str],
     pub(crate) query: &'static [(&'static str, &'static str)],
     pub(crate) schema: schemars::Schema,
 }
@@ -140,7 +159,8 @@ struct Descriptions<'a>(Vec<Described>, &'a mut SchemaGenerator);
 impl Visit for Descriptions<'_> {
     fn view<V: View>(&mut self) {
         let schema = self.1.subschema_for::<V::Model>();
-        self.0.push(Described { path: V::API, about: V::ABOUT, query: V::QUERY, schema });
+        let (path, about, heeds, query) = (V::API, V::ABOUT, V::HEEDS, V::QUERY);
+        self.0.push(Described { path, about, heeds, query, schema });
     }
 }
 
@@ -196,7 +216,7 @@ async fn answer<V: View>(
     asked: Result<Ask, Problem>,
     headers: &HeaderMap,
 ) -> Response {
-    let ask = match asked {
+    let ask = match asked.and_then(|ask| only_known::<V>(&ask).map(|()| ask)) {
         Ok(ask) => ask,
         Err(problem) => return failed(&Ask { path: path.to_owned(), ..Ask::default() }, &problem),
     };
@@ -205,6 +225,21 @@ async fn answer<V: View>(
         Ok(written) => written.respond(headers),
         Err(problem) => failed(&wanted, &problem),
     }
+}
+
+/// That the address says nothing of which the view knows nothing: who mistypes a filter must not take all for some. A page
+/// knows the whole filter, which comes along from other views, and says itself what of it means nothing there.
+fn only_known<V: View>(ask: &Ask) -> Result<(), Problem> {
+    let common = if ask.path.starts_with("/api/") { V::HEEDS } else { LIST };
+    let own = V::QUERY.iter().map(|(name, _)| name);
+    let known: Vec<&str> = own.chain(common).copied().collect();
+    let Some(word) = ask.query.keys().find(|word| !known.iter().chain(FORM).any(|known| known == word))
+    else {
+        return Ok(());
+    };
+    let word: String = word.chars().take(WORD_CHARS_MAX).collect();
+    let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+    Err(Problem::Bad(format!("`{word}` means nothing here; what may be said is {known}")))
 }
 
 /// An answer, ready to be sent.
@@ -234,12 +269,30 @@ fn csv<V: View>(shelf: &mut Shelf, mut ask: Ask) -> Result<Written, Problem> {
             Some(next) if whole => drop(ask.query.insert("cursor".to_owned(), next)),
             next => {
                 let next = next.map(|next| ask.with("cursor", &next));
-                let file = Some(format!("roridula-{}.csv", table.name));
+                let file = Some(csv_file(V::API, &ask, table.name));
                 let kind = "text/csv; charset=utf-8";
                 return Ok(Written { kind, file, body: body.into_bytes(), next });
             }
         }
     }
+}
+
+/// What a table is called on disk: view, what the view is of, table, so that nothing that was taken away overwrites another.
+fn csv_file(view: &str, ask: &Ask, table: &str) -> String {
+    let mut name = String::from("roridula");
+    let parts = view.split('/').filter(|part| !part.is_empty());
+    let parts = parts.map(|part| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+        Some(place) => ask.place(place),
+        None => part,
+    });
+    // `groups` of the view `groups` is said once.
+    let table = (!view.ends_with(table)).then_some(table);
+    for part in parts.chain(table) {
+        name.push('-');
+        let kept = part.chars().take(PLACE_CHARS_MAX);
+        name.extend(kept.map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }));
+    }
+    name + ".csv"
 }
 
 fn written<V: View>(shelf: &mut Shelf, ask: Ask) -> Result<Written, Problem> {
@@ -316,4 +369,29 @@ pub(crate) fn failed(ask: &Ask, problem: &Problem) -> Response {
 async fn missing(uri: Uri) -> Response {
     let ask = Ask { path: uri.path().to_owned(), ..Ask::default() };
     failed(&ask, &Problem::Missing("there is no such page".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asked::tests::ask;
+    use super::*;
+
+    #[test]
+    fn each_table_has_a_file_of_its_own_and_no_name_leads_elsewhere() {
+        let mut asked = ask("/", &[]);
+        let hash = "ab".repeat(32);
+        for (name, value) in [("sha256", hash.as_str()), ("ip", "../\"x"), ("id", "i1")] {
+            asked.places.insert(name.to_owned(), value.to_owned());
+        }
+        for (view, table, file) in [
+            ("/home", "funnel", "roridula-home-funnel.csv"),
+            ("/groups", "groups", "roridula-groups.csv"),
+            ("/report", "tools", "roridula-report-tools.csv"),
+            ("/tools", "tools", "roridula-tools.csv"),
+            ("/samples/{sha256}", "captures", "roridula-samples-abababababababab-captures.csv"),
+            ("/sources/{ip}", "samples", "roridula-sources-..--x-samples.csv"),
+        ] {
+            assert_eq!(csv_file(view, &asked, table), file);
+        }
+    }
 }

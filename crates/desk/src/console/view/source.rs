@@ -125,6 +125,7 @@ impl View for OfVisitor {
     const API: &'static str = "/sources/{ip}";
     const ABOUT: &'static str =
         "One visitor: its incidents, samples, implementations, credentials and hours.";
+    const HEEDS: &'static [&'static str] = &["range", "since", "until", "stage", "tool", "limit", "cursor"];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let address: IpAddr =

@@ -41,6 +41,8 @@ impl View for OfFingerprint {
     const PATH: &'static str = "/tools/{fingerprint}";
     const API: &'static str = "/tools/{fingerprint}";
     const ABOUT: &'static str = "One implementation: its features, its connections and its visitors.";
+    const HEEDS: &'static [&'static str] =
+        &["range", "since", "until", "source", "stage", "tool", "limit", "cursor"];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let name = ask.place("fingerprint").to_ascii_lowercase();

@@ -13,9 +13,10 @@ use crate::incident::IncidentId;
 use crate::story;
 use maud::{Markup, html};
 use message::Message;
-use roridula_evidence::{EventFilter, rfc3339};
+use roridula_evidence::{EventFilter, Published, rfc3339};
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::describe::{self, Heading};
+use roridula_proto::time::WallClock;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::str::FromStr;
@@ -100,8 +101,13 @@ impl View for Connection {
     const PATH: &'static str = "/incidents/{id}/connections/{connection}";
     const API: &'static str = "/incidents/{id}/connections/{connection}";
     const ABOUT: &'static str = "One connection: its messages field by field beside their bytes.";
+    const HEEDS: &'static [&'static str] = &[];
     const QUERY: &'static [(&'static str, &'static str)] = &[
         ("at", "The page begins with the message that holds this byte of all that was received."),
+        (
+            "event",
+            "In place of `at`: leads to the visitor's last message before this event (its `seq`), by time.",
+        ),
         ("messages", "Messages of a page, from 1 to 64."),
     ];
 
@@ -122,6 +128,11 @@ impl View for Connection {
         let (described, missing) = match Recording::load(&shelf.reader, id) {
             Ok(recording) => {
                 let decoy = recorded::decoy(&shelf.dir)?;
+                if let Some(time) = event_time(&events, ask)? {
+                    let place =
+                        describe::place_at(recording.transcript(), &decoy, recording.payloads(), time);
+                    return Err(Problem::Elsewhere(at(ask, place)));
+                }
                 let found = describe::describe(recording.transcript(), &decoy, recording.payloads(), page);
                 let missing = found.gone.clone().or_else(|| {
                     let cut = !recording.transcript().is_complete();
@@ -157,6 +168,15 @@ impl View for Connection {
     fn page(model: &Model, ask: &Ask) -> Page {
         Page::of_one(format!("Connection {}", model.connection), body(model, ask))
     }
+}
+
+/// When the event that is asked for happened; `None` where none is, or another place.
+fn event_time(events: &[Published], ask: &Ask) -> Result<Option<WallClock>, Problem> {
+    if ask.value("at").is_some() || ask.value("event").is_none() {
+        return Ok(None);
+    }
+    let seq = whole(ask, "event", 0)?;
+    Ok(events.iter().find(|event| event.seq == seq).map(|event| event.time))
 }
 
 /// The incident and the connection that the path names.

@@ -1,6 +1,7 @@
 //! The kill chain as a drawing: a lane for each connection, a numbered mark for each stage, time from left to right.
 
-use super::{Lane, Mark, evidence_address, number};
+use super::{At, Lane, Mark, evidence_address, number};
+use crate::console::chart;
 use crate::console::text;
 use crate::moment;
 use maud::{Markup, html};
@@ -12,6 +13,8 @@ const LEFT: u64 = 190;
 const RIGHT: u64 = 945;
 /// Height of a lane.
 const LANE: u64 = 30;
+/// Half of what a name on the axis takes.
+const LABEL: u64 = 24;
 /// Height of the axis.
 const AXIS: u64 = 26;
 /// Between the middles of two marks, so that none hides another.
@@ -110,13 +113,15 @@ pub(super) fn figure(incident: &str, lanes: &[Lane], more: u64) -> Markup {
                     @for tick in span.ticks() {
                         @let x = span.x(span.from + tick);
                         line.axis x1=(x) x2=(x) y1=(AXIS - 6) y2=(height) {}
-                        text.quiet x=(x) y="14" text-anchor="middle" { (length(tick)) }
+                        // What stands at the end would be cut there.
+                        text.quiet x=(x) y="14" text-anchor=(if x > RIGHT - LABEL { "end" } else { "middle" }) { (length(tick)) }
                     }
                     @for (at, lane) in lanes.iter().enumerate() {
                         (drawn(incident, lane, &span, AXIS + LANE * at as u64))
                     }
                 }
             }
+            (chart::sideways())
             p.quiet {
                 "The numbers are the stages below. Each opens the message that shows it."
                 @if more > 0 { " Not drawn: " (text::count(more, "connection")) " that show less; they are in the list." }
@@ -135,14 +140,14 @@ fn drawn(incident: &str, lane: &Lane, span: &Span, top: u64) -> Markup {
     let moment = |mark: &&Mark| moment::parse_time(&mark.at).map_or(span.from, |at| at.0);
     let wanted: Vec<u64> = marks.iter().map(|mark| span.x(moment(mark))).collect();
     html! {
-        a href=(evidence_address(incident, member.connection, None)) {
+        a href=(evidence_address(incident, member.connection, At::Beginning)) {
             text.label x="4" y=(middle + 4) { (member.role) " …" (tail) }
         }
         rect.bar x=(from) y=(middle - 5) width=(until.saturating_sub(from).max(2)) height="10" rx="2" {
             title { (member.role) ": " (text::number(member.bytes_in)) " bytes in " (length(member.closed.0.saturating_sub(member.opened.0))) ", " (text::shown(&member.reason)) }
         }
         @for (mark, x) in marks.iter().zip(places(&wanted)) {
-            a href=(evidence_address(incident, member.connection, mark.stream_at))
+            a href=(evidence_address(incident, member.connection, At::of(mark.stream_at, mark.seq)))
                 aria-label={ (mark.stage) ": " (text::shown(&mark.what)) } {
                 title { (mark.stage) ": " (text::shown(&mark.what)) }
                 circle class={ "stage s" (number(mark.stage)) } cx=(x) cy=(middle) r="9" {}
@@ -167,6 +172,15 @@ mod tests {
         let span = Span { from: 7, length: u64::MAX - 7 };
         assert!(span.ticks().count() < 20);
         assert_eq!((span.x(0), span.x(7), span.x(u64::MAX)), (LEFT, LEFT, RIGHT));
+    }
+
+    #[test]
+    fn what_does_not_fit_a_phone_says_so_and_no_name_on_the_axis_is_cut() {
+        let drawn = figure("i1", &[], 0).into_string();
+        assert!(
+            drawn.contains("class=\"sideways quiet\"") && drawn.contains("text-anchor=\"end\""),
+            "{drawn}"
+        );
     }
 
     #[test]

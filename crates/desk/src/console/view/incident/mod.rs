@@ -3,7 +3,7 @@
 mod chain;
 
 use super::View;
-use crate::console::ask::{Ask, Problem};
+use crate::console::ask::{Ask, Problem, address};
 use crate::console::download::CONNECTIONS_MAX;
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -57,7 +57,9 @@ pub(super) struct Mark {
     stage: Stage,
     /// When, UTC.
     at: String,
-    /// Where the message begins in the bytes received; null where no message shows it.
+    /// The event that says so: its `seq` in the journal.
+    seq: u64,
+    /// Where the message begins in the bytes received; null where the event names none.
     stream_at: Option<u64>,
     /// What happened, in one line.
     what: String,
@@ -82,10 +84,30 @@ pub(super) fn number(stage: Stage) -> usize {
 }
 
 /// Where the evidence of a message is shown.
-pub(super) fn evidence_address(incident: &str, connection: ConnectionId, stream_at: Option<u64>) -> String {
-    match stream_at {
-        Some(at) => format!("/incidents/{incident}/connections/{connection}?at={at}#at"),
-        None => format!("/incidents/{incident}/connections/{connection}"),
+pub(super) fn evidence_address(incident: &str, connection: ConnectionId, at: At) -> String {
+    let here = format!("/incidents/{incident}/connections/{connection}");
+    match at {
+        At::Byte(at) => format!("{here}?at={at}#at"),
+        At::Event(seq) => format!("{here}?event={seq}"),
+        At::Beginning => here,
+    }
+}
+
+/// Which of a connection's messages is evidence.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum At {
+    /// The one that holds this byte of all that was received.
+    Byte(u64),
+    /// The one before this event, which names no byte.
+    Event(u64),
+    /// The first.
+    Beginning,
+}
+
+impl At {
+    /// Where an event points to, else it by itself.
+    pub(super) fn of(stream_at: Option<u64>, seq: u64) -> Self {
+        stream_at.map_or(Self::Event(seq), Self::Byte)
     }
 }
 
@@ -94,6 +116,7 @@ impl View for Incident {
     const PATH: &'static str = "/incidents/{id}";
     const API: &'static str = "/incidents/{id}";
     const ABOUT: &'static str = "One incident: its stages and connections with their evidence.";
+    const HEEDS: &'static [&'static str] = super::PAGES;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let id = ask.incident("id")?;
@@ -161,6 +184,7 @@ fn mark(reader: &Reader, stage: Stage, evidence: &Evidence) -> Result<Option<Mar
     Ok(event.map(|event| Mark {
         stage,
         at: rfc3339(event.time),
+        seq: evidence.seq,
         stream_at: evidence.stream_at,
         what: story::line(&event.event),
     }))
@@ -216,7 +240,7 @@ fn stages(id: &str, incident: &Story) -> Markup {
                                 @if view.count > 1 { ", " (text::number(view.count)) " times, last " (text::time(view.last)) }
                                 @if !view.evidence.is_empty() { ": evidence" }
                                 @for (at, evidence) in view.evidence.iter().enumerate() {
-                                    " " a href=(evidence_address(id, evidence.connection, evidence.stream_at))
+                                    " " a href=(evidence_address(id, evidence.connection, At::of(evidence.stream_at, evidence.seq)))
                                         aria-label={ (stage) ", evidence " (at + 1) } { (at + 1) }
                                 }
                             }
@@ -297,7 +321,7 @@ fn connections(model: &Model) -> Table {
         let marks: Vec<&str> = lane.marks.iter().map(|mark| mark.stage.as_str()).collect();
         vec![
             Cell::Time(member.opened),
-            Cell::Link(connection, evidence_address(&id, member.connection, None)),
+            Cell::Link(connection, evidence_address(&id, member.connection, At::Beginning)),
             Cell::text(member.role.as_str()),
             Cell::Text(chain::length(member.closed.0.saturating_sub(member.opened.0))),
             Cell::text(&member.reason),
@@ -339,7 +363,7 @@ fn techniques(model: &Model) -> Table {
             let stage = technique.stage.map(|stage| stage.as_str());
             vec![
                 Cell::text(how),
-                Cell::text(technique.id),
+                Cell::Link(technique.id.to_owned(), address("/search", [("q", technique.id)].into_iter())),
                 Cell::text(technique.name),
                 Cell::text(&technique.grounds),
                 stage.map_or(Cell::None, |stage| Cell::Link(stage.to_owned(), format!("#stage-{stage}"))),

@@ -16,14 +16,18 @@ pub(super) fn text(model: &Model) -> String {
     let (since, until) = (minutes(&model.since), minutes(&model.until));
     // Writing to a String cannot fail.
     let _ = writeln!(out, "From {since} to {until} UTC{so_far}.\n\n**{}**", headline(model));
-    cores(model, &mut out);
+    let mut empty = Vec::new();
+    cores(model, &mut out, &mut empty);
     section(&mut out, "Against the period before");
     let totals = model.totals.iter().map(|total| {
         vec![total.name.to_owned(), number(total.now), number(total.before), change(total.now, total.before)]
     });
     out.push_str(&table(&["What", "Now", "Before", "Change"], totals));
-    who(model, &mut out);
-    what(model, &mut out);
+    who(model, &mut out, &mut empty);
+    what(model, &mut out, &mut empty);
+    if !empty.is_empty() {
+        let _ = writeln!(out, "\nNone in this time: {}.", empty.join("; "));
+    }
     section(&mut out, "The honeypot itself");
     let sensor = &model.sensor;
     let _ =
@@ -50,11 +54,13 @@ fn short(hash: &str) -> String {
     code(hash.get(..SHORT).unwrap_or(hash))
 }
 
-fn cores(model: &Model, out: &mut String) {
-    section(out, "New cores");
+/// What there is none of is named in `empty`, and needs no section of its own.
+fn cores(model: &Model, out: &mut String, empty: &mut Vec<&'static str>) {
     if model.cores.is_empty() {
-        out.push_str("None in this time.\n");
+        empty.push("New cores");
+        return;
     }
+    section(out, "New cores");
     for core in &model.cores {
         let _ =
             writeln!(out, "- {} (novelty {}): {}", short(&core.core), core.novelty, plain(&core.sentence));
@@ -64,8 +70,7 @@ fn cores(model: &Model, out: &mut String) {
     }
 }
 
-fn who(model: &Model, out: &mut String) {
-    section(out, "Infected hosts with the most captures");
+fn who(model: &Model, out: &mut String, empty: &mut Vec<&'static str>) {
     let hosts = model.hosts.iter().map(|host| {
         let new = if host.new { "new" } else { "returning" };
         vec![
@@ -76,40 +81,46 @@ fn who(model: &Model, out: &mut String) {
             number(host.connections),
         ]
     });
-    rows(out, &["Source", "Where", "New", "Captures", "Connections"], hosts.collect());
+    let head = ["Source", "Where", "New", "Captures", "Connections"];
+    rows(out, empty, "Infected hosts with the most captures", &head, hosts.collect());
 }
 
-fn what(model: &Model, out: &mut String) {
-    section(out, "Families");
+fn what(model: &Model, out: &mut String, empty: &mut Vec<&'static str>) {
     let families = model.families.iter().map(|family| {
         let [now, before, changed] = compared(family.captures, family.before);
         vec![plain(&family.family), now, before, changed, number(family.hosts)]
     });
-    rows(out, &["Family", "Captures", "Before", "Change", "Hosts"], families.collect());
-    section(out, "Tools");
+    rows(out, empty, "Families", &["Family", "Captures", "Before", "Change", "Hosts"], families.collect());
     let tools = model.tools.iter().map(|tool| {
         let [now, before, changed] = compared(tool.connections, tool.before);
         vec![plain(&tool.label), now, before, changed, number(tool.hosts)]
     });
-    rows(out, &["Tool", "Connections", "Before", "Change", "Hosts"], tools.collect());
-    section(out, "Novel samples");
+    rows(out, empty, "Tools", &["Tool", "Connections", "Before", "Change", "Hosts"], tools.collect());
     let novel = model.novel.iter().map(|novel| {
         vec![novel.novelty.to_string(), code(&novel.sha256), number(novel.captures), plain(&novel.sentence)]
     });
-    rows(out, &["Novelty", "SHA-256", "Captures", "What it is"], novel.collect());
-    section(out, "What was not understood");
+    rows(out, empty, "Novel samples", &["Novelty", "SHA-256", "Captures", "What it is"], novel.collect());
     let unknown = model.unknown.iter().map(|shape| {
         let new = if shape.new { "new" } else { "known shape" };
         vec![code(&shape.shape), new.to_owned(), number(shape.connections), number(shape.hosts)]
     });
-    rows(out, &["Order of messages", "New", "Connections", "Hosts"], unknown.collect());
+    let head = ["Order of messages", "New", "Connections", "Hosts"];
+    rows(out, empty, "What was not understood", &head, unknown.collect());
 }
 
-fn rows(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
-    match rows.is_empty() {
-        true => out.push_str("None in this time.\n"),
-        false => out.push_str(&table(head, rows)),
+fn rows(
+    out: &mut String,
+    empty: &mut Vec<&'static str>,
+    title: &'static str,
+    head: &[&str],
+    rows: Vec<Vec<String>>,
+) {
+    if rows.is_empty() {
+        empty.push(title);
+        return;
     }
+    section(out, title);
+    out.push_str(&table(head, rows));
 }
 
 /// A number against the one before, where that is known.

@@ -151,6 +151,7 @@ impl View for Report {
     const API: &'static str = "/report";
     const ABOUT: &'static str =
         "A day, a week or a month against the one before; `/report.md` is the same as Markdown.";
+    const HEEDS: &'static [&'static str] = &["range", "since", "until", "family"];
     const QUERY: &'static [(&'static str, &'static str)] = &[
         ("period", "day, week (the default) or month; without it, a given time counts."),
         ("on", "A day that the period has in it: 2026-11-23; today where nothing is said."),

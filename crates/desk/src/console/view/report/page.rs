@@ -2,7 +2,7 @@
 
 use super::period::Unit;
 use super::{Model, Total, headline};
-use crate::console::ask::Ask;
+use crate::console::ask::{Ask, address};
 use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::console::view::asked::{self, Word};
@@ -61,11 +61,17 @@ fn cores(model: &Model) -> Markup {
                     }
                 }
                 @if more > 0 {
-                    p { "and " (text::number(more)) " more: " a href="/groups?order=first" { "Groups, the latest first" } }
+                    p { "and " (text::number(more)) " more: " a href=(all_new(model)) { "all of them" } }
                 }
             }
         }
     }
+}
+
+/// Where all cores that are new in the report's time are listed.
+fn all_new(model: &Model) -> String {
+    let (since, until) = (model.since.as_str(), model.until.as_str());
+    address("/groups", [("new", "yes"), ("order", "first"), ("since", since), ("until", until)].into_iter())
 }
 
 fn sensor(model: &Model) -> Markup {

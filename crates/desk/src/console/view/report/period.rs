@@ -70,6 +70,12 @@ impl Period {
             moment::parse_time(day).ok_or_else(bad)
         });
         let on = on.transpose()?.unwrap_or(ask.now);
+        if on > ask.now {
+            let today = date(ask.now);
+            return Err(Problem::Bad(format!(
+                "`on` lies in the future: nothing came after {today}, which is today"
+            )));
+        }
         let is_chosen =
             ask.filter.since.is_some() || ask.filter.until.is_some() || !ask.filter.range.is_empty();
         Ok(match unit {
@@ -190,12 +196,13 @@ mod tests {
         assert!(week.so_far && week.before.len() == now - week.span.since.0);
         let past = Period::of(&ask("/report", &[("on", "2025-11-03")])).unwrap();
         assert!(!past.so_far && past.before.until == past.span.since);
-        let future = Period::of(&ask("/report", &[("on", "2031-01-01")])).unwrap();
-        assert!(future.so_far && future.before.is_empty());
         for period in ["day", "week", "month"] {
-            for on in ["1970-01-01", "9999-12-31"] {
-                let edge = Period::of(&ask("/report", &[("period", period), ("on", on)])).unwrap();
-                assert!(!edge.span.is_empty(), "{period} {on}");
+            let edge = Period::of(&ask("/report", &[("period", period), ("on", "1970-01-01")])).unwrap();
+            assert!(!edge.span.is_empty(), "{period}");
+            assert!(Period::of(&ask("/report", &[("period", period), ("on", "2025-11-23")])).is_ok());
+            for future in ["2025-11-24", "9999-12-31"] {
+                let problem = Period::of(&ask("/report", &[("period", period), ("on", future)])).unwrap_err();
+                assert!(problem.to_string().contains("`on` lies in the future"), "{problem}");
             }
         }
     }

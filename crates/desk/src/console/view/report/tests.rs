@@ -118,5 +118,11 @@ fn an_empty_report_is_a_report() {
     };
     let page = Report::page(&empty, &ask).html(&ask);
     assert!(page.contains("0 new cores of 0 captures") && page.contains("None in this time."));
-    assert!(markdown::text(&empty).contains("None in this time."));
+    let text = markdown::text(&empty);
+    let none = "None in this time: New cores; Infected hosts with the most captures; Families; Tools; Novel samples; \
+                What was not understood.\n";
+    assert!(
+        text.contains(none) && text.matches("None in").count() == 1 && !text.contains("## Tools"),
+        "{text}"
+    );
 }

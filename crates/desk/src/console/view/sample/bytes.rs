@@ -147,7 +147,7 @@ fn drawn(layer: &Layer, place: Place, href: &str, is_core: bool) -> Markup {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::console::view) mod tests {
     use super::*;
     use roridula_triage::facts::Facts;
     use roridula_triage::{Depth, FORMAT, FoundBy, Hashes, State};

@@ -2,7 +2,8 @@
 
 use super::Model;
 use super::bytes::called;
-use crate::console::table::{Cell, Table};
+use crate::console::ask::Ask;
+use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use maud::{Markup, html};
 use roridula_triage::facts::{CodeFacts, PeFacts, StubFacts, ZipFacts};
@@ -10,7 +11,7 @@ use roridula_triage::rules::Hit;
 use roridula_triage::{Layer, Report, State};
 use std::collections::BTreeMap;
 
-/// Lines of one list of facts (sections, imports, members, strings) that a page shows; all are in the JSON.
+/// Lines of one list of facts (sections, imports, members, strings) that a page shows; all are in the exports.
 const LIST_MAX: usize = 64;
 /// Characters of one line.
 const LINE_MAX: usize = 240;
@@ -34,7 +35,7 @@ fn in_order(report: &Report) -> Vec<(u32, usize)> {
 }
 
 /// All layers as a tree, each with what is known of it.
-pub(super) fn tree(report: &Report) -> Markup {
+pub(super) fn tree(report: &Report, ask: &Ask) -> Markup {
     let order = in_order(report);
     let layers = order.iter().filter_map(|(number, depth)| Some((*number, *depth, report.layer(*number)?)));
     html! {
@@ -51,11 +52,11 @@ pub(super) fn tree(report: &Report) -> Markup {
                 }
                 @for remark in &layer.remarks { p.notice { (text::shown_to(remark, LINE_MAX)) } }
                 (hashes(layer))
-                @if let Some(pe) = &layer.facts.pe { (of_pe(pe)) }
+                @if let Some(pe) = &layer.facts.pe { (of_pe(pe, ask)) }
                 @if let Some(stub) = &layer.facts.stub { (of_stub(stub)) }
-                @if let Some(code) = &layer.facts.code { (of_code(code)) }
-                @if let Some(zip) = &layer.facts.zip { (of_zip(zip)) }
-                (list("Strings of interest", &layer.facts.strings))
+                @if let Some(code) = &layer.facts.code { (of_code(code, ask)) }
+                @if let Some(zip) = &layer.facts.zip { (of_zip(zip, ask)) }
+                (list("Strings of interest", &layer.facts.strings, &exports(ask, "strings")))
             }
         }
     }
@@ -86,20 +87,21 @@ pub(super) fn whole_hash(hash: &str) -> Markup {
     html! { code.hash data-copy=(hash) { (text::shown(hash)) } }
 }
 
-/// A list of attacker's texts, folded.
-fn list(title: &str, lines: &[String]) -> Markup {
+/// A list of attacker's texts, folded; `exports` leads to all of it, with those of other layers.
+fn list(title: &str, lines: &[String], exports: &Markup) -> Markup {
     html! {
         @if !lines.is_empty() {
             details {
                 summary { (title) " (" (lines.len()) ")" }
                 ul { @for line in lines.iter().take(LIST_MAX) { li { code { (text::shown_to(line, LINE_MAX)) } } } }
-                @if lines.len() > LIST_MAX { p.quiet { "and " (lines.len() - LIST_MAX) " more in the JSON" } }
+                @if lines.len() > LIST_MAX { p.quiet { "and " (lines.len() - LIST_MAX) " more in the exports" } }
+                (exports)
             }
         }
     }
 }
 
-fn of_pe(pe: &PeFacts) -> Markup {
+fn of_pe(pe: &PeFacts, ask: &Ask) -> Markup {
     let linked = roridula_proto::time::WallClock(u64::from(pe.timestamp) * 1_000_000);
     html! {
         dl {
@@ -113,10 +115,10 @@ fn of_pe(pe: &PeFacts) -> Markup {
             @for (name, value) in pe.version.iter().take(LIST_MAX) { dt { (text::shown_to(name, 40)) } dd { (text::shown(value)) } }
         }
         @for oddity in &pe.oddities { p.notice { (text::shown_to(oddity, LINE_MAX)) } }
-        (sections(pe))
-        (list("Exports", &pe.exports))
-        (list("Imports", &imports(pe)))
-        (list("Resources", &pe.resources.iter().map(|one| format!("{}: {} bytes at {}", one.path, one.size, one.offset)).collect::<Vec<_>>()))
+        (sections(pe, ask))
+        (list("Exports", &pe.exports, &exports(ask, "exports")))
+        (list("Imports", &imports(pe), &exports(ask, "imports")))
+        (list("Resources", &pe.resources.iter().map(|one| format!("{}: {} bytes at {}", one.path, one.size, one.offset)).collect::<Vec<_>>(), &exports(ask, "resources")))
     }
 }
 
@@ -128,7 +130,7 @@ fn imports(pe: &PeFacts) -> Vec<String> {
     pe.imports.iter().map(line).collect()
 }
 
-fn sections(pe: &PeFacts) -> Markup {
+fn sections(pe: &PeFacts, ask: &Ask) -> Markup {
     html! {
         @if !pe.sections.is_empty() {
             details {
@@ -152,6 +154,7 @@ fn sections(pe: &PeFacts) -> Markup {
                         }
                     }
                 }
+                (exports(ask, "sections"))
             }
         }
     }
@@ -168,7 +171,7 @@ fn of_stub(stub: &StubFacts) -> Markup {
     }
 }
 
-fn of_code(code: &CodeFacts) -> Markup {
+fn of_code(code: &CodeFacts, ask: &Ask) -> Markup {
     html! {
         dl {
             dt { "Code" } dd { (text::shown(&code.machine)) ", from byte " (text::number(code.entry)) ", " (text::count(code.instructions.into(), "instruction")) }
@@ -176,13 +179,13 @@ fn of_code(code: &CodeFacts) -> Markup {
             @if !code.process.is_empty() { dt { "Goes into" } dd { (text::shown(&code.process)) } }
             @if !code.unwrapped.is_empty() { dt { "Unwraps" } dd { (text::shown_to(&code.unwrapped, LINE_MAX)) } }
         }
-        (list("Functions that it asks for", &code.apis))
-        (list("What it did in the emulator", &code.emulated))
-        (list("First instructions", &code.listing))
+        (list("Functions that it asks for", &code.apis, &exports(ask, "code")))
+        (list("What it did in the emulator", &code.emulated, &exports(ask, "code")))
+        (list("First instructions", &code.listing, &exports(ask, "code")))
     }
 }
 
-fn of_zip(zip: &ZipFacts) -> Markup {
+fn of_zip(zip: &ZipFacts, ask: &Ask) -> Markup {
     let member = |member: &roridula_triage::facts::Member| {
         let at = member.damaged_at.map_or(String::new(), |at| format!(" from byte {at}"));
         format!("{}: {} bytes, {}{at}", member.name, member.size, member.state)
@@ -196,7 +199,7 @@ fn of_zip(zip: &ZipFacts) -> Markup {
                 @if zip.without_directory { ", its directory is missing" }
             }
         }
-        (list("Members", &zip.members.iter().map(member).collect::<Vec<_>>()))
+        (list("Members", &zip.members.iter().map(member).collect::<Vec<_>>(), &exports(ask, "members")))
     }
 }
 

@@ -1,9 +1,12 @@
 //! One sample: what it is in a sentence, what is inside, who brought it, what it is like.
 
 mod bytes;
+mod inside;
 mod layer;
 mod page;
 
+#[cfg(test)]
+pub(super) use bytes::tests;
 pub(super) use bytes::{Mark, picture};
 
 use super::View;
@@ -173,6 +176,7 @@ impl View for Sample {
     const PATH: &'static str = "/samples/{sha256}";
     const API: &'static str = "/samples/{sha256}";
     const ABOUT: &'static str = "One sample: what it is, what is inside, who brought it, what it is like.";
+    const HEEDS: &'static [&'static str] = super::PAGES;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let sample = find(shelf, ask)?;
@@ -233,14 +237,16 @@ impl View for Sample {
     }
 
     fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
-        vec![
+        let mut tables = vec![
             captures(model),
             senders(model),
             alike_table(model),
             layer::rules(model),
             layer::indicators(model),
             layer::table(model),
-        ]
+        ];
+        tables.extend(model.report.iter().flat_map(inside::tables));
+        tables
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
         @if let Some(report) = &model.report { (picture(report)) }
         div.columns { (facts(model)) (verdict(model)) }
         @match &model.report {
-            Some(report) => { (layers(report)) (exports(ask, "layers")) (layer::rules(model).html(ask)) (layer::indicators(model).html(ask)) }
+            Some(report) => { (layers(report, ask)) (exports(ask, "layers")) (layer::rules(model).html(ask)) (layer::indicators(model).html(ask)) }
             None => {
                 section {
                     h2 { "Inside" }
@@ -134,12 +134,12 @@ fn picture(report: &Report) -> Markup {
     chart::figure("What is inside, to scale", &chart::wide("What is inside", &drawing), &rows)
 }
 
-fn layers(report: &Report) -> Markup {
+fn layers(report: &Report, ask: &Ask) -> Markup {
     html! {
         section {
             h2 { "Layers" }
             @for remark in &report.remarks { p.notice { (text::shown_to(remark, 240)) } }
-            (layer::tree(report))
+            (layer::tree(report, ask))
         }
     }
 }

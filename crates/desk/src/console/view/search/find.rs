@@ -5,7 +5,7 @@ use crate::console::ask::{Problem, address};
 use crate::console::shelf::Shelf;
 use crate::console::text;
 use crate::console::view::asked;
-use crate::incident::{self, IncidentId};
+use crate::incident::{self, IncidentId, Technique};
 use crate::index;
 use roridula_evidence::rfc3339;
 use std::collections::BTreeMap;
@@ -78,7 +78,7 @@ fn is_technique(query: &str) -> bool {
     id.strip_prefix(['T', 'S']).is_some_and(|id| digits(id, 4)) && sub.is_none_or(|sub| digits(sub, 3))
 }
 
-/// The latest incidents that show a technique.
+/// The latest incidents that show or imply a technique.
 fn techniques(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
     let id = query.to_ascii_uppercase();
     if !is_technique(&id) {
@@ -89,8 +89,13 @@ fn techniques(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
     let found = shelf.incidents.list(&filter).map_err(Problem::failed)?;
     let hit = |incident: &incident::Incident| {
         let hit = of_incident(incident, false);
-        let shown = incident.attack.observed.iter().find(|technique| technique.id.starts_with(&id));
-        let shown = shown.map_or(String::new(), |technique| format!("{} {}: ", technique.id, technique.name));
+        let attack = &incident.attack;
+        let of = |techniques: &[Technique], how: &str| {
+            let technique = techniques.iter().find(|technique| technique.id.starts_with(&id))?;
+            Some(format!("{} {}{how}: ", technique.id, technique.name))
+        };
+        let shown = of(&attack.observed, "").or_else(|| of(&attack.implied, ", implied and not seen here"));
+        let shown = shown.unwrap_or_default();
         Hit { kind: "technique", about: format!("{shown}{}", hit.about), ..hit }
     };
     Ok(found.iter().map(hit).collect())

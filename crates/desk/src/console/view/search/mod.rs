@@ -21,7 +21,7 @@ const KINDS: &[(&str, &str)] = &[
     ("an incident, a connection, or the end of a connection's name", "i06d6xk2a"),
     ("an implementation's fingerprint", "0123456789abcdef"),
     ("a family or a tool", "wannacry"),
-    ("an ATT&CK id", "T1210"),
+    ("an ATT&CK id, as an incident's page names it", "T1595"),
 ];
 
 /// `/search`
@@ -68,6 +68,7 @@ impl View for Search {
     const PATH: &'static str = "/search";
     const API: &'static str = "/search";
     const ABOUT: &'static str = "Whatever has this name, or a name that begins like this.";
+    const HEEDS: &'static [&'static str] = &[];
     const QUERY: &'static [(&'static str, &'static str)] = &[("q", "What to look for.")];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
@@ -202,7 +203,7 @@ mod tests {
             page.contains("&lt;script&gt;\\u{202e}AAA") && !page.contains("<script>") && page.len() < 12_000
         );
         assert!(
-            page.contains("T1210")
+            page.contains("T1595")
                 && page.contains("roridula doctor")
                 && page.contains("/search?q=192.0.2.0%2F24")
         );
