@@ -14,12 +14,12 @@ use maud::{Markup, html};
 /// A wide drawing that keeps its letters legible on a phone: it is moved sideways there.
 pub(crate) fn wide(caption: &str, drawing: &Markup) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label=(caption) { (drawing) }
         (sideways())
+        div.scroll tabindex="0" role="region" aria-label=(caption) { (drawing) }
     }
 }
 
-/// Below a drawing that is moved sideways: shown where it is wider than the screen.
+/// Above a drawing that is moved sideways: shown where it is wider than the screen.
 pub(crate) fn sideways() -> Markup {
     html! { p.sideways.quiet { "It is wider than this screen: move it sideways. ↔" } }
 }

@@ -214,8 +214,8 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 }
                 p { a href=(ask.to("/incidents")) { "All incidents" } }
             }
-            (funnel(&model.funnels, ask))
-            (exports(ask, "funnel"))
+            // The links stay below it when the feed puts a new one in its place.
+            div { (funnel(&model.funnels, ask)) (exports(ask, "funnel")) }
         }
     }
 }

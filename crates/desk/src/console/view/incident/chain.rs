@@ -108,6 +108,7 @@ pub(super) fn figure(incident: &str, lanes: &[Lane], more: u64) -> Markup {
     html! {
         figure.lanes {
             figcaption { "Connections and stages, from " (text::time(WallClock(span.from))) }
+            (chart::sideways())
             div.scroll tabindex="0" role="region" aria-label="Kill chain on a time axis" {
                 svg.chart.wide viewBox=(format!("0 0 {WIDTH} {height}")) role="group" aria-label="A lane for each connection; numbers are stages of the kill chain" {
                     @for tick in span.ticks() {
@@ -121,7 +122,6 @@ pub(super) fn figure(incident: &str, lanes: &[Lane], more: u64) -> Markup {
                     }
                 }
             }
-            (chart::sideways())
             p.quiet {
                 "The numbers are the stages below. Each opens the message that shows it."
                 @if more > 0 { " Not drawn: " (text::count(more, "connection")) " that show less; they are in the list." }
