@@ -232,7 +232,8 @@ fn drop_capabilities(data_is_roots: bool) -> Result<(), Failure> {
 }
 
 /// Closes what whoever started the honeypot left open for its children: a worker has its three pipes and nothing else.
-fn close_inherited() {
+/// To be called before anything is opened.
+pub(crate) fn close_inherited() {
     const STDERR: i32 = 2;
     let Ok(open) = fs::read_dir("/proc/self/fd") else { return };
     let numbers = open.flatten().filter_map(|file| file.file_name().to_str()?.parse().ok());
@@ -250,7 +251,6 @@ pub(crate) fn confine_worker(memory_bytes: u64) -> Result<(), nix::errno::Errno>
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
     // Whoever serves a visitor goes first.
     let _ = rustix::process::nice(WORKER_NICE);
-    close_inherited();
     landlock_nothing();
     setrlimit(Resource::RLIMIT_AS, memory_bytes, memory_bytes)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;

@@ -26,6 +26,7 @@ pub(crate) struct WorkerArgs {
 
 /// Answers until its input ends, or fails with a line on standard error.
 pub(crate) fn main(args: &WorkerArgs) -> ExitCode {
+    sandbox::close_inherited();
     match answer(args, &mut std::io::stdin().lock(), &mut std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(what) => {

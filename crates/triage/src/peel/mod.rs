@@ -146,6 +146,8 @@ pub(crate) fn resources(file: &[u8], pe: &Pe, max: usize) -> (Vec<(String, usize
 /// 4. Metasploit's user code;
 /// 5. the outermost PE that had to be decoded: hidden by an encoding, or packed in an archive;
 /// 6. the sample.
+///
+/// Of several PEs in one archive, 3 and 5 take none: which of them matters, nothing tells.
 fn core(layers: &[Peel<'_>]) -> Option<u32> {
     let parent = |layer: &Peel<'_>| layer.parent.and_then(|at| layers.get(usize::try_from(at).ok()?));
     let carried = |layer: &Peel<'_>| {
@@ -153,12 +155,22 @@ fn core(layers: &[Peel<'_>]) -> Option<u32> {
         layer.kind == Kind::Pe && layer.found_by == FoundBy::LengthField && in_pe
     };
     let is_pe = |layer: &Peel<'_>| layer.kind == Kind::Pe;
+    let members = |at: u32| {
+        let in_it = layers.iter().filter(|layer| layer.parent == Some(at) && is_pe(layer));
+        in_it.filter(|layer| layer.found_by == FoundBy::Directory).count()
+    };
+    // Parents stand in front of their children, so this ends.
+    let is_alone = |layer: &Peel<'_>| {
+        let mut around =
+            std::iter::successors(layer.parent, |&at| layers.get(usize::try_from(at).ok()?)?.parent);
+        around.all(|at| members(at) < 2)
+    };
     let rules: [&dyn Fn(&Peel<'_>) -> bool; 6] = [
         &carried,
         &|layer| is_pe(layer) && layer.found_by == FoundBy::StubSizeField,
-        &|layer| is_pe(layer) && layer.home.is_some(),
+        &|layer| is_pe(layer) && layer.home.is_some() && is_alone(layer),
         &|layer| layer.kind == Kind::Shellcode && layer.found_by == FoundBy::LengthField,
-        &is_pe,
+        &|layer| is_pe(layer) && is_alone(layer),
         &|layer| layer.parent.is_none(),
     ];
     let number = rules.iter().find_map(|rule| layers.iter().position(rule))?;

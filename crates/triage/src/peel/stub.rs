@@ -77,6 +77,10 @@ pub(crate) fn find(sample: &[u8]) -> Option<Vec<Found>> {
         let claimed = layout.file_size(sample).filter(|&n| n > 0)?;
         let rest = sample.get(layout.file_at..)?;
         let there = claimed.min(rest.len());
+        // What stands there may be no stub and no size: one that leads beyond the end has to be told twice.
+        if claimed > there && layout.contradiction(sample).is_some() {
+            return None;
+        }
         let pe = Pe::parse(rest.get(..there)?).filter(|pe| pe.machine == layout.machine)?;
         let end = layout.file_at.checked_add(there)?;
         let mut file = Found::pe(sample, &pe, FoundBy::StubSizeField, layout.file_at..end);
@@ -129,6 +133,12 @@ pub(crate) fn in_front(sample: &[u8], file: &Found, pe: Machine) -> Option<Found
         if !file.encoding.is_empty() && (file.range.len()..=room).contains(&claimed) {
             return Some(layout.found(sample, FoundBy::StubSizeField));
         }
+        // One of its two sizes is right, or both say the same: else only its length is a stub's.
+        let copied = le_u32(sample, layout.copied_at).map(|copied| copied.wrapping_sub(layout.loader));
+        let is_right = copied.and_then(|copied| usize::try_from(copied).ok()) == Some(file.range.len());
+        if !is_right && layout.contradiction(sample).is_some() {
+            return Some(unknown(front));
+        }
         let (claimed, has) = (text::length(claimed), text::length(file.range.len()));
         let remark = format!("its size field says {claimed} bytes, and its file has {has}");
         let stub = Found::new(Kind::Stub, FoundBy::ValidatedSearch, 0..layout.file_at);
@@ -137,8 +147,13 @@ pub(crate) fn in_front(sample: &[u8], file: &Found, pe: Machine) -> Option<Found
     match identify::plain(front) {
         Kind::Padding => Some(Found::new(Kind::Padding, FoundBy::ValidatedSearch, 0..front.len())),
         Kind::Text => None,
-        _ => Some(Found::new(Kind::Stub, FoundBy::ValidatedSearch, 0..front.len()).named("unknown")),
+        _ => Some(unknown(front)),
     }
+}
+
+/// A stub that is none of those that we know.
+fn unknown(front: &[u8]) -> Found {
+    Found::new(Kind::Stub, FoundBy::ValidatedSearch, 0..front.len()).named("unknown")
 }
 
 /// Metasploit's `smb_doublepulsar_rce` sends one packet: its kernel stub, the length of the user's code, that code,

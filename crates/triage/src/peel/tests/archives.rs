@@ -61,6 +61,13 @@ fn the_file_in_an_archive_is_the_core_however_it_is_packed_and_in_a_first_report
 }
 
 #[test]
+fn of_several_files_in_an_archive_none_is_the_core() {
+    let dropper = build::pe(&[("R", 1, build::pe(&[]))]);
+    let zip = build::zip(&[("a.exe", &dropper, How::Stored), ("b.exe", &build::pe(&[]), How::Deflated)]);
+    assert_eq!(look(&zip, &Budget::default()).core, Some(0));
+}
+
+#[test]
 fn worthless_members_hide_no_file() {
     let exe = build::pe(&[]);
     let inner = build::zip(&[("a.exe", &exe, How::Deflated)]);
