@@ -206,17 +206,22 @@ fn the_buffer_of_an_exploit_is_told_as_that_and_is_no_new_core() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::new(dir.path());
     let worm = world.capture("192.0.2.1", &upload(&pe(0x3000, 7), b"abc"));
+    // What the doctor sends is nobody's either.
+    let doctor =
+        b"This is a test upload of `roridula doctor`: readable text and nothing else.\nSent today.\n";
+    let doctor = world.capture("127.0.0.1", doctor);
     let buffer = world.capture_by(Origin::ExploitBuffer, "192.0.2.2", b"whatever a logon may hold");
     let catalog = world.catalog();
     let day = WallClock(24 * 3600 * 1_000_000);
     let now = roridula_evidence::wall_clock();
     let (since, until) = (WallClock(now.0 - day.0), WallClock(now.0 + day.0));
-    assert_eq!(catalog.groups.len(), 2);
+    assert_eq!(catalog.groups.len(), 3);
     let new: Vec<_> = catalog.new_cores(since, until).map(|group| group.core.clone()).collect();
     let entry = |sample| catalog.entries.iter().find(|entry| entry.sha256 == sample).unwrap();
     assert_eq!(new, [entry(worm).core.clone()]);
     assert_eq!(catalog.new_cores(until, until).count(), 0);
     assert_eq!(catalog.most_novel(now).unwrap().0.sha256, worm);
+    assert!(entry(doctor).sentence.starts_with("Roridula self-test text ("), "{}", entry(doctor).sentence);
     assert!(entry(buffer).sentence.contains(", the buffer of an exploit, seen in 1 capture"));
 }
 

@@ -130,10 +130,12 @@ struct Seen {
 }
 
 impl Entry {
-    /// Whether it came as an implant's upload, and not as a buffer or as what nobody claims.
+    /// Whether it came as an implant's upload, and not as a buffer or as what nobody claims; nor from our own doctor.
     fn is_upload(&self) -> bool {
+        /// As the rule for what the doctor sends says.
+        const OWN: &str = "Roridula self-test";
         let uploads = [Origin::DoublePulsar, Origin::DoublePulsarRaw, Origin::DoublePulsarConflict];
-        uploads.iter().any(|origin| origin.as_str() == self.origin)
+        self.family != OWN && uploads.iter().any(|origin| origin.as_str() == self.origin)
     }
 }
 

@@ -314,3 +314,15 @@ fn is_from(published: &Published, from: Option<SocketAddr>) -> bool {
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roridula_triage::rules::Rules;
+
+    #[test]
+    fn our_own_rule_knows_what_the_doctor_sends() {
+        let hits = Rules::compile(&[]).0.scan(text().as_bytes());
+        assert_eq!(hits.iter().map(|hit| hit.rule.as_str()).collect::<Vec<_>>(), ["Roridula_Doctor"]);
+    }
+}
