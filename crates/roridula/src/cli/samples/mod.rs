@@ -82,7 +82,12 @@ impl Room {
     pub(crate) fn open(data: &Path) -> Result<Self, Failure> {
         let reader = reader(data)?;
         // Who may not write there sees samples without their reports.
-        let reports = Reports::open(data).or_else(|_| Reports::temporary())?;
+        let reports = Reports::open(data).or_else(|error| {
+            eprintln!(
+                "roridula: {error}; what triage found is left out: run this as the user whom the directory belongs to"
+            );
+            Reports::temporary()
+        })?;
         Ok(Self { reader, reports, data: data.to_owned() })
     }
 
