@@ -9,7 +9,7 @@ use crate::triage::{
 };
 use clap::Args;
 use roridula_triage::rules::Rules;
-use roridula_triage::{Budget, Look, MEMORY_BYTES, Memory, Report};
+use roridula_triage::{Budget, Look, MEMORY_BYTES, Memory, Report, layer_bytes};
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
@@ -50,6 +50,11 @@ fn answer(args: &WorkerArgs, from: &mut impl Read, to: &mut impl Write) -> Resul
     while let Some(question) = read_json::<Question>(from, max).map_err(failed)? {
         let Some(sample) = read(from, max).map_err(failed)? else { return Ok(()) };
         sandbox::allow_cpu(args.cpu_secs).map_err(|error| format!("cannot confine: {error}"))?;
+        if !question.layer.is_empty() {
+            let bytes = layer_bytes(&sample, question.road(), &budget, &question.layer).unwrap_or_default();
+            crate::triage::write(to, &bytes).map_err(failed)?;
+            continue;
+        }
         let [sha256, sha1, md5] = &question.hashes;
         let mut look = Look::new(&sample, question.road(), &rules, &budget).with_hashes(sha256, sha1, md5);
         if question.without_users_rules {

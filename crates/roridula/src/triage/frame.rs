@@ -2,7 +2,7 @@
 //!
 //! A frame is a 32-bit little-endian length and so many bytes. First the parent sends the rules, as JSON; then, for
 //! each sample, how it came, as JSON, and its bytes. It is answered with a report as JSON; if a first report was asked
-//! for, perhaps with that before.
+//! for, perhaps with that before; or, where a layer is wanted, with that layer's bytes.
 
 use roridula_triage::Road;
 use roridula_triage::rules::{RuleError, RuleFile};
@@ -11,6 +11,8 @@ use std::io::{Error, ErrorKind, Read, Result, Write};
 
 /// Bytes of an answer; a report is far smaller, and a worker that says more is not believed.
 pub(crate) const ANSWER_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// Bytes of a layer that is wanted: no budget lets one be larger.
+pub(crate) const LAYER_BYTES_MAX: u32 = 256 * 1024 * 1024;
 /// Bytes of all rules together.
 pub(crate) const RULES_BYTES_MAX: u32 = 256 * 1024 * 1024;
 
@@ -42,7 +44,7 @@ pub(crate) struct Opened {
     pub(crate) errors: Vec<RuleError>,
 }
 
-/// What stands in front of a sample; the last answer is its full report.
+/// What stands in front of a sample; the last answer is its full report, or the bytes of a layer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Question {
     /// Whether it is the buffer of an exploit.
@@ -53,6 +55,8 @@ pub(crate) struct Question {
     pub(crate) without_users_rules: bool,
     /// Hashes of the sample, hexadecimal, that its capture has worked out: SHA-256, SHA-1, MD5; empty if it has not.
     pub(crate) hashes: [String; 3],
+    /// SHA-256 of the layer whose bytes are wanted in place of a report; empty where none is. No bytes where it is not found.
+    pub(crate) layer: String,
 }
 
 impl Question {

@@ -284,6 +284,7 @@ pub(crate) fn question(sample: &SampleView) -> Question {
         first: false,
         without_users_rules: false,
         hashes: [sample.sha256.to_string(), sample.sha1.clone(), sample.md5.clone()],
+        layer: String::new(),
     }
 }
 

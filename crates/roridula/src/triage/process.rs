@@ -1,6 +1,6 @@
 //! One worker process, as its parent holds it.
 
-use super::frame::{self, ANSWER_BYTES_MAX, Opened, Opening, Question};
+use super::frame::{self, ANSWER_BYTES_MAX, LAYER_BYTES_MAX, Opened, Opening, Question};
 use crate::courtesy::Children;
 use crate::settings::TriageSettings;
 use nix::sys::signal::Signal;
@@ -145,12 +145,25 @@ impl Worker {
         }
     }
 
+    /// The bytes of the layer that the question names; empty where there is no such layer.
+    pub(crate) fn unpack(&mut self, question: &Question, sample: &[u8]) -> Result<Vec<u8>, Death> {
+        self.asked = self.asked.saturating_add(1);
+        let text = serde_json::to_vec(question).map_err(|error| Death::of(error.to_string()))?;
+        self.send(self.timeout, &[&text, sample], LAYER_BYTES_MAX)
+    }
+
     /// Sends frames, if there are any, and reads an answer, in `time`.
     fn exchange<T: serde::de::DeserializeOwned>(
         &mut self,
         time: Duration,
         frames: &[&[u8]],
     ) -> Result<T, Death> {
+        let answer = self.send(time, frames, ANSWER_BYTES_MAX)?;
+        serde_json::from_slice(&answer).map_err(|error| self.how_it_died(time, Some(error.into())))
+    }
+
+    /// Sends frames, if there are any, and reads an answer of at most `max` bytes, in `time`.
+    fn send(&mut self, time: Duration, frames: &[&[u8]], max: u32) -> Result<Vec<u8>, Death> {
         // Its own limit is processor time. This one is for a worker that waits for what never comes, and not for one that
         // the visitors leave no time.
         self.watch(Some(time.saturating_mul(PATIENCE)));
@@ -158,7 +171,7 @@ impl Worker {
         let sent = stdin
             .as_mut()
             .map_or(Ok(()), |stdin| frames.iter().try_for_each(|bytes| frame::write(stdin, bytes)));
-        let answer = sent.and_then(|()| frame::read_json(stdout, ANSWER_BYTES_MAX));
+        let answer = sent.and_then(|()| frame::read(stdout, max));
         self.watch(None);
         match answer {
             Ok(Some(answer)) => Ok(answer),

@@ -116,6 +116,18 @@ impl Seat {
         }
     }
 
+    /// The bytes of the layer that the question names; empty where there is no such layer.
+    pub(crate) fn unpack(&mut self, question: &Question, sample: &[u8]) -> Result<Vec<u8>, Trouble> {
+        self.fits(sample.len() as u64)?;
+        self.fill()?;
+        let worker = self.worker.as_mut().ok_or_else(|| Trouble::Start("no worker".to_owned()))?;
+        let answer = worker.unpack(question, sample);
+        if answer.is_err() {
+            self.worker = None;
+        }
+        answer.map_err(|death| Trouble::Died(death.how))
+    }
+
     /// The user's rules ran out of time once more, and without them all went well.
     fn count_slow(&mut self) {
         self.slow = self.slow.saturating_add(1);

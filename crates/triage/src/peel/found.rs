@@ -48,7 +48,7 @@ impl Found {
         self.known.as_ref().map_or(there, |known| known.layer.size)
     }
 
-    /// Whether something may be in it that is a layer of its own.
+    /// Whether it is told before plain data where there is no room for all: a file, or code.
     fn is_file(&self) -> bool {
         matches!(self.kind, Kind::Pe | Kind::Zip | Kind::Cab | Kind::Gzip | Kind::Stub | Kind::Shellcode)
     }

@@ -2,11 +2,13 @@
 
 use super::Room;
 use crate::cli::Failure;
+use crate::settings::TriageSettings;
+use crate::triage::{Question, Reins, Seat, question};
 use roridula_evidence::SampleView;
-use roridula_proto::event::Origin;
-use roridula_triage::{Budget, Layer, Report, Road, layer_bytes};
+use roridula_triage::{Layer, Report};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// Bytes of a sample out of which a layer is cut.
 const BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -55,8 +57,8 @@ impl Cut {
                 let range = usize::try_from(offset).ok().zip(usize::try_from(layer.size).ok());
                 range.and_then(|(start, size)| all.get(start..start.checked_add(size)?)).map(<[u8]>::to_vec)
             }
-            // Peeled once more: reports do not hold what had to be decoded.
-            None => layer_bytes(&all, road(sample), &Budget::default(), &layer.hashes.sha256),
+            // Peeled once more, where captured bytes are looked into: reports do not hold what had to be decoded.
+            None => Some(unpacked(sample, &all, &layer.hashes.sha256)?),
         };
         let bytes = bytes.unwrap_or_default();
         let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -90,7 +92,9 @@ fn find(report: &Report, wanted: &str) -> Option<u32> {
     u32::try_from(at).ok()
 }
 
-/// By which road a sample came, as its report was told.
-fn road(sample: &SampleView) -> Road {
-    if sample.origin == Origin::ExploitBuffer { Road::ExploitBuffer } else { Road::Payload }
+/// The bytes of a layer that does not stand in the sample as it is.
+fn unpacked(sample: &SampleView, bytes: &[u8], layer: &str) -> Result<Vec<u8>, Failure> {
+    let mut seat = Seat::new(TriageSettings::default(), Arc::default(), Arc::new(Reins::default()));
+    let question = Question { layer: layer.to_owned(), ..question(sample) };
+    seat.unpack(&question, bytes).map_err(|trouble| Failure::new(format!("{}: {trouble}", sample.sha256)))
 }
