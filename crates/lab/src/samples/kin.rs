@@ -157,6 +157,17 @@ pub fn metasploit_packet(seed: u64) -> Specimen {
         .words(&["Metasploit"])
 }
 
+/// Code that came as an upload by itself: it reads where its process's block is, mixes a number, and returns.
+fn bare_code() -> Specimen {
+    let mut code = vec![0x90; 64];
+    // mov eax, fs:[30h]; xor edi, edi; mov ecx, 4; ror edi, 13; add edi, eax; dec ecx; jnz; inc edi; ret
+    code.extend([0x64, 0xa1, 0x30, 0, 0, 0, 0x31, 0xff, 0xb9, 4, 0, 0, 0]);
+    code.extend([0xc1, 0xcf, 13, 0x01, 0xc7, 0x49, 0x75, 0xf8, 0x47, 0xc3]);
+    code.extend(b"INERT LOOK-ALIKE\0");
+    Specimen::new("bare-code", "code without a file", Kind::Shellcode, code)
+        .words(&["x86 shellcode (104 bytes)", "starts at its byte 64"])
+}
+
 /// A script as a dropper would leave it.
 fn shell_text() -> Specimen {
     let text = b"@echo off\r\nrem INERT LOOK-ALIKE by roridula-lab\r\n\
@@ -255,6 +266,7 @@ pub fn specimens(seed: u64) -> Vec<Specimen> {
         upx(seed),
         metasploit_packet(seed),
         shell_text(),
+        bare_code(),
         self_extracting("sfx-zip", Kind::Zip, &zip, seed),
         self_extracting("sfx-cab", Kind::Cab, &cabinet(&base64_like(5000, seed)), seed),
         nested(seed),

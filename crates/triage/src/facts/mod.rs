@@ -13,6 +13,7 @@ mod zip;
 
 pub(crate) use alike::Trace;
 pub use code::CodeFacts;
+pub(crate) use code::is_code;
 pub(crate) use hashes::hex;
 pub use indicators::{Indicator, IndicatorKind};
 pub use pe::{Import, PeFacts, ResourceFacts, SectionFacts};

@@ -2,6 +2,7 @@
 
 use super::{archive, found, search, zip};
 use crate::bytes::slice;
+use crate::facts;
 use crate::pe::Pe;
 use crate::report::{Kind, State};
 use crate::text;
@@ -38,6 +39,14 @@ pub(crate) fn file(bytes: &[u8]) -> Option<Identity> {
     }
 }
 
+/// What bytes are that stand where code is expected, and are no file: `file` first.
+pub(crate) fn code_or_plain(bytes: &[u8]) -> Kind {
+    match plain(bytes) {
+        Kind::Data if facts::is_code(bytes) => Kind::Shellcode,
+        kind => kind,
+    }
+}
+
 /// What bytes are that are no file: `file` first.
 pub(crate) fn plain(bytes: &[u8]) -> Kind {
     if is_uniform(bytes) {
@@ -66,16 +75,22 @@ pub(crate) fn is_filling(bytes: &[u8]) -> bool {
     counts.iter().max().is_some_and(|most| *most > bytes.len() / 2)
 }
 
-/// Readable as ASCII or as UTF-16 that says so; judged by the first few kilobytes.
+/// Readable as ASCII or as UTF-16 that says so: nineteen characters of twenty, of the first few kilobytes and of all.
 pub(crate) fn is_text(bytes: &[u8]) -> bool {
-    const LOOKED_AT: usize = 4096;
-    let head = bytes.get(..LOOKED_AT).unwrap_or(bytes);
-    let letters: Vec<u8> = match head {
-        [0xff, 0xfe, rest @ ..] => rest.iter().copied().step_by(2).collect(),
-        [0xfe, 0xff, rest @ ..] => rest.iter().copied().skip(1).step_by(2).collect(),
-        _ => head.to_vec(),
+    const HEAD: usize = 4096;
+    let (skip, step) = match bytes {
+        [0xff, 0xfe, ..] => (2, 2),
+        [0xfe, 0xff, ..] => (3, 2),
+        _ => (0, 1),
     };
-    let readable = |byte: &&u8| byte.is_ascii_graphic() || matches!(**byte, b' ' | b'\t' | b'\r' | b'\n');
-    let readable = letters.iter().filter(readable).count();
-    !letters.is_empty() && readable.saturating_mul(20) >= letters.len().saturating_mul(19)
+    let is_readable = |bytes: &[u8]| {
+        let (mut all, mut readable) = (0usize, 0usize);
+        for byte in bytes.iter().skip(skip).step_by(step) {
+            let is_letter = byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+            (all, readable) = (all.saturating_add(1), readable.saturating_add(usize::from(is_letter)));
+        }
+        all > 0 && readable.saturating_mul(20) >= all.saturating_mul(19)
+    };
+    // Most of what is no text shows it at once.
+    is_readable(bytes.get(..HEAD).unwrap_or(bytes)) && is_readable(bytes)
 }

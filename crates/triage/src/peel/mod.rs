@@ -122,7 +122,12 @@ pub(crate) fn peel_with<'a>(
     }
     let alone = peeler.layers.len() == 1;
     if let Some(root) = peeler.layers.first_mut().filter(|root| alone && root.kind == Kind::Payload) {
-        root.kind = if identify::is_text(sample) { Kind::Text } else { Kind::Data };
+        // One value over and over fills nothing here.
+        root.kind = match identify::code_or_plain(sample) {
+            Kind::Padding if identify::is_text(sample) => Kind::Text,
+            Kind::Padding => Kind::Data,
+            kind => kind,
+        };
     }
     let core = core(&peeler.layers);
     Peeled { layers: peeler.layers, core, remarks: peeler.purse.remarks }
@@ -143,7 +148,7 @@ pub(crate) fn resources(file: &[u8], pe: &Pe, max: usize) -> (Vec<(String, usize
 /// 1. the PE that its carrier holds behind a length field (WannaCry's launcher carries its sender's own EXE so);
 /// 2. the PE behind a stub;
 /// 3. the outermost PE that had not to be decoded: the sample itself if it is one;
-/// 4. Metasploit's user code;
+/// 4. the code that a stub carries (Metasploit's user code);
 /// 5. the outermost PE that had to be decoded: hidden by an encoding, or packed in an archive;
 /// 6. the sample.
 ///
@@ -169,7 +174,10 @@ fn core(layers: &[Peel<'_>]) -> Option<u32> {
         &carried,
         &|layer| is_pe(layer) && layer.found_by == FoundBy::StubSizeField,
         &|layer| is_pe(layer) && layer.home.is_some() && is_alone(layer),
-        &|layer| layer.kind == Kind::Shellcode && layer.found_by == FoundBy::LengthField,
+        &|layer| {
+            let is_carried = matches!(layer.found_by, FoundBy::LengthField | FoundBy::StubSizeField);
+            layer.kind == Kind::Shellcode && is_carried
+        },
         &|layer| is_pe(layer) && is_alone(layer),
         &|layer| layer.parent.is_none(),
     ];
@@ -186,7 +194,10 @@ fn inside(kind: Kind, bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
         Kind::Gzip => archive::gzip(bytes, purse),
         Kind::Cab => cabinet::inside(bytes, purse),
         Kind::Data | Kind::Resource | Kind::Overlay | Kind::Payload => {
-            Inside { found: anywhere(bytes, 0..bytes.len(), purse), ..Inside::default() }
+            // Somebody's archive may hold an upload.
+            let found = stub::find(bytes).filter(|_| kind == Kind::Data);
+            let found = found.unwrap_or_else(|| anywhere(bytes, 0..bytes.len(), purse));
+            Inside { found, ..Inside::default() }
         }
         Kind::Stub | Kind::Shellcode | Kind::Padding | Kind::Text => Inside::default(),
     }

@@ -114,7 +114,7 @@ pub(crate) fn alone(sample: &[u8], carries: bool) -> Option<Vec<Found>> {
         let there = claimed.min(rest.len());
         let (start, gone) = (layout.file_at, claimed.saturating_sub(there));
         let end = start.checked_add(there)?;
-        let kind = identify::plain(rest.get(..there)?);
+        let kind = identify::code_or_plain(rest.get(..there)?);
         let file = Found::new(kind, FoundBy::StubSizeField, start..end);
         found.push(if gone > 0 { file.wrong(State::Truncated, cut(claimed, gone)) } else { file });
         found.extend(overlay::tail(sample, end..sample.len()));

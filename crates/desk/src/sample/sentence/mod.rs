@@ -12,12 +12,15 @@ pub use words::{counted, thousands};
 
 use super::outline::{Outline, carrier};
 use roridula_proto::time::WallClock;
+use roridula_triage::facts::CodeFacts;
 use roridula_triage::{FoundBy, Kind, Layer, Report};
 use std::fmt::Write;
 use words::{escaped, is_known_launcher, what};
 
 /// Other families that are named.
 const FAMILIES_MAX: usize = 2;
+/// Functions that code asks for that are named.
+const APIS_MAX: usize = 3;
 /// Files in a file that are named.
 const FILES_MAX: usize = 3;
 
@@ -237,18 +240,45 @@ fn padding(report: &Report) -> String {
 fn shellcode(family: Option<&str>, report: &Report, root: &Layer, core: &Layer) -> String {
     let code = core.facts.code.as_ref();
     let machine = code.map_or(String::new(), |code| format!("{} ", code.machine));
-    let stub = root_stub(report);
-    let who = family.or(stub).unwrap_or("Unknown");
-    let mut text = format!(
-        "{who} {machine}shellcode ({} bytes) in {} bytes",
-        thousands(core.size),
-        thousands(root.size)
-    );
-    if let Some(code) = code.filter(|code| !code.apis.is_empty()) {
-        let names: Vec<&str> = code.apis.iter().take(3).filter_map(|name| name.rsplit('!').next()).collect();
-        let _ = write!(text, ", which asks for {}", names.join(", "));
+    let sender = root_stub(report);
+    let who = family.or(sender).unwrap_or("Unknown");
+    let stub = report.layers.iter().find_map(|layer| layer.facts.stub.as_ref());
+    let around = match stub {
+        _ if core.parent.is_none() => String::new(),
+        Some(stub) if sender.is_none() && stub.name != "unknown" => {
+            format!(" behind the stub {}", escaped(&stub.name))
+        }
+        _ => format!(" in {}", counted(root.size, "byte")),
+    };
+    let mut text = format!("{who} {machine}shellcode ({}){around}", counted(core.size, "byte"));
+    if let Some(code) = code {
+        if code.entry > 0 {
+            let _ = write!(text, ", starts at its byte {}", thousands(code.entry));
+        }
+        text.push_str(&does(code));
+    }
+    if let Some(found) = core.facts.indicators.first() {
+        let _ = write!(text, ", names {} {}", found.kind, escaped(&found.value));
     }
     text
+}
+
+/// What code does, the most telling of it.
+fn does(code: &CodeFacts) -> String {
+    let shows = |wanted: &str| code.traits.iter().any(|shown| shown.contains(wanted));
+    let names = code.apis.iter().take(APIS_MAX).filter_map(|name| name.rsplit('!').next());
+    let names = names.collect::<Vec<_>>().join(", ");
+    if !names.is_empty() {
+        format!(", which asks for {names}")
+    } else if shows("decod") {
+        ", which undoes an encoding".to_owned()
+    } else if shows("kernel") {
+        ", which is for the kernel".to_owned()
+    } else if shows("hashes") || shows("peb walk") {
+        ", which looks for functions by itself".to_owned()
+    } else {
+        String::new()
+    }
 }
 
 /// Whose packet it is, by the loader in front.

@@ -43,7 +43,7 @@ pub struct CodeFacts {
     pub entry: u64,
     /// Instructions that are reached from there.
     pub instructions: u32,
-    /// Known structures, as `getpc`, `peb walk`, `ror13 hashes`, `decoder loop`; sorted.
+    /// Known structures, as `getpc`, `peb walk`, `ror13 hashes`, `decoder loop`, `self-decoding`; sorted.
     pub traits: Vec<String>,
     /// API names that numbers in it stand for, with the algorithm: `block_api kernel32.dll!WinExec`.
     pub apis: Vec<String>,
@@ -59,14 +59,22 @@ pub struct CodeFacts {
     pub indicators: Vec<Indicator>,
 }
 
+/// Whether bytes of which nothing says what they are are code. That they decode is not enough: something in it has to
+/// be what code without a file does, and neither a loop nor an instruction that chance makes out of anything.
+pub(crate) fn is_code(bytes: &[u8]) -> bool {
+    // A file of another system has code, too; it is no shellcode.
+    if bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"!<arch>") {
+        return false;
+    }
+    let bytes = bytes.get(..BYTES_MAX).unwrap_or(bytes);
+    let tells = |told: &String| !matches!(told.as_str(), traits::DECODER | traits::SYSTEM_CALL);
+    believed(None, bytes).is_some_and(|(_, traits, apis)| !apis.is_empty() || traits.iter().any(tells))
+}
+
 /// What can be said of `bytes` as code; `None` where they are none. `hint` is the machine that the stub around them is for.
 pub(crate) fn code(hint: Option<Machine>, bytes: &[u8]) -> Option<CodeFacts> {
     let bytes = bytes.get(..BYTES_MAX).unwrap_or(bytes);
-    let sweep = Sweep::likeliest(hint, bytes)?;
-    let (traits, apis) = (traits::of(&sweep), apis::named(&sweep, APIS_MAX));
-    if !is_believable(&sweep, &traits, &apis) {
-        return None;
-    }
+    let (sweep, traits, apis) = believed(hint, bytes)?;
     let facts = CodeFacts {
         machine: sweep.machine.as_str().to_owned(),
         entry: sweep.entry,
@@ -88,6 +96,13 @@ pub(crate) fn code(hint: Option<Machine>, bytes: &[u8]) -> Option<CodeFacts> {
     Some(facts)
 }
 
+/// The likeliest code, its traits and the functions that it asks for; `None` where chance could have made it.
+fn believed(hint: Option<Machine>, bytes: &[u8]) -> Option<(Sweep, Vec<String>, Vec<String>)> {
+    let sweep = Sweep::likeliest(hint, bytes)?;
+    let (traits, apis) = (traits::of(&sweep), apis::named(&sweep, APIS_MAX));
+    is_believable(&sweep, &traits, &apis).then_some((sweep, traits, apis))
+}
+
 /// Chance makes a dozen instructions in a row out of anything, but no long road without a wrong turn.
 fn is_believable(sweep: &Sweep, traits: &[String], apis: &[String]) -> bool {
     let (good, bad) = (sweep.instructions.len(), usize::try_from(sweep.bad).unwrap_or(usize::MAX));
@@ -96,6 +111,10 @@ fn is_believable(sweep: &Sweep, traits: &[String], apis: &[String]) -> bool {
     let kinds: HashSet<Mnemonic> = sweep.instructions.iter().map(Instruction::mnemonic).collect();
     if kinds.len() < 4 {
         return false;
+    }
+    // What follows is encoded: wrong turns in it say nothing.
+    if traits.iter().any(|told| told == traits::SELF_DECODING) {
+        return good >= 8;
     }
     match told {
         0 => good >= 64 && good >= bad.saturating_mul(64),

@@ -1,5 +1,6 @@
 //! Disassembly along the branches, from the likeliest start.
 
+use super::traits;
 use crate::pe::Machine;
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Formatter, Instruction, IntelFormatter, Mnemonic,
@@ -8,8 +9,13 @@ use std::collections::BTreeMap;
 
 /// Instructions that one sweep decodes.
 const INSTRUCTIONS_MAX: usize = 8_000;
-/// Starts that are tried, for each machine.
-const STARTS_MAX: usize = 24;
+/// So many bytes of one value fill the front; fewer are code.
+const FILLED_MIN: usize = 4;
+/// Places of one mark that are tried.
+const MARKS_MAX: usize = 6;
+/// Places that read the process's block, and how many bytes in front of one the code may start.
+const BLOCKS_MAX: usize = 2;
+const BEFORE_BLOCK: usize = 16;
 /// Instructions that a start is judged by.
 const TRIAL_MAX: usize = 400;
 
@@ -47,6 +53,10 @@ impl Sweep {
 
     fn score(&self) -> i64 {
         let good = i64::try_from(self.instructions.len()).unwrap_or(0);
+        // Such a road ends soon, and is the right one.
+        if (0..self.instructions.len()).any(|at| traits::decodes_itself(self, at)) {
+            return good.saturating_add(i64::from(u16::MAX));
+        }
         good.saturating_sub(i64::from(self.bad).saturating_mul(24))
     }
 
@@ -155,23 +165,33 @@ fn is_plausible(instruction: &Instruction) -> bool {
         )
 }
 
-/// Where code may start: at the front, behind what fills it, and where it looks for its own place.
+/// Where code may start: at the front, behind what fills it, and where it looks for its own place or for its process.
 fn starts(bytes: &[u8]) -> Vec<u64> {
-    let mut starts = vec![0];
     let first = bytes.first().copied().unwrap_or(0);
     let filled = bytes.iter().take_while(|byte| **byte == first).count();
-    starts.push(filled);
-    // E8 00000000: call the next instruction. E8 with a small distance backwards: a call to a `pop` before it.
-    // D9 74 24: fnstenv [esp-..]. FC: cld, with which many begin.
+    let front = if filled < FILLED_MIN { 0 } else { filled };
+    let mut starts = vec![front];
+    // E8 00000000: call the next instruction. D9 74 24: fnstenv [esp-..]. FC: cld, with which many begin.
     let marks: [&[u8]; 4] =
         [&[0xe8, 0, 0, 0, 0], &[0xd9, 0x74, 0x24], &[0xfc, 0xe8], &[0xfc, 0x48, 0x83, 0xe4]];
     for mark in marks {
         let found = bytes.windows(mark.len()).enumerate().filter(|(_, part)| *part == mark);
-        starts.extend(found.map(|(at, _)| at).take(STARTS_MAX / 4));
+        starts.extend(found.map(|(at, _)| at).take(MARKS_MAX));
     }
+    // Some instructions stand in front of the one that reads FS:[30h] or GS:[60h], where the process's block is.
+    let reads_block = |part: &[u8]| {
+        matches!(
+            part,
+            [0x64, 0xa1, 0x30, ..]
+                | [0x64, 0x8b, _, 0x30, ..]
+                | [0x65, 0x48 | 0x4c, 0x8b, _, 0x60, ..]
+                | [0x65, 0x48 | 0x4c, 0x8b, _, 0x25, 0x60]
+        )
+    };
+    let blocks = bytes.windows(6).enumerate().filter(|(_, part)| reads_block(part)).take(BLOCKS_MAX);
+    starts.extend(blocks.flat_map(|(at, _)| at.saturating_sub(BEFORE_BLOCK).max(front)..=at));
     starts.sort_unstable();
     starts.dedup();
-    starts.truncate(STARTS_MAX);
     starts
         .into_iter()
         .filter(|start| *start < bytes.len())

@@ -125,3 +125,67 @@ fn any_bytes_are_read_within_bounds() {
     assert!(code(None, &jumps).is_none_or(|facts| facts.instructions <= 8_000));
     assert_eq!(code(None, &[0xeb, 0xfe].repeat(500)), None);
 }
+
+/// Walks to the process's block without asking for its own place first.
+fn walks() -> Vec<u8> {
+    built(32, |c| {
+        c.xor(edx, edx)?;
+        c.mov(edx, dword_ptr(edx + 0x30).fs())?;
+        c.mov(edx, dword_ptr(edx + 12))?;
+        c.mov(edx, dword_ptr(edx + 20))?;
+        c.mov(esi, dword_ptr(edx + 40))?;
+        c.movzx(ecx, word_ptr(edx + 38))?;
+        c.xor(edi, edi)?;
+        c.lodsb()?;
+        c.ror(edi, 13)?;
+        c.add(edi, eax)?;
+        c.ret()
+    })
+}
+
+#[test]
+fn an_upload_is_code_where_it_does_what_only_such_code_does() {
+    let sled = [&vec![0x90; 300][..], &asks_by_hash()].concat();
+    for bytes in [asks_by_hash(), walks(), sled] {
+        assert!(is_code(&bytes), "{:?}", bytes.get(..8));
+    }
+    // The same instructions in a file of another system are that file's.
+    let elf = [&b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"[..], &asks_by_hash()].concat();
+    assert!(!is_code(&elf));
+    // A loop that changes memory is made by chance out of much that is none.
+    let mut tables = noise(900, 7);
+    tables[..4].copy_from_slice(&[0x80, 0x30, 0x5a, 0x40]);
+    tables[4..6].copy_from_slice(&[0x75, 0xfa]);
+    assert!(!is_code(&tables));
+    for seed in 0..600u32 {
+        let bytes = noise(40 + seed as usize * 13, seed.wrapping_mul(77));
+        assert!(!is_code(&bytes), "seed {seed}");
+    }
+}
+
+#[test]
+fn code_is_found_behind_bytes_that_are_none() {
+    let junk = [0x06u8, 0xff, 0xff, 0xd4, 0x62, 0x63, 0xf4, 0xce].repeat(9);
+    let facts = code(None, &[&junk[..], &walks()].concat()).unwrap();
+    assert!(facts.entry >= 71 && facts.entry <= 74, "{facts:?}");
+    assert_eq!(facts.traits, ["peb walk", "ror13 hashes"]);
+}
+
+#[test]
+fn a_decoder_whose_own_end_is_encoded_is_seen() {
+    let head = built(32, |c| {
+        c.mov(eax, 0x1122_3344u32)?;
+        c.fldpi()?;
+        c.fnstenv(ptr(esp - 12))?;
+        c.pop(edx)?;
+        c.xor(ecx, ecx)?;
+        c.mov(cl, 0x31u32)?;
+        c.xor(dword_ptr(edx + 0x13), eax)?;
+        c.add(edx, 4)?;
+        c.add(eax, dword_ptr(edx + 0x13))
+    });
+    let bytes = [head, noise(200, 5)].concat();
+    let facts = code(None, &bytes).unwrap();
+    assert_eq!((facts.entry, facts.traits.join(" and ")), (0, "getpc and self-decoding".to_owned()));
+    assert!(is_code(&bytes));
+}

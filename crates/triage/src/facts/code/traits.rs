@@ -4,6 +4,12 @@ use super::sweep::Sweep;
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 use std::collections::BTreeSet;
 
+/// It undoes an encoding.
+pub(super) const DECODER: &str = "decoder loop";
+/// It undoes one that begins within itself.
+pub(super) const SELF_DECODING: &str = "self-decoding";
+/// It asks the kernel directly.
+pub(super) const SYSTEM_CALL: &str = "system call";
 /// Bytes between a loop's branch and its start.
 const LOOP_BYTES_MAX: u64 = 96;
 /// The system call's entry point (IA32_LSTAR), which a kernel loader replaces (Intel SDM volume 4, 2.1).
@@ -19,6 +25,7 @@ pub(super) fn of(sweep: &Sweep) -> Vec<String> {
         found.extend(hashing(sweep, at, instruction));
         found.extend(privileged(instruction));
         found.extend(decoder(sweep, instruction));
+        found.extend(decodes_itself(sweep, at).then_some(SELF_DECODING));
     }
     found.into_iter().map(str::to_owned).collect()
 }
@@ -30,9 +37,8 @@ fn place(sweep: &Sweep, instruction: &Instruction, next: Option<&Instruction>) -
     let own = calls
         && (instruction.near_branch_target() == instruction.next_ip() && next.is_some_and(pops)
             || sweep.at(instruction.near_branch_target()).is_some_and(pops));
-    let stores = matches!(instruction.mnemonic(), Mnemonic::Fnstenv | Mnemonic::Fstenv);
     let relative = instruction.mnemonic() == Mnemonic::Lea && instruction.is_ip_rel_memory_operand();
-    (own || stores || relative).then_some("getpc")
+    (own || stores_place(instruction) || relative).then_some("getpc")
 }
 
 /// It looks for the loaded modules: the thread's block leads to the process's.
@@ -75,8 +81,8 @@ fn privileged(instruction: &Instruction) -> Option<&'static str> {
         | Mnemonic::Sidt
         | Mnemonic::Sysexit
         | Mnemonic::Sysret => Some("kernel code"),
-        Mnemonic::Syscall | Mnemonic::Sysenter => Some("system call"),
-        Mnemonic::Int if immediate(instruction) == Some(0x2e) => Some("system call"),
+        Mnemonic::Syscall | Mnemonic::Sysenter => Some(SYSTEM_CALL),
+        Mnemonic::Int if immediate(instruction) == Some(0x2e) => Some(SYSTEM_CALL),
         _ if immediate(instruction) == Some(IA32_LSTAR) => Some("system call's entry point"),
         _ => None,
     }
@@ -98,7 +104,27 @@ fn decoder(sweep: &Sweep, instruction: &Instruction) -> Option<&'static str> {
         use Mnemonic::{Add, Not, Rol, Ror, Sub, Xor};
         held.op0_kind() == OpKind::Memory && matches!(held.mnemonic(), Xor | Add | Sub | Rol | Ror | Not)
     };
-    body.into_iter().any(changes).then_some("decoder loop")
+    body.into_iter().any(changes).then_some(DECODER)
+}
+
+/// It changes bytes near the place that it has just asked the FPU for: the rest of such a loop is encoded itself.
+pub(super) fn decodes_itself(sweep: &Sweep, at: usize) -> bool {
+    let ahead = sweep.instructions.get(at..).unwrap_or_default();
+    let mut ahead = ahead.iter().take(8).skip_while(|held| held.mnemonic() != Mnemonic::Pop);
+    let asks = sweep.instructions.get(at).is_some_and(stores_place);
+    let Some(own) = ahead.next().filter(|_| asks).map(Instruction::op0_register) else { return false };
+    let changes = |held: &Instruction| {
+        matches!(held.mnemonic(), Mnemonic::Xor | Mnemonic::Add | Mnemonic::Sub)
+            && held.op0_kind() == OpKind::Memory
+            && held.memory_base() == own
+    };
+    ahead.any(changes)
+}
+
+/// `fnstenv [esp-12]` puts the place of the last FPU instruction on top of the stack (Intel SDM volume 1, 8.1.10).
+fn stores_place(instruction: &Instruction) -> bool {
+    matches!(instruction.mnemonic(), Mnemonic::Fnstenv | Mnemonic::Fstenv)
+        && matches!(instruction.memory_base(), Register::ESP | Register::RSP)
 }
 
 fn has_memory(instruction: &Instruction) -> bool {

