@@ -1,9 +1,10 @@
 //! The user's rule folders: read here, because triage itself reads no files.
 
-use roridula_triage::rules::{RuleError, RuleFile};
+use roridula_triage::rules::{RuleError, RuleFile, Rules};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Files that are read; the large public sets have some thousands.
 const FILES_MAX: usize = 10_000;
@@ -106,6 +107,33 @@ fn read_one(path: &Path, left: u64) -> std::io::Result<Option<String>> {
         let at = error.utf8_error().valid_up_to();
         std::io::Error::new(ErrorKind::InvalidData, format!("byte {at} is no UTF-8"))
     })
+}
+
+/// Bytes that a file's rules are tried on at first and at last; doubled in between, so that the worst ends soon.
+const TRIED_BYTES: (usize, usize) = (1024, 64 * 1024);
+/// Rules that take longer for so little are too slow for samples of megabytes.
+const TRY_MAX: Duration = Duration::from_millis(500);
+
+/// How long the rules of a file took for how many bytes of `sample`, where that is too long.
+pub(crate) fn slow(file: &RuleFile, sample: &[u8]) -> Option<(Duration, usize)> {
+    let (compiled, _) = Rules::compile_alone(std::slice::from_ref(file));
+    let sizes = std::iter::successors(Some(TRIED_BYTES.0), |size| Some(size * 2));
+    // A sample that ends before is tried whole, once.
+    let useful = |size: &usize| *size == TRIED_BYTES.0 || size / 2 < sample.len();
+    let sizes = sizes.take_while(|size| *size <= TRIED_BYTES.1).take_while(useful);
+    let parts = sizes.map(|size| sample.get(..size).unwrap_or(sample));
+    let mut tries = parts.map(|part| {
+        let before = thread_time();
+        compiled.scan(part);
+        (thread_time().saturating_sub(before), part.len())
+    });
+    tries.find(|(took, _)| *took > TRY_MAX)
+}
+
+/// How long this thread has run: what else runs on the machine does not make a rule slow.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 fn wrong(path: &Path, what: &str) -> RuleError {

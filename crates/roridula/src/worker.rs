@@ -8,7 +8,7 @@ use crate::triage::{
     ANSWER_BYTES_MAX, Opened, Opening, Question, RULES_BYTES_MAX, read, read_json, write_json,
 };
 use clap::Args;
-use roridula_triage::rules::Rules;
+use roridula_triage::rules::{RuleFile, Rules};
 use roridula_triage::{Budget, Look, MEMORY_BYTES, Memory, Report, layer_bytes};
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -42,30 +42,90 @@ fn answer(args: &WorkerArgs, from: &mut impl Read, to: &mut impl Write) -> Resul
     sandbox::allow_cpu(args.cpu_secs.saturating_mul(4))
         .map_err(|error| format!("cannot confine: {error}"))?;
     let Some(opening) = read_json::<Opening>(from, RULES_BYTES_MAX).map_err(failed)? else { return Ok(()) };
-    let (rules, errors) = Rules::compile(&opening.files());
+    let files = opening.files();
+    let (rules, errors) = Rules::compile(&files);
     write_json(to, &Opened { digest: rules.digest().to_owned(), errors }).map_err(failed)?;
-    let (budget, mut memory) = (Budget::default(), Memory::new(MEMORY_BYTES));
+    let memory = Memory::new(MEMORY_BYTES);
+    let mut bench = Bench { cpu_secs: args.cpu_secs, files, rules, memory, budget: Budget::default() };
     // Asking for the memory first turns "too large" into an error instead of an abort.
     let max = u32::try_from(args.memory_bytes / 4).unwrap_or(u32::MAX);
     while let Some(question) = read_json::<Question>(from, max).map_err(failed)? {
         let Some(sample) = read(from, max).map_err(failed)? else { return Ok(()) };
-        sandbox::allow_cpu(args.cpu_secs).map_err(|error| format!("cannot confine: {error}"))?;
+        bench.allow(1)?;
         if !question.layer.is_empty() {
-            let bytes = layer_bytes(&sample, question.road(), &budget, &question.layer).unwrap_or_default();
-            crate::triage::write(to, &bytes).map_err(failed)?;
+            let layer = layer_bytes(&sample, question.road(), &bench.budget, &question.layer);
+            crate::triage::write(to, &layer.unwrap_or_default()).map_err(failed)?;
             continue;
         }
+        if question.find_slow_rules {
+            bench.leave_out_slow(&sample)?;
+        }
+        bench.look(&question, &sample, to)?;
+    }
+    Ok(())
+}
+
+/// What samples are looked into with.
+struct Bench {
+    cpu_secs: u64,
+    files: Vec<RuleFile>,
+    rules: Rules,
+    memory: Memory,
+    budget: Budget,
+}
+
+impl Bench {
+    /// So many times a sample's processor time, from now on.
+    fn allow(&self, times: u64) -> Result<(), String> {
+        sandbox::allow_cpu(self.cpu_secs.saturating_mul(times))
+            .map_err(|error| format!("cannot confine: {error}"))
+    }
+
+    /// Tells the first report, if it is wanted and there is one, and the full one. Once more where rule files ran out of
+    /// time and it can be told which.
+    fn look(&mut self, question: &Question, sample: &[u8], to: &mut impl Write) -> Result<(), String> {
+        let (mut report, was_late) = self.look_once(question, sample, |first| tell(to, first))?;
+        if was_late && self.leave_out_slow(sample)? {
+            self.allow(1)?;
+            report = self.look_once(&Question { first: false, ..question.clone() }, sample, |_| Ok(()))?.0;
+        }
+        tell(to, &report)
+    }
+
+    /// The full report, and whether the user's rules ran out of time.
+    fn look_once(
+        &mut self,
+        question: &Question,
+        sample: &[u8],
+        first: impl FnOnce(&Report) -> Result<(), String>,
+    ) -> Result<(Report, bool), String> {
         let [sha256, sha1, md5] = &question.hashes;
-        let mut look = Look::new(&sample, question.road(), &rules, &budget).with_hashes(sha256, sha1, md5);
+        let look = Look::new(sample, question.road(), &self.rules, &self.budget);
+        let mut look = look.with_hashes(sha256, sha1, md5);
         if question.without_users_rules {
             look = look.without_users_rules();
         }
-        if question.first && !look.is_known(&mut memory) {
-            tell(to, &look.first())?;
+        if question.first && !look.is_known(&mut self.memory) {
+            first(&look.first())?;
         }
-        tell(to, &look.full(&mut memory))?;
+        let report = look.full(&mut self.memory);
+        Ok((report, look.was_late()))
     }
-    Ok(())
+
+    /// Leaves out the user's files that are too slow for this sample, from now on; whether there are some.
+    fn leave_out_slow(&mut self, sample: &[u8]) -> Result<bool, String> {
+        self.allow(4)?;
+        let asked = self.files.iter().filter(|file| self.rules.users_files().contains(&file.name));
+        let slow =
+            asked.filter(|file| crate::rules::slow(file, sample).is_some()).map(|file| file.name.clone());
+        let left_out: Vec<String> = self.rules.left_out().iter().cloned().chain(slow).collect();
+        let found = left_out.len() > self.rules.left_out().len();
+        if found {
+            self.rules = Rules::compile_but(&self.files, left_out).0;
+        }
+        self.allow(1)?;
+        Ok(found)
+    }
 }
 
 fn tell(to: &mut impl Write, report: &Report) -> Result<(), String> {

@@ -42,6 +42,7 @@ pub struct Look<'a> {
     hashes: Hashes,
     digests: Digests,
     without_users_rules: bool,
+    was_late: bool,
 }
 
 /// Which rules are not asked any more, because they took too long.
@@ -62,6 +63,7 @@ impl<'a> Look<'a> {
             hashes: Hashes::default(),
             digests: Digests::default(),
             without_users_rules: false,
+            was_late: false,
         }
     }
 
@@ -100,6 +102,11 @@ impl<'a> Look<'a> {
         self.report(Depth::Full, memory)
     }
 
+    /// Whether the user's rules ran out of time in a full report.
+    pub fn was_late(&self) -> bool {
+        self.was_late
+    }
+
     fn peel(&mut self, depth: Depth, memory: &mut Memory) -> Peeled<'a> {
         let mut asked = Asked { memory, digests: &mut self.digests };
         peel::peel_with(self.sample, self.road, self.budget, depth, &mut asked)
@@ -113,6 +120,10 @@ impl<'a> Look<'a> {
         }
         let layers = self.describe(&mut peeled, depth);
         memory.learn(&peeled, &layers);
+        if depth == Depth::Full && !self.rules.left_out().is_empty() {
+            let files = rules_of(self.rules.left_out());
+            peeled.remarks.push(format!("{files} not asked: too slow (`roridula rules check` tells how)"));
+        }
         Report {
             format: FORMAT,
             depth,
@@ -134,7 +145,8 @@ impl<'a> Look<'a> {
         let mut layers = Vec::with_capacity(peeled.layers.len());
         let mut slow = Slow { users: self.without_users_rules, own: false };
         if self.without_users_rules {
-            let remark = format!("{} not asked: a try with them took too long", self.users_rules());
+            let files = rules_of(self.rules.users_files());
+            let remark = format!("{files} not asked: a try with them took too long");
             peeled.remarks.push(remark);
         }
         let mut traces = Vec::with_capacity(peeled.layers.len());
@@ -149,6 +161,7 @@ impl<'a> Look<'a> {
                     facts.zip = layer.zip.clone().or(facts.zip);
                     let (hits, late) = self.scan(place, &facts, depth, slow);
                     slow = Slow { own: slow.own || late.own, users: slow.users || late.users };
+                    self.was_late |= late.users;
                     peeled.remarks.extend(self.late(late, number));
                     (hashes, facts, hits)
                 }
@@ -211,21 +224,10 @@ impl<'a> Look<'a> {
         let own =
             late.own.then(|| format!("not all rules were asked about layer {number}: they took too long"));
         let users = late.users.then(|| {
-            let rules = self.users_rules();
+            let rules = rules_of(self.rules.users_files());
             format!("{rules} not all asked about layer {number}, and not about those behind it: too slow")
         });
         own.into_iter().chain(users)
-    }
-
-    /// The user's rules, by the files that they stand in, up to the verb.
-    fn users_rules(&self) -> String {
-        let files = self.rules.users_files();
-        let shown = files.get(..FILES_MAX).unwrap_or(files).join(", ");
-        match files.len().saturating_sub(FILES_MAX) {
-            0 => format!("the rules of {shown} were"),
-            1 => format!("the rules of {shown} and 1 file more were"),
-            more => format!("the rules of {shown} and {more} files more were"),
-        }
     }
 
     /// Our rules that fit what no inner layer takes of a layer, and whether all were asked in time.
@@ -237,6 +239,16 @@ impl<'a> Look<'a> {
             _ => own_parts(place, facts),
         };
         self.rules.scan_parts(place.bytes, parts)
+    }
+}
+
+/// The rules of these files, up to the verb.
+fn rules_of(files: &[String]) -> String {
+    let shown = files.get(..FILES_MAX).unwrap_or(files).join(", ");
+    match files.len().saturating_sub(FILES_MAX) {
+        0 => format!("the rules of {shown} were"),
+        1 => format!("the rules of {shown} and 1 file more were"),
+        more => format!("the rules of {shown} and {more} files more were"),
     }
 }
 

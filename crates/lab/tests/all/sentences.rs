@@ -79,14 +79,16 @@ fn only_a_known_family_is_called_a_worm() {
 }
 
 #[test]
-fn a_road_is_no_family() {
+fn kin_are_told_as_what_they_are_and_a_road_is_no_family() {
     for specimen in kin::specimens(1) {
         let outline = outline(&specimen.bytes, true);
         let road = ["DoublePulsar", "EternalBlue"].contains(&outline.family.as_str());
         assert!(!road, "{}: {}", specimen.entry.file, outline.family);
         assert_eq!(outline.family.is_empty(), outline.confidence.is_empty(), "{}", specimen.entry.file);
-        let count = outline.sentence();
-        assert!(!count.contains(" 1 members") && !count.contains(" 0 "), "{count}");
+        let sentence = outline.sentence();
+        assert!(!sentence.contains(" 1 members") && !sentence.contains(" 0 "), "{sentence}");
+        let missing: Vec<_> = specimen.entry.words.iter().filter(|word| !sentence.contains(*word)).collect();
+        assert!(missing.is_empty(), "{missing:?} in {sentence}");
     }
 }
 

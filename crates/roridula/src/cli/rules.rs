@@ -10,7 +10,6 @@ use roridula_triage::rules::{Hit, RuleError, RuleFile, Rules};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// The rules that samples are compared with
 #[derive(Debug, Subcommand)]
@@ -91,23 +90,14 @@ fn compile(folders: &[PathBuf]) -> (Rules, Vec<RuleFile>, Vec<RuleError>) {
     (compiled, files, errors)
 }
 
-/// Bytes that rules are tried on at first and at last; doubled in between, so that the worst ends soon.
-const TRIED_BYTES: (usize, usize) = (1024, 64 * 1024);
-/// Rules that take longer for so little are too slow for samples of megabytes.
-const TRY_MAX: Duration = Duration::from_millis(500);
+/// Bytes that rules are tried on.
+const TRIED_BYTES: usize = 64 * 1024;
 
 /// How slow a file is, if it is too slow.
 fn slow(file: &RuleFile) -> Option<SlowFile> {
-    let (compiled, _) = Rules::compile_alone(std::slice::from_ref(file));
-    let look_alike = look_alike(TRIED_BYTES.1);
-    let sizes = std::iter::successors(Some(TRIED_BYTES.0), |size| Some(size * 2));
-    sizes.take_while(|size| *size <= TRIED_BYTES.1).find_map(|bytes| {
-        let started = Instant::now();
-        compiled.scan(&look_alike[..bytes]);
-        let took = started.elapsed();
-        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        (took > TRY_MAX).then(|| SlowFile { file: file.name.clone(), millis, bytes })
-    })
+    let (took, bytes) = rules::slow(file, &look_alike(TRIED_BYTES))?;
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    Some(SlowFile { file: file.name.clone(), millis, bytes })
 }
 
 /// Bytes that begin as a PE file does and go on as letters by chance, without a line's end: where expressions that may
@@ -170,8 +160,8 @@ fn check(args: &CheckArgs, data: &Path) -> Result<(), Failure> {
         }
         for SlowFile { file, millis, bytes } in &checked.slow {
             let warning = format!(
-                "{file}: slow: {millis} ms for {bytes} bytes. Triage of larger samples waits for such rules until \
-                 its time is over, and goes on without yours"
+                "{file}: slow: {millis} ms for {bytes} bytes. Triage waits for such rules until its time is \
+                 over, and goes on without this file"
             );
             writeln!(out, "{}", Text(warning))?;
         }
@@ -227,7 +217,7 @@ mod tests {
             "rule slow { strings: $a = /(a|aa|aaa)*b.*c.*d/ $b = /.*.*.*x/ condition: any of them }",
         ));
         let found = found.expect("the slow file is told");
-        assert!(found.file == "a.yar" && found.bytes <= TRIED_BYTES.1, "{found:?}");
+        assert!(found.file == "a.yar" && found.bytes <= TRIED_BYTES, "{found:?}");
         assert!(slow(&file("rule quick { strings: $a = \"needle\" condition: $a }")).is_none());
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct Question {
     pub(crate) first: bool,
     /// Whether the user's rules are left out, because a try with them took too long.
     pub(crate) without_users_rules: bool,
+    /// Whether files of the user's rules that are too slow for this sample are looked for first, and left out then.
+    pub(crate) find_slow_rules: bool,
     /// Hashes of the sample, hexadecimal, that its capture has worked out: SHA-256, SHA-1, MD5; empty if it has not.
     pub(crate) hashes: [String; 3],
     /// SHA-256 of the layer whose bytes are wanted in place of a report; empty where none is. No bytes where it is not found.

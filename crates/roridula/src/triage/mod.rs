@@ -283,6 +283,7 @@ pub(crate) fn question(sample: &SampleView) -> Question {
         exploit_buffer: sample.origin == Origin::ExploitBuffer,
         first: false,
         without_users_rules: false,
+        find_slow_rules: false,
         hashes: [sample.sha256.to_string(), sample.sha1.clone(), sample.md5.clone()],
         layer: String::new(),
     }

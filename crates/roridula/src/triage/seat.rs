@@ -81,7 +81,8 @@ impl Seat {
     }
 
     /// Asks about one sample; a worker that died of it has left. `first` is handed the first report, if the question asks
-    /// for one and there is one. What takes too long with the user's rules is tried without them: that is the second try.
+    /// for one and there is one. What takes too long with the user's rules is tried without those files that are
+    /// too slow for it, then without all of them.
     /// Where that happens to one sample after another, the rules are at fault, and the next samples are spared them.
     pub(crate) fn ask(
         &mut self,
@@ -100,8 +101,14 @@ impl Seat {
                 Ok(report)
             }
             Err(death) if spares => Err(Trouble::Died(death.how)),
-            Err(death) if death.over_time && !self.rules.is_empty() && !self.reins.is_stopping() => {
-                tracing::warn!("{}: once more without the user's rules", death.how);
+            Err(death) if self.may_be_slow(&death) => {
+                tracing::warn!("{}: once more without rule files that are too slow", death.how);
+                let wary = Question { find_slow_rules: true, ..asked };
+                match self.try_once(&wary, sample, &mut first)? {
+                    Ok(report) => return Ok(report),
+                    Err(death) if !self.may_be_slow(&death) => return Err(Trouble::Died(death.how)),
+                    Err(death) => tracing::warn!("{}: once more without the user's rules", death.how),
+                }
                 let question = Question { without_users_rules: true, ..question.clone() };
                 let again = self.try_once(&question, sample, &mut first)?;
                 if again.is_ok() {
@@ -114,6 +121,11 @@ impl Seat {
             }
             Err(death) => Err(Trouble::Died(death.how)),
         }
+    }
+
+    /// Whether it died of the user's rules, perhaps.
+    fn may_be_slow(&self, death: &Death) -> bool {
+        death.over_time && !self.rules.is_empty() && !self.reins.is_stopping()
     }
 
     /// The bytes of the layer that the question names; empty where there is no such layer.

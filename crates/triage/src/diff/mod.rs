@@ -118,6 +118,7 @@ fn compared(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
         range.meaning = match (in_a, in_b) {
             (Some(name), None) if range.a_size > 0 => format!("what only A has as {name}"),
             (None, Some(name)) if range.b_size > 0 => format!("what only B has as {name}"),
+            _ if a.is_length(range.a_at, range.a_size) => "the length of what it carries".to_owned(),
             _ if range.a_size == 0 => meaning(b.layer, a.layer, &flipped(range), (b.bytes, a.bytes)),
             _ => meaning(a.layer, b.layer, range, (a.bytes, b.bytes)),
         };
@@ -163,6 +164,8 @@ fn roads(report: &Report) -> Vec<(u32, String)> {
         in_pe.push(around || is_first);
         let mut road = match parent {
             _ if is_first && layer.found_by != FoundBy::Directory => "file".to_owned(),
+            // What stands behind an end is that, whatever its bytes are.
+            Some((_, road)) if is_tail(layer) => format!("{road}\ntail"),
             // A depth instead of the parent's whole road would be shorter, but members of two archives would mix.
             // What a file says of itself may change: its kind and the name that its container gives stay.
             Some((_, road)) => format!("{road}\n{} {}", layer.kind, layer.name),
@@ -176,6 +179,11 @@ fn roads(report: &Report) -> Vec<(u32, String)> {
         roads.push((number, road));
     }
     roads
+}
+
+/// Whether a layer is what stands behind a file's end, and no file itself.
+fn is_tail(layer: &Layer) -> bool {
+    layer.found_by == FoundBy::BehindTheEnd && matches!(layer.kind, Kind::Padding | Kind::Overlay)
 }
 
 /// A layer's bytes, where nothing has to be decoded to come to them.

@@ -44,6 +44,22 @@ impl Side<'_> {
         all.flat_map(|place| [place.start, place.end]).chain(pe.map(|pe| pe.end)).collect()
     }
 
+    /// Where a text begins or ends that a small difference may be about.
+    fn texts(&self) -> BTreeSet<u64> {
+        let texts = self.layer.facts.indicators.iter().filter(|found| !found.value.is_empty());
+        let places = texts.map(|found| place(found.at, super::size(found.value.len())));
+        places.flat_map(|place| [place.start, place.end]).collect()
+    }
+
+    /// Whether a range is the length in front of a file that this one carries.
+    pub(super) fn is_length(&self, at: u64, size: u64) -> bool {
+        const FIELD: u64 = 4;
+        let end = at.saturating_add(size);
+        let mut carried = self.report.children(self.number).map(|(_, inner)| inner);
+        let field = |inner: &Layer| inner.offset.saturating_sub(FIELD) <= at && end <= inner.offset;
+        size > 0 && carried.any(|inner| inner.found_by == FoundBy::LengthField && field(inner))
+    }
+
     /// The parts by their names; those of one name are numbered.
     fn parts(&self) -> BTreeMap<(String, usize), Range<u64>> {
         let mut parts = BTreeMap::new();
@@ -102,7 +118,12 @@ pub(super) fn ranges(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
     }
     let mut borders = a.borders();
     borders.append(&mut b.borders());
-    let cut = |range: RangeDiff| pieces(range, &borders, a.bytes, b.bytes);
+    let mut fine = &borders | &a.texts();
+    fine.append(&mut b.texts());
+    let cut = |range: RangeDiff| {
+        let borders = if range.a_size <= super::SMALL { &fine } else { &borders };
+        pieces(range, borders, a.bytes, b.bytes)
+    };
     let mut ranges: Vec<RangeDiff> = differing(a.bytes, b.bytes).into_iter().flat_map(cut).collect();
     // What lies in a layer inside of both is told there; but members as they are stored are seen here alone.
     let told = |holder: Option<&Layer>| {

@@ -80,6 +80,56 @@ fn ranges_are_mapped_to_what_they_mean_and_told_in_one_layer_only() {
 }
 
 #[test]
+fn a_text_that_is_gone_is_told_beside_another_change() {
+    let (a, ra) = sample(|_| ());
+    let (b, rb) = sample(|bytes| {
+        bytes[64 + 296] ^= 1;
+        bytes[64 + 300..64 + 312].fill(0);
+        bytes[64 + 315] ^= 1;
+    });
+    let found = diff(&a, &ra, &b, &rb);
+    let told: Vec<_> =
+        found.layers[1].ranges.iter().map(|range| (range.a_at, range.meaning.as_str())).collect();
+    let expected = [
+        (296, "code patched, section .text"),
+        (300, "kill-switch kill.example zeroed"),
+        (315, "between sections"),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_length_that_lies_is_told_with_what_it_makes_of_the_file() {
+    let (a, la) = executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100])], None, 0);
+    let (mut b, mut lb) = (a.clone(), la.clone());
+    // The layer inside begins behind its length, 20 bytes from the section's start.
+    b[316] ^= 1;
+    lb[0].hashes = crate::facts::hashes(&b);
+    lb[1].state = State::Truncated;
+    let found = diff(&a, &report(la), &b, &report(lb));
+    assert_eq!(ranges(&found.layers[0]), [(316, 1, 316, 1, "the length of what it carries")]);
+    let told = "resource W/101 has the same bytes, and is intact in A, truncated in B";
+    assert!(found.lines.iter().any(|line| line == told), "{:?}", found.lines);
+}
+
+#[test]
+fn zeros_and_garbage_behind_an_end_are_compared() {
+    let tail = |byte: u8, kind: Kind| {
+        let (mut bytes, mut report) = sample(|_| ());
+        bytes[500..].fill(byte);
+        let mut tail = layer(Some(0), kind, 464, &bytes[464..]);
+        tail.found_by = FoundBy::BehindTheEnd;
+        report.layers[2] = tail;
+        report.layers[0] = layer(None, Kind::Payload, 0, &bytes);
+        (bytes, report)
+    };
+    let ((a, ra), (b, rb)) = (tail(0, Kind::Padding), tail(7, Kind::Overlay));
+    let found = diff(&a, &ra, &b, &rb);
+    assert!(found.lines.contains(&"padding of A, overlay of B, differs in 1 range:".to_owned()));
+    assert_eq!(ranges(&found.layers[2]), [(36, 100, 36, 100, "padding")]);
+}
+
+#[test]
 fn other_lengths_other_layers_and_many_ranges_are_bounded() {
     let found = differing(b"abcdef", b"abXXXef");
     let range = &found[0];

@@ -25,6 +25,10 @@ pub(super) fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
             (Some(_), None) => lines.extend(only_a.line("A", pair.a, layer, pair.a_size)),
             (None, Some(_)) => lines.extend(only_b.line("B", pair.b, layer, pair.b_size)),
             _ if pair.equal && layer.found_by == FoundBy::Directory => members = members.saturating_add(1),
+            (Some(one), Some(other)) if pair.equal && one.state != other.state => {
+                let states = format!("{} in A, {} in B", one.state, other.state);
+                lines.push(format!("{} has the same bytes, and is {states}", title(one)));
+            }
             _ if pair.equal => equal.push(format!("{} ({} bytes)", title(layer), number(pair.a_size))),
             (Some(a), Some(b)) => differs(diff, pair, a, b, &mut lines),
             (None, None) => {}
@@ -84,7 +88,10 @@ fn differs(diff: &Diff, pair: &LayerDiff, a: &Layer, b: &Layer, lines: &mut Vec<
         true => String::new(),
         false => format!(" ({} bytes against {})", number(pair.a_size), number(pair.b_size)),
     };
-    let what = title(a);
+    let what = match (title(a), title(b)) {
+        (one, other) if super::is_tail(a) && one != other => format!("{one} of A, {other} of B,"),
+        (one, _) => one,
+    };
     let states = match (a.state, b.state) {
         (one, other) if one == other => String::new(),
         (one, other) => format!(", {one} against {other}"),

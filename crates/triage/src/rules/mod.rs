@@ -78,6 +78,7 @@ pub struct Rules {
     digest: String,
     own: Option<Set>,
     users: Option<Set>,
+    left_out: Vec<String>,
 }
 
 /// A scanner, its bounds, and the file of each of its namespaces by its number.
@@ -94,17 +95,24 @@ type Found<'s> = Result<ScanResult<'s>, (ScanError, ScanResult<'s>)>;
 impl Rules {
     /// Our own rules and `files`; what does not compile is told and left out, a file at a time.
     pub fn compile(files: &[RuleFile]) -> (Self, Vec<RuleError>) {
+        Self::compile_but(files, Vec::new())
+    }
+
+    /// The same without the files of these names, which are too slow: a full report says so. It is the same set of rules.
+    pub fn compile_but(files: &[RuleFile], left_out: Vec<String>) -> (Self, Vec<RuleError>) {
         let (scanner, names, mut errors) = compile::own();
         let own = Some(Set { scanner, params: params(), files: names });
-        let (users, wrong) = Self::users(files);
+        let kept: Vec<RuleFile> =
+            files.iter().filter(|file| !left_out.contains(&file.name)).cloned().collect();
+        let (users, wrong) = Self::users(&kept);
         errors.extend(wrong);
-        (Self { digest: compile::digest(files), own, users }, errors)
+        (Self { digest: compile::digest(files), own, users, left_out }, errors)
     }
 
     /// The rules of `files` without ours: how fast they are is asked so.
     pub fn compile_alone(files: &[RuleFile]) -> (Self, Vec<RuleError>) {
         let (users, errors) = Self::users(files);
-        (Self { digest: compile::digest(files), own: None, users }, errors)
+        (Self { digest: compile::digest(files), own: None, users, left_out: Vec::new() }, errors)
     }
 
     fn users(files: &[RuleFile]) -> (Option<Set>, Vec<RuleError>) {
@@ -122,9 +130,14 @@ impl Rules {
         &self.digest
     }
 
-    /// The names of the user's files; empty where there are none.
+    /// The names of the user's files that are asked; empty where there are none.
     pub fn users_files(&self) -> &[String] {
         self.users.as_ref().map_or(&[], |set| &set.files)
+    }
+
+    /// The names of the user's files that are not asked, because they are too slow.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// The rules that fit `bytes`, ours first. What takes too long is left out.
