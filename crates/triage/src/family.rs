@@ -1,7 +1,7 @@
 //! Which family a sample is of, and on what grounds.
 
 use crate::reference;
-use crate::report::{FoundBy, Layer, words};
+use crate::report::{FoundBy, Kind, Layer, words};
 use crate::rules::Hit;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -168,7 +168,9 @@ fn hash(number: u32, layer: &Layer) -> Option<Said> {
 fn rules<'l>(number: u32, layer: &'l Layer, inside: &'l Inside<'l>) -> impl Iterator<Item = Said> {
     let own = move |hit: &&Hit| !inside.contains(&(number, hit.file.as_str(), hit.rule.as_str()));
     layer.hits.iter().filter(|hit| !hit.family.is_empty()).filter(own).map(move |hit| {
-        let shape = hit.confidence.eq_ignore_ascii_case("low");
+        // A text names what a family has, and may be anybody's.
+        let is_named = layer.kind == Kind::Text && hit.file == "builtin";
+        let shape = is_named || hit.confidence.eq_ignore_ascii_case("low");
         let whose = if hit.file == "builtin" { String::new() } else { format!(" of {}", hit.file) };
         Said {
             family: hit.family.clone(),
@@ -230,7 +232,7 @@ fn structure(number: u32, layer: &Layer) -> Vec<Said> {
 mod tests {
     use super::*;
     use crate::facts::{Facts, PeFacts};
-    use crate::report::{Hashes, Kind, State};
+    use crate::report::{Hashes, State};
 
     fn layer() -> Layer {
         Layer {
@@ -331,6 +333,15 @@ mod tests {
         assert_eq!(told(&with_rule).0, "Miner");
         // What is only shaped alike is not told beside it.
         assert_eq!(verdict(&with_rule).unwrap().also, []);
+    }
+
+    #[test]
+    fn a_text_that_names_a_familys_wallet_is_a_shape_but_for_the_users_own_rule() {
+        let note = Layer { kind: Kind::Text, ..hit("WannaCry", "Wallet", "high") };
+        assert_eq!(told(std::slice::from_ref(&note)).1, Confidence::Low);
+        let mut own = note;
+        own.hits[0].file = "/rules/own.yar".to_owned();
+        assert_eq!(told(&[own]).1, Confidence::Medium);
     }
 
     #[test]

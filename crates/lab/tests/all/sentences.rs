@@ -124,7 +124,32 @@ fn what_a_file_carries_is_said() {
     let dll = kin::plain_dll(0x3000, 7);
     let resources = vec![Resource::new(ResourceName::Id(10), 7, &dll).at(0x1000)];
     let image = Image { resources, ..Image::default() };
-    says(&image.build(0x8000), &["; carries DLL (10/7"], &["behind its end"]);
+    says(&image.build(0x8000), &["; carries DLL 10/7 (x86, 12,288 bytes)"], &["behind its end"]);
+}
+
+#[test]
+fn a_second_family_in_a_file_is_told() {
+    let (conficker, notpetya) = (kin::conficker(1).bytes, kin::notpetya(1).bytes);
+    let files = [(10, &conficker[X86.stub_len..]), (11, &notpetya[X86.stub_len..])];
+    let mut at = 0x1000;
+    let resources = files.map(|(id, file)| {
+        let resource = Resource::new(ResourceName::Id(id), 7, file).at(at);
+        at += file.len().next_multiple_of(0x1000);
+        resource
+    });
+    let image = Image { resources: resources.to_vec(), ..Image::default() };
+    let sentence = outline(&image.build(at + 0x8000), true).sentence();
+    let (first, second) = sentence.split_once("; there is ").unwrap_or((&sentence, ""));
+    let told = [first, second]
+        .map(|part| ["Conficker", "NotPetya"].iter().filter(|name| part.contains(*name)).count());
+    assert_eq!(told, [1, 1], "{sentence}");
+    assert!(second.ends_with("in it too"), "{sentence}");
+}
+
+#[test]
+fn an_archive_that_is_not_whole_or_not_unpacked_says_so() {
+    let gzip = kin::gzip(&b"some text, and nothing else. ".repeat(400));
+    says(&gzip[..gzip.len() - 20], &["GZIP archive (", " bytes, cut off) with 1 member"], &[]);
 }
 
 #[test]

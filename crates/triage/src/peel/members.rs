@@ -81,7 +81,9 @@ pub(crate) fn inside(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
             Some(data) => read(data, entry, password, purse),
         };
         facts.members.push(member(entry, &read));
-        if let Some(state) = read.state.filter(|&state| state != State::Intact) {
+        // What cannot be read is not wrong.
+        let state = read.state.unwrap_or(State::Intact);
+        if !read.what.is_empty() && !read.too_large {
             inside.wrong.push((state, format!("member `{}`: {}", entry.name, read.what)));
         }
         too_large = too_large.saturating_add(u64::from(read.too_large));

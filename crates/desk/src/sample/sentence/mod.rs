@@ -13,7 +13,7 @@ pub use words::{counted, thousands};
 use super::outline::{Outline, carrier};
 use roridula_proto::time::WallClock;
 use roridula_triage::facts::CodeFacts;
-use roridula_triage::{FoundBy, Kind, Layer, Report};
+use roridula_triage::{FoundBy, Kind, Layer, Report, State};
 use std::fmt::Write;
 use words::{escaped, is_known_launcher, what};
 
@@ -224,8 +224,9 @@ fn cargo(report: &Report) -> String {
     }
     found.sort_by_key(|(number, _)| *number);
     let files = found.iter().map(|(_, layer)| {
-        let named = if layer.name.is_empty() { String::new() } else { format!("{}, ", name(&layer.name)) };
-        format!("{} ({named}{})", what(layer), counted(layer.size, "byte"))
+        let named = if layer.name.is_empty() { String::new() } else { format!(" {}", name(&layer.name)) };
+        let machine = layer.facts.pe.as_ref().map_or(String::new(), |pe| format!("{}, ", pe.machine));
+        format!("{}{named} ({machine}{})", what(layer), counted(layer.size, "byte"))
     });
     let files = joined(files.collect(), FILES_MAX);
     if files.is_empty() { files } else { format!("; carries {files}") }
@@ -298,7 +299,12 @@ fn other(family: Option<&str>, report: &Report, root: &Layer) -> String {
                 Kind::Cab => "CAB archive",
                 _ => "GZIP archive",
             };
-            format!("{family}{what} ({size} bytes) with {}", members(report, 0, root))
+            format!(
+                "{family}{what} ({size} bytes{}) with {}{}",
+                cut_off(root),
+                members(report, 0, root),
+                unread(root)
+            )
         }
         Kind::Text => {
             let first = root.facts.indicators.first();
@@ -338,6 +344,16 @@ fn carried(report: &Report) -> Option<String> {
         here => format!("the {} that it carries, which are no file", counted(here, "byte")),
     };
     Some(format!("The stub {} and {what}", escaped(&stub.name)))
+}
+
+fn cut_off(archive: &Layer) -> &'static str {
+    if archive.state == State::Truncated { ", cut off" } else { "" }
+}
+
+/// Why not all of an archive was looked into, where that is not its own fault.
+fn unread(archive: &Layer) -> String {
+    let why = archive.remarks.last().filter(|_| archive.state == State::Intact);
+    why.map_or(String::new(), |why| format!("; {}", escaped(why)))
 }
 
 /// How many members an archive has, as far as they were counted.
