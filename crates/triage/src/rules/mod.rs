@@ -20,6 +20,8 @@ const MATCH_BYTES_MAX: usize = 16;
 /// up the time of the whole sample. The engine does not look at the clock inside of a regular expression: a user's
 /// worst one ends when the worker is killed.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long for the rules of one file, where only their speed is asked.
+const ALONE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long for a first report, which somebody waits for.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(500);
 /// Tries for a scan that others left too little of the processor: the engine's clock runs on meanwhile. Each has this many
@@ -79,6 +81,8 @@ pub struct Rules {
     own: Option<Set>,
     users: Option<Set>,
     left_out: Vec<String>,
+    /// How long the user's have for one layer.
+    time: Duration,
 }
 
 /// A scanner, its bounds, and the file of each of its namespaces by its number.
@@ -106,13 +110,14 @@ impl Rules {
             files.iter().filter(|file| !left_out.contains(&file.name)).cloned().collect();
         let (users, wrong) = Self::users(&kept);
         errors.extend(wrong);
-        (Self { digest: compile::digest(files), own, users, left_out }, errors)
+        (Self { digest: compile::digest(files), own, users, left_out, time: TIMEOUT }, errors)
     }
 
-    /// The rules of `files` without ours: how fast they are is asked so.
+    /// The rules of `files` without ours, which have a second for one layer: how fast they are is asked so.
     pub fn compile_alone(files: &[RuleFile]) -> (Self, Vec<RuleError>) {
         let (users, errors) = Self::users(files);
-        (Self { digest: compile::digest(files), own: None, users, left_out: Vec::new() }, errors)
+        let digest = compile::digest(files);
+        (Self { digest, own: None, users, left_out: Vec::new(), time: ALONE_TIMEOUT }, errors)
     }
 
     fn users(files: &[RuleFile]) -> (Option<Set>, Vec<RuleError>) {
@@ -155,7 +160,7 @@ impl Rules {
 
     /// The user's rules that fit `bytes`, and whether all of them were asked before the time was over.
     pub(crate) fn scan_users(&self, bytes: &[u8]) -> (Vec<Hit>, bool) {
-        let scan = |set: &Set| set.scan(TIMEOUT, |scanner| scanner.scan_mem(bytes));
+        let scan = |set: &Set| set.scan(self.time, |scanner| scanner.scan_mem(bytes));
         self.users.as_ref().map_or((Vec::new(), true), scan)
     }
 
