@@ -180,3 +180,22 @@ fn a_layer_is_taken_out_alone() {
     assert!(output.status.success() && error.contains("no sample but a layer in"), "{error}");
     assert!(error.contains(&name) && String::from_utf8(output.stdout).unwrap().contains(&name));
 }
+
+#[test]
+fn a_sample_is_compared_with_a_file_at_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let (caught_one, file) = (pe_with_overlay(), dir.path().join("other.bin"));
+    caught(&data, &[(&caught_one, usize::MAX)]);
+    let mut other = caught_one.clone();
+    other[0x1000] ^= 0xff;
+    std::fs::write(&file, &other).unwrap();
+    let (one, file) = (sha256(&caught_one), file.to_str().unwrap());
+    let base = ["--data", data.to_str().unwrap()];
+    let shown = text(&[&["samples", "diff", &one, file][..], &base].concat());
+    let heads = format!("a  {one}\nb  {}\n", sha256(&other));
+    assert!(shown.starts_with(&heads) && shown.contains("at 0x1000, 1 byte: section .text"), "{shown}");
+    let gone = dir.path().join("gone");
+    let (why, _) = failed(&[&["samples", "diff", &one, gone.to_str().unwrap()][..], &base].concat());
+    assert!(why.contains("is not the beginning of a SHA-256") && why.contains("nor is it a file"), "{why}");
+}

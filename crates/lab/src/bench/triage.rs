@@ -60,8 +60,9 @@ impl Chains {
             look.full(memory)
         };
         let none = [String::new(), String::new(), String::new()];
-        let captured = hashes(&triage(&self.other_library, Road::Payload, rules, budget));
-        let mut times = vec![Vec::new(); 6];
+        let captured = |bytes| hashes(&triage(bytes, Road::Payload, rules, budget));
+        let (library, end) = (captured(&self.other_library), captured(&self.other_end));
+        let mut times = vec![Vec::new(); 7];
         for turn in 0..args.repeats {
             eprintln!("t, {case}: {} of {}", turn + 1, args.repeats);
             let bytes = black_box(self.new.as_slice());
@@ -71,15 +72,16 @@ impl Chains {
                 black_box(look(bytes).full(&mut memory));
                 memory
             };
-            let mut memories = [memory(), memory(), memory()];
-            let [one, two, three] = &mut memories;
+            let mut memories = [memory(), memory(), memory(), memory()];
+            let [one, two, three, four] = &mut memories;
             let each = [
                 milliseconds(|| (Sha256::digest(bytes), rules.scan(bytes))),
                 milliseconds(|| look(bytes).first()),
                 milliseconds(|| look(bytes).full(&mut Memory::new(MEMORY_BYTES))),
                 milliseconds(|| again(&self.other_library, one, &none)),
-                milliseconds(|| again(&self.other_library, two, &captured)),
+                milliseconds(|| again(&self.other_library, two, &library)),
                 milliseconds(|| again(&self.other_end, three, &none)),
+                milliseconds(|| again(&self.other_end, four, &end)),
             ];
             times.iter_mut().zip(each).for_each(|(times, time)| times.push(time));
         }
@@ -95,6 +97,7 @@ impl Chains {
             row(3, "full report, a known core in another library", None),
             row(4, "the same, with the hashes that its capture has", None),
             row(5, "full report, a known library in another upload", None),
+            row(6, "the same, with the hashes that its capture has", None),
             Row::alone(
                 what,
                 &format!("{case}, full reports of what was never seen, on one core"),

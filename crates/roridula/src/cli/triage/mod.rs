@@ -83,6 +83,21 @@ pub(crate) fn run(args: &TriageArgs, data: &Path) -> Result<(), Failure> {
     each(args, data, &settings, &files)
 }
 
+/// The bytes of a file at hand and its full report, by the settings' defaults and the rules in the data directory.
+pub(super) fn at_hand(path: &Path, data: &Path) -> Result<(Vec<u8>, Report), Failure> {
+    let settings = Settings::default();
+    let (files, broken) = rules::read(&rules::folders(&settings.triage.rules, data));
+    broken.iter().for_each(left_out);
+    let max = settings.triage.sample_bytes_max();
+    let told = |why: String| Failure::new(Text(format!("{}: {why}", path.display())).to_string());
+    let bytes =
+        File::open(path).map_err(|error| error.to_string()).and_then(|file| read(file, max)).map_err(told)?;
+    let mut seat = Seat::new(settings.triage, Arc::new(files), Arc::new(Reins::default()));
+    let report =
+        seat.ask(&Question::default(), &bytes, |_| ()).map_err(|trouble| told(trouble.to_string()))?;
+    Ok((bytes, report))
+}
+
 fn settings(args: &TriageArgs) -> Result<Settings, Failure> {
     let mut sources = Sources::default();
     if let Some(path) = &args.config {
