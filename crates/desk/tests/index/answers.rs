@@ -333,7 +333,7 @@ fn tools_and_fingerprints_are_counted_with_their_hosts() {
         let mut expected: BTreeMap<String, (u64, BTreeSet<IpAddr>)> = BTreeMap::new();
         for (at, source, event) in prints(&naive) {
             let Event::ClientFingerprint { tools, .. } = event else { panic!() };
-            for tool in tools.iter().filter(|_| touches(span, DAY, at)) {
+            for tool in tools.iter().filter(|_| touches(span, HOUR, at)) {
                 let sum = expected.entry(tool.clone()).or_default();
                 sum.0 += 1;
                 sum.1.insert(source);

@@ -4,9 +4,12 @@
 use crate::answers::{spans, world};
 use crate::naive::Naive;
 use crate::naive::touches;
-use crate::past::{DAY, HOUR};
-use roridula_desk::index::{Filter, Index, Network, Shapes, SourceOrder, Span, Step};
+use crate::past::HOUR;
+use roridula_desk::index::{
+    Filter, FingerprintRow, Index, LogonRow, Network, ShapeRow, Shapes, SourceOrder, Span, Step, ToolRow,
+};
 use roridula_proto::event::Event;
+use roridula_proto::time::WallClock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -88,7 +91,7 @@ fn visitors_are_found_by_what_they_used_and_brought() {
         for tool in &tools {
             // A tool is named when a connection ends.
             let used = naive.visits.values().filter(|visit| visit.tools.contains(tool));
-            let ended = used.filter(|visit| visit.closed.is_some_and(|at| touches(span, DAY, at)));
+            let ended = used.filter(|visit| visit.closed.is_some_and(|at| touches(span, HOUR, at)));
             let expected: BTreeSet<IpAddr> =
                 ended.map(|visit| visit.source).filter(|source| came.contains(source)).collect();
             let filter = Filter { span, tool: Some(tool.clone()), ..Filter::default() };
@@ -156,6 +159,75 @@ fn what_was_said_used_and_not_understood_is_found_by_who_did_it() {
     }
 }
 
+/// How often, first, last, hosts.
+type Sum = (u64, u64, u64, BTreeSet<IpAddr>);
+
+/// What the visitors of `of` said of a kind of thing in the hours of a span, summed up.
+fn sums(
+    naive: &Naive,
+    span: Span,
+    of: Option<IpAddr>,
+    told: fn(&Event) -> Vec<String>,
+) -> BTreeMap<String, Sum> {
+    let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
+    for event in naive.events.iter().filter(|event| touches(span, HOUR, event.time.0)) {
+        let Some(source) = event.source.map(|source| source.ip().to_canonical()) else { continue };
+        for name in told(&event.event).into_iter().filter(|_| of.is_none_or(|of| of == source)) {
+            let sum = sums.entry(name).or_insert((0, u64::MAX, 0, BTreeSet::new()));
+            sum.0 += 1;
+            sum.1 = sum.1.min(event.time.0);
+            sum.2 = sum.2.max(event.time.0);
+            sum.3.insert(source);
+        }
+    }
+    sums
+}
+
+#[test]
+fn every_number_is_of_the_time_and_the_visitors_that_are_asked_for() {
+    let (_dir, mut index, naive) = world(27);
+    let one = naive.visits.values().find(|visit| !visit.tools.is_empty()).unwrap().source;
+    let mut seen = 0;
+    for (span, of) in spans(27).into_iter().flat_map(|span| [(span, None), (span, Some(one))]) {
+        let filter = Filter { span, source: of.map(Network::from), ..Filter::default() };
+        let mut check = |told: fn(&Event) -> Vec<String>, rows: Vec<(String, u64, [WallClock; 2], u64)>| {
+            let found: BTreeMap<String, _> = rows
+                .into_iter()
+                .map(|(name, count, [first, last], hosts)| (name, (count, first.0, last.0, hosts)))
+                .collect();
+            let expected = sums(&naive, span, of, told);
+            seen += expected.len();
+            let expected =
+                expected.into_iter().map(|(name, sum)| (name, (sum.0, sum.1, sum.2, sum.3.len() as u64)));
+            assert_eq!(found, expected.collect(), "{filter:?}");
+        };
+        let rows = index.fingerprints(&filter, None, MOST).unwrap().rows;
+        assert!(rows.is_sorted_by(|one, next| one.connections >= next.connections));
+        let row =
+            |row: FingerprintRow| (row.fingerprint, row.connections, [row.first, row.last], row.sources);
+        check(|event| print(event).into_iter().collect(), rows.into_iter().map(row).collect());
+        let rows = index.tools(&filter).unwrap();
+        let row = |row: ToolRow| (row.tool, row.connections, [row.first, row.last], row.sources);
+        check(tools, rows.into_iter().map(row).collect());
+        let rows = index.logons(&filter, false, None, MOST).unwrap().rows;
+        let row = |row: LogonRow| {
+            let name = format!("{} {} {}", row.method, row.account, row.workstation);
+            (name, row.count, [row.first, row.last], row.sources)
+        };
+        check(|event| logon(event).into_iter().collect(), rows.into_iter().map(row).collect());
+        let rows = index.unknown(&filter, &Shapes::default(), None, MOST).unwrap().rows;
+        for row in &rows {
+            let latest = naive.visits.get(&row.latest.0).unwrap();
+            assert!(of.is_none_or(|of| of == latest.source) && latest.closed.is_some(), "{row:?}");
+            let ever = sums(&naive, Span::ALL, None, |event| shape(event).into_iter().collect());
+            assert_eq!(row.new, ever[&row.shape].1 >= span.since.0 / HOUR * HOUR);
+        }
+        let row = |row: ShapeRow| (row.shape, row.connections, [row.first, row.last], row.sources);
+        check(|event| shape(event).into_iter().collect(), rows.into_iter().map(row).collect());
+    }
+    assert!(seen > 50, "{seen}");
+}
+
 /// What `told` reads from the events of some visitors.
 fn of(
     naive: &Naive,
@@ -177,6 +249,11 @@ fn logon(event: &Event) -> Option<String> {
 fn shape(event: &Event) -> Option<String> {
     let Event::ClientFingerprint { shape, recognised, .. } = event else { return None };
     recognised.is_empty().then(|| shape.clone())
+}
+
+fn tools(event: &Event) -> Vec<String> {
+    let Event::ClientFingerprint { tools, .. } = event else { return Vec::new() };
+    tools.clone()
 }
 
 fn print(event: &Event) -> Option<String> {

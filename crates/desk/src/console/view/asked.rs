@@ -4,6 +4,7 @@
 use crate::console::ask::{Ask, Problem};
 use crate::console::shelf::Shelf;
 use crate::console::table::Cell;
+use crate::console::text;
 use crate::incident::tool_label;
 use crate::index::{Filter, IndexError, Span, Step};
 use crate::moment;
@@ -13,6 +14,9 @@ use roridula_evidence::SampleId;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::time::WallClock;
 use std::collections::HashSet;
+
+/// Microseconds of an hour.
+const HOUR: u64 = 3_600_000_000;
 
 /// The words of the filter that a view may not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +177,21 @@ pub(super) fn ignored(ask: &Ask, words: &[Word]) -> Markup {
     }
 }
 
+/// Says from when on a view counts that counts by whole hours, where a time is asked for.
+pub(super) fn hours(ask: &Ask) -> Markup {
+    let span = span(ask);
+    let (begins, ends) = (span.since.0 / HOUR * HOUR, span.until.0.div_ceil(HOUR).saturating_mul(HOUR));
+    html! {
+        @if span != Span::ALL {
+            p.quiet {
+                "Counted by whole hours: from " (text::time(WallClock(begins)))
+                @if ask.filter.until.is_some() { " to " (text::time(WallClock(ends))) }
+                "."
+            }
+        }
+    }
+}
+
 /// Which of `words`, and which stage that is no step, the filter holds: `family and tool`; empty: none.
 pub(super) fn unheard(ask: &Ask, words: &[Word]) -> String {
     let filter = &ask.filter;
@@ -221,6 +240,16 @@ pub(super) mod tests {
         assert_eq!((hour.len(), hour.until.0), (3_600_000_001, 1_763_866_200_000_001));
         assert_eq!(span_or_last(&ask("/", &[]), 60).len(), 60);
         assert_eq!(span_or_last(&ask("/", &[("range", "all")]), 60), Span::ALL);
+    }
+
+    #[test]
+    fn whole_hours_are_told_where_a_time_is_asked_for() {
+        let told = |query: &[(&str, &str)]| hours(&ask("/tools", query)).into_string();
+        let since = ("since", "2025-11-21T03:59");
+        assert_eq!(told(&[("source", "192.0.2.7"), ("range", "all")]), "");
+        assert!(told(&[since]).contains("2025-11-21T03:00:00") && !told(&[since]).contains(" to "));
+        assert!(told(&[since, ("until", "2025-11-21T04:01")]).contains("2025-11-21T05:00:00"));
+        assert!(told(&[since, ("until", "2025-11-21T05:00")]).contains("2025-11-21T05:00:00"));
     }
 
     #[test]

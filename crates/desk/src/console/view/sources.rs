@@ -218,6 +218,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     let by = ask.value("order").unwrap_or("last");
     html! {
         (asked::ignored(ask, &[]))
+        (asked::hours(ask))
         section.headline aria-label="New and returning" {
             p {
                 strong { (text::number(model.visitors.new)) } " new and "

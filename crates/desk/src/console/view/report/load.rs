@@ -194,7 +194,7 @@ fn unknown(shelf: &mut Shelf, span: Span) -> Result<Vec<Shape>, Problem> {
         shape: row.shape.clone(),
         connections: row.connections,
         hosts: row.sources,
-        new: row.first >= span.since,
+        new: row.new,
         last: rfc3339(row.last),
     };
     Ok(found.rows.iter().map(shape).collect())

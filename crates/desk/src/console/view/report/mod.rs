@@ -135,11 +135,11 @@ struct Novel {
 struct Shape {
     /// The order of their messages.
     shape: String,
-    /// Connections, of all time.
+    /// Connections in the report's time; this and the next are by whole hours.
     connections: u64,
     /// Addresses of them.
     hosts: u64,
-    /// Whether the first of them came in the report's time.
+    /// Whether nobody had come with it before.
     new: bool,
     /// The latest, UTC.
     last: String,
