@@ -563,7 +563,8 @@ async fn what_the_headline_counts_is_what_its_link_lists() {
     let home = get(&router, "/").await.body;
     let link = "/groups?new=yes&order=first&range=24h";
     assert!(
-        home.contains(&link.replace('&', "&amp;")) && home.contains("<strong>1</strong> new core today"),
+        home.contains(&link.replace('&', "&amp;"))
+            && home.contains("<strong>1</strong> new core in 24 hours"),
         "{home}"
     );
     assert_eq!(json(&router, link).await["count"], 1);

@@ -11,8 +11,8 @@ use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use crate::incident::{Filter, Incident};
-use crate::index::{Counts, Index, IndexError, Span, Step};
-use crate::pulse::Pulse;
+use crate::index::{Counts, Index, Span, Step};
+use crate::pulse::{News, Pulse};
 use crate::sample::Catalog;
 use maud::{Markup, html};
 use roridula_proto::time::WallClock;
@@ -21,8 +21,6 @@ use serde::Serialize;
 
 /// Incidents that are shown at first; the feed adds to them.
 const LATEST: usize = 12;
-/// Microseconds of a day.
-const DAY: u64 = 24 * 3600 * 1_000_000;
 
 /// `/`
 pub(crate) struct Home;
@@ -33,32 +31,13 @@ pub(crate) struct Model {
     /// How the honeypot is.
     pulse: Pulse,
     #[serde(flatten)]
-    today: Today,
+    news: News,
     /// How far connections came, for the last hour, day, week and month, or the one range that was asked for.
     funnels: Vec<Funnel>,
     /// The sample to look at first.
     novel: Option<Novel>,
     /// The latest incidents.
     incidents: Vec<Latest>,
-}
-
-/// Was something new caught?
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Today {
-    /// Cores that came for the first time in the last 24 hours.
-    new_cores: u64,
-    /// Captures in the last 24 hours.
-    captures: u64,
-}
-
-impl Today {
-    /// As of `now`.
-    pub(crate) fn of(catalog: &Catalog, index: &mut Index, now: WallClock) -> Result<Self, IndexError> {
-        let day = Span::last(DAY, now);
-        let captures = index.funnel(day, None)?.total.captures;
-        let new = catalog.new_cores(day.since, day.until);
-        Ok(Self { new_cores: new.count() as u64, captures })
-    }
 }
 
 /// How far the connections of a stretch of time came.
@@ -83,8 +62,8 @@ struct Novel {
     first_seen: String,
     /// How often it was captured.
     captures: u64,
-    /// Of which samples it is the most novel: of the last day, of the last week, ever.
-    of: &'static str,
+    /// Which sample it is: the newest one with a new core in the last day or week, or the most novel ever.
+    which: &'static str,
 }
 
 /// An incident in the feed.
@@ -126,7 +105,7 @@ impl View for Home {
         let books = shelf.geo.books();
         Ok(Model {
             pulse: Pulse::take(&shelf.dir, &shelf.reader, &mut shelf.index).map_err(Problem::failed)?,
-            today: Today::of(&shelf.catalog, &mut shelf.index, ask.now).map_err(Problem::failed)?,
+            news: News::of(&shelf.catalog, &mut shelf.index, ask.now).map_err(Problem::failed)?,
             funnels: funnels(&mut shelf.index, ask)?,
             novel,
             incidents: incidents.iter().map(|incident| latest(incident, &books)).collect(),
@@ -171,19 +150,19 @@ pub(crate) fn funnel_of(index: &mut Index, ask: &Ask) -> Result<Markup, Problem>
     Ok(funnel(&funnels(index, ask)?, ask))
 }
 
-/// The card of the newest novel sample as the page shows it.
+/// The card of the sample to look at first, as the page shows it.
 pub(crate) fn novel_of(catalog: &Catalog, now: WallClock) -> Markup {
     card(novel(catalog, now).as_ref())
 }
 
 fn novel(catalog: &Catalog, now: WallClock) -> Option<Novel> {
-    catalog.most_novel(now).map(|(entry, of)| Novel {
+    catalog.novel(now).map(|(entry, which)| Novel {
         sha256: entry.sha256.to_string(),
         novelty: entry.novelty,
         sentence: entry.sentence.clone(),
         first_seen: entry.first_seen.clone(),
         captures: entry.captures,
-        of,
+        which,
     })
 }
 
@@ -195,7 +174,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
         }
         div.columns {
             div.lead {
-                (headline(&model.today))
+                (headline(&model.news))
                 (card(model.novel.as_ref()))
             }
             (health::pulse(&model.pulse, ask))
@@ -228,13 +207,12 @@ fn live(ask: &Ask) -> String {
 }
 
 /// Was something new caught?
-pub(crate) fn headline(today: &Today) -> Markup {
-    let new = if today.new_cores == 1 { "new core today" } else { "new cores today" };
+pub(crate) fn headline(news: &News) -> Markup {
     html! {
         section.headline #headline aria-label="New" {
             p.new {
-                a href="/groups?new=yes&order=first&range=24h" { strong { (text::number(today.new_cores)) } " " (new) }
-                ", of " (text::count(today.captures, "capture"))
+                a href="/groups?new=yes&order=first&range=24h" { strong { (text::number(news.new_cores)) } " " (news.noun()) }
+                ", of " (text::count(news.captures, "capture"))
             }
         }
     }
@@ -245,7 +223,7 @@ fn card(novel: Option<&Novel>) -> Markup {
     let Some(novel) = novel else { return html! { div #novel hidden {} } };
     html! {
         section.card #novel {
-            h2 { "The most novel sample " (novel.of) }
+            h2 { (novel.which.replacen("the", "The", 1)) }
             p.sentence { (text::shown_to(&novel.sentence, 600)) }
             p {
                 a href={ "/samples/" (novel.sha256) } { (text::hash(&novel.sha256)) }

@@ -15,7 +15,7 @@ use rusqlite::{Row, params, params_from_iter};
 use std::collections::{HashMap, HashSet};
 
 /// A span up to which minutes are shown, and one up to which hours are.
-const MINUTES_SPAN: u64 = 3 * HOUR;
+const MINUTES_SPAN: u64 = DAY + MINUTE;
 const HOURS_SPAN: u64 = 32 * DAY;
 /// Sources that are told apart at most.
 const LARGEST_MAX: usize = 100;
@@ -23,7 +23,7 @@ const LARGEST_MAX: usize = 100;
 const RUNS_MAX: i64 = 100;
 
 impl Index {
-    /// The funnel of a span, of all visitors or of some: by minutes for up to three hours (of all), by hours for up
+    /// The funnel of a span, of all visitors or of some: by minutes for up to a day (of all), by hours for up
     /// to 32 days, else by days.
     pub fn funnel(&mut self, span: Span, source: Option<Network>) -> Result<Funnel, IndexError> {
         self.look(|index| index.read_funnel(span, source))
