@@ -264,6 +264,10 @@ async fn every_view_shows_what_came_and_nothing_hostile_is_raw() {
         assert!(!page.body.contains("<script>") && !page.body.contains('\u{202e}'), "{address}");
         assert!(page.body.len() < 100_000, "{address}: {} bytes", page.body.len());
     }
+    for address in ["/tools", "/credentials", "/unknown", "/tools/0011223344556677"] {
+        let told = get(&router, &format!("/api/v1{address}")).await.body;
+        assert!(told.contains("\\u202e") && !told.contains('\u{202e}'), "{address}: {told}");
+    }
     for (address, expected) in VIEWS.iter().skip(1) {
         let page = get(&router, address).await.body;
         assert!(page.contains(expected), "{address} lacks {expected}: {page}");

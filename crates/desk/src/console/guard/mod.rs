@@ -302,7 +302,7 @@ const NO_TOKEN: &str = "The form is too old, or did not come from a page of the 
 /// An answer of a few words.
 fn answer(status: StatusCode, program: bool, text: &str) -> Response {
     let (kind, body) = match program {
-        true => ("application/json", serde_json::json!({ "error": text }).to_string()),
+        true => ("application/json", crate::json::error(text)),
         false => ("text/plain; charset=utf-8", format!("{text}\n")),
     };
     let mut response = Response::new(Body::from(body));

@@ -37,6 +37,7 @@ use super::guard::{Csrf, Who};
 use super::page::{self, Page};
 use super::shelf::Shelf;
 use super::table::Table;
+use crate::json;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Query, State};
@@ -302,7 +303,7 @@ fn written<V: View>(shelf: &mut Shelf, ask: Ask) -> Result<Written, Problem> {
             Written { kind: "text/html; charset=utf-8", file: None, body, next: None }
         }
         Form::Json => {
-            let body = serde_json::to_vec_pretty(&load(shelf)?).map_err(Problem::failed)?;
+            let body = json::pretty(&load(shelf)?).map_err(Problem::failed)?.into_bytes();
             Written { kind: "application/json", file: None, body, next: None }
         }
         Form::Markdown => {
@@ -358,7 +359,7 @@ pub(crate) fn failed(ask: &Ask, problem: &Problem) -> Response {
         Problem::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something of ours failed"),
     };
     if ask.form == Form::Json || ask.path.starts_with("/api/") {
-        let body = serde_json::json!({ "error": problem.to_string() }).to_string();
+        let body = json::error(&problem.to_string());
         return (status, [(CONTENT_TYPE, "application/json")], body).into_response();
     }
     let body = page::problem(title, &problem.to_string()).html(ask);
