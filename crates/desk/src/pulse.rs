@@ -123,7 +123,7 @@ impl News {
         /// Microseconds of a day.
         const DAY: u64 = 24 * 3600 * 1_000_000;
         let day = Span::last(DAY, now);
-        let captures = index.funnel(day, None)?.total.captures;
+        let captures = index.funnel(&day.into())?.total.captures;
         Ok(Self { new_cores: catalog.new_cores(day.since, day.until).count() as u64, captures })
     }
 

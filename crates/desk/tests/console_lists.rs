@@ -423,6 +423,32 @@ async fn a_report_is_a_page_a_table_and_markdown() {
     assert_eq!(total("Visitors"), Some((3, 0)));
     assert_eq!(report["hosts"][0]["source"], "192.0.2.2");
     assert_eq!(report["unknown"][0]["new"], true);
+    for (filter, visitors, captures, incidents) in [
+        ("source=192.0.2.1", 1, 1, 1),
+        ("source=192.0.2.0/24", 2, 3, 2),
+        ("stage=probe", 1, 1, 1),
+        ("tool=wannacry", 2, 3, 2),
+        ("family=nothing-of-the-kind", 0, 0, 0),
+    ] {
+        let report = json(&router, &format!("/report?range=24h&{filter}")).await;
+        let total = |name: &str| {
+            report["totals"].as_array().unwrap().iter().find(|total| total["name"] == name).unwrap()["now"]
+                .as_u64()
+        };
+        assert_eq!(total("Visitors"), Some(visitors), "{filter}");
+        assert_eq!(total("Captures"), Some(captures), "{filter}");
+        assert_eq!(total("Incidents"), Some(incidents), "{filter}");
+        assert_eq!(total("New cores"), Some(u64::from(captures > 0)), "{filter}");
+        assert_eq!(report["only"][0], filter.replace('=', " "));
+        assert_eq!(report["unknown"], Value::Array(Vec::new()), "{filter}");
+        let home = json(&router, &format!("/home?range=24h&{filter}")).await;
+        assert_eq!(home["funnels"][0]["counts"]["captures"], captures, "{filter}");
+    }
+    let page = get(&router, "/report?period=week&source=192.0.2.1").await.body;
+    assert!(
+        page.contains("who fit the filter (source 192.0.2.1)")
+            && page.contains("period=day&amp;source=192.0.2.1")
+    );
     for address in ["/report.md", "/report?as=markdown"] {
         let text = get(&router, address).await;
         assert_eq!(text.file, "attachment; filename=\"roridula-report.md\"", "{}", text.body);

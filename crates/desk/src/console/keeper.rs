@@ -3,7 +3,7 @@
 use super::ask::Ask;
 use super::live::Feed;
 use super::shelf::Shelves;
-use super::view::{funnel_part, headline_part, incident_row, novel_part, pulse_part};
+use super::view::{funnel_part_of_all, headline_part, incident_row, novel_part, pulse_part};
 use crate::incident::Incidents;
 use crate::index::Index;
 use crate::pulse::{News, Pulse};
@@ -107,7 +107,7 @@ fn step(
         live.part(headline_part(&News::of(&catalog, index, ask.now)?).into_string());
         live.part(novel_part(&catalog, ask.now).into_string());
         if seen.funnel != Some(last) || Instant::now() >= seen.next_funnel {
-            live.funnel(funnel_part(index, &ask)?.into_string());
+            live.funnel(funnel_part_of_all(index, &ask)?.into_string());
             (seen.funnel, seen.next_funnel) = (Some(last), Instant::now() + FUNNEL_EVERY);
         }
         seen.next_pulse = Instant::now() + PULSE_EVERY;

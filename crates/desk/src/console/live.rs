@@ -159,7 +159,7 @@ impl Reader {
         if !has_own_funnel(&ask) {
             return Ok(of_all.to_owned());
         }
-        self.shelves.read(move |shelf| Ok(funnel_part(&mut shelf.index, &ask)?.into_string())).await
+        self.shelves.read(move |shelf| Ok(funnel_part(shelf, &ask)?.into_string())).await
     }
 }
 

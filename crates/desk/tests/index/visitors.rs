@@ -19,7 +19,7 @@ const MOST: usize = 1000;
 fn the_new_and_the_returning_are_all_who_were_heard_of() {
     let (_dir, mut index, naive) = world(21);
     for span in spans(21) {
-        let visitors = index.visitors(span).unwrap();
+        let visitors = index.visitors(&span.into()).unwrap();
         let activity = index.activity(span, 0).unwrap();
         assert_eq!(visitors.new, activity.new, "{span:?}");
         let came = naive.sources(span);
@@ -47,7 +47,7 @@ fn a_spike_is_one_visitor_with_more_than_all_others_in_an_hour() {
                 let apart = sources.iter().filter(|(_, count)| **count >= least && **count * 2 > all);
                 expected.extend(apart.map(|(source, count)| (hour * HOUR, *source, *count)));
             }
-            let found = index.spikes(span, least).unwrap();
+            let found = index.spikes(&span.into(), least).unwrap();
             let found: Vec<_> =
                 found.iter().map(|spike| (spike.begins.0, spike.source, spike.connections)).collect();
             assert_eq!(found, expected, "{least} {span:?}");
@@ -66,13 +66,13 @@ fn who_brought_the_most_uploads_comes_first() {
         for one in naive.caught.iter().filter(|one| one.payload && inside(one.at)) {
             *counts.entry(one.source).or_default() += 1;
         }
-        let found = index.senders_of_most(span, MOST).unwrap();
+        let found = index.senders_of_most(&span.into(), MOST).unwrap();
         assert!(found.is_sorted_by(|one, next| one.1 >= next.1));
         let found: BTreeMap<IpAddr, u64> =
             found.iter().map(|(row, captures)| (row.source, *captures)).collect();
         assert_eq!(found, counts, "{span:?}");
     }
-    assert_eq!(index.senders_of_most(Span::ALL, 2).unwrap().len(), 2);
+    assert_eq!(index.senders_of_most(&Span::ALL.into(), 2).unwrap().len(), 2);
 }
 
 fn sources(index: &mut Index, filter: &Filter) -> BTreeSet<IpAddr> {
@@ -142,6 +142,19 @@ fn what_was_said_used_and_not_understood_is_found_by_who_did_it() {
             used.map(|visit| visit.source).collect(),
         ),
     ] {
+        let total = index.funnel(&filter).unwrap().total;
+        assert_eq!(total, naive.counts(Span::ALL, HOUR, |ip| sources.contains(&ip)), "{filter:?}");
+        let visitors = index.visitors(&filter).unwrap();
+        let came = naive.sources(Span::ALL).intersection(&sources).count() as u64;
+        assert_eq!(visitors.new + visitors.returning, came, "{filter:?}");
+        let caught = naive.caught.iter().filter(|one| sources.contains(&one.source));
+        let spread = index.spreads(&[vec![sample]], &filter).unwrap().remove(0);
+        assert_eq!(spread.captures, caught.clone().filter(|one| one.sample == sample).count() as u64);
+        let senders = index.senders_of_most(&filter, MOST).unwrap();
+        let sent: u64 = senders.iter().map(|(_, captures)| captures).sum();
+        assert_eq!(sent, caught.filter(|one| one.payload).count() as u64, "{filter:?}");
+        let spikes = index.spikes(&filter, 1).unwrap();
+        assert!(spikes.iter().all(|spike| sources.contains(&spike.source)));
         let logons = index.logons(&filter, false, None, MOST).unwrap().rows.len();
         assert_eq!(logons, of(&naive, &sources, logon).len(), "{filter:?}");
         let shapes = index.unknown(&filter, &Shapes::default(), None, MOST).unwrap().rows;

@@ -82,13 +82,32 @@ pub(super) fn of_family(shelf: &Shelf, ask: &Ask) -> Option<Vec<SampleId>> {
 /// The samples that visitors brought who fit the filter's source, stage and time; `None` where it asks for none of
 /// these.
 pub(super) fn brought(shelf: &mut Shelf, ask: &Ask) -> Result<Option<HashSet<SampleId>>, Problem> {
+    brought_in(shelf, ask, span(ask))
+}
+
+/// As [`brought`], in another time.
+pub(super) fn brought_in(
+    shelf: &mut Shelf,
+    ask: &Ask,
+    span: Span,
+) -> Result<Option<HashSet<SampleId>>, Problem> {
     // Whether it is complete, a sample says itself.
     let (source, step) = (ask.filter.source, step(ask).filter(|step| *step != Step::Complete));
     if source.is_none() && step.is_none() {
         return Ok(None);
     }
-    let filter = Filter { source, step, span: span(ask), ..Filter::default() };
+    let filter = Filter { source, step, span, ..Filter::default() };
     Ok(Some(shelf.index.samples_of(&filter).map_err(problem)?))
+}
+
+/// Whether a sample fits the filter's family, tool and stage by what is known of itself.
+pub(super) fn fits(ask: &Ask, entry: &Entry) -> bool {
+    let filter = &ask.filter;
+    let alike =
+        |wanted: &Option<String>, have: &str| wanted.as_ref().is_none_or(|wanted| contains(have, wanted));
+    alike(&filter.family, &entry.family)
+        && alike(&filter.tool, &entry.tool)
+        && (step(ask) != Some(Step::Complete) || entry.state == "complete")
 }
 
 /// Whether `text` has `part` in it, letters large or small.

@@ -1,7 +1,7 @@
 //! Ten seconds: is it well, and was something new caught?
 
 use super::View;
-use super::asked::{self, Word};
+use super::asked;
 use super::{health, incidents};
 use crate::console::ask::{Ask, Problem, RANGES, address};
 use crate::console::chart;
@@ -11,7 +11,7 @@ use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use crate::incident::{Filter, Incident};
-use crate::index::{Counts, Index, Span, Step};
+use crate::index::{self, Counts, Index, Span, Step};
 use crate::pulse::{News, Pulse};
 use crate::sample::Catalog;
 use maud::{Markup, html};
@@ -100,13 +100,14 @@ impl View for Home {
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let novel = novel(&shelf.catalog, ask.now);
+        let visitors = asked::filter(shelf, ask);
         let filter = Filter { limit: Some(LATEST), ..incidents::filter(ask) };
         let incidents = shelf.incidents.list(&filter).map_err(Problem::failed)?;
         let books = shelf.geo.books();
         Ok(Model {
             pulse: Pulse::take(&shelf.dir, &shelf.reader, &mut shelf.index).map_err(Problem::failed)?,
             news: News::of(&shelf.catalog, &mut shelf.index, ask.now).map_err(Problem::failed)?,
-            funnels: funnels(&mut shelf.index, ask)?,
+            funnels: funnels(&mut shelf.index, &visitors, ask)?,
             novel,
             incidents: incidents.iter().map(|incident| latest(incident, &books)).collect(),
         })
@@ -122,10 +123,10 @@ impl View for Home {
 }
 
 /// Of the range that was asked for, else of all that have a length.
-fn funnels(index: &mut Index, ask: &Ask) -> Result<Vec<Funnel>, Problem> {
-    let source = ask.filter.source;
+fn funnels(index: &mut Index, filter: &index::Filter, ask: &Ask) -> Result<Vec<Funnel>, Problem> {
     let mut funnel = |range, span| {
-        let counts = index.funnel(span, source).map_err(Problem::failed)?.total;
+        let filter = index::Filter { span, ..filter.clone() };
+        let counts = index.funnel(&filter).map_err(Problem::failed)?.total;
         Ok(Funnel { range, counts })
     };
     if has_own_time(ask) {
@@ -142,12 +143,18 @@ fn has_own_time(ask: &Ask) -> bool {
 
 /// Whether the funnel that is asked for is another than everybody's.
 pub(crate) fn has_own_funnel(ask: &Ask) -> bool {
-    ask.filter.source.is_some() || has_own_time(ask)
+    ask.is_filtered() || has_own_time(ask)
 }
 
-/// The funnel as the page shows it.
-pub(crate) fn funnel_of(index: &mut Index, ask: &Ask) -> Result<Markup, Problem> {
-    Ok(funnel(&funnels(index, ask)?, ask))
+/// The funnel as everybody's page shows it.
+pub(crate) fn funnel_of_all(index: &mut Index, ask: &Ask) -> Result<Markup, Problem> {
+    Ok(funnel(&funnels(index, &index::Filter::default(), ask)?, ask))
+}
+
+/// The funnel as the page shows it to who filters.
+pub(crate) fn funnel_of(shelf: &mut Shelf, ask: &Ask) -> Result<Markup, Problem> {
+    let filter = asked::filter(shelf, ask);
+    Ok(funnel(&funnels(&mut shelf.index, &filter, ask)?, ask))
 }
 
 /// The card of the sample to look at first, as the page shows it.
@@ -167,10 +174,13 @@ fn novel(catalog: &Catalog, now: WallClock) -> Option<Novel> {
 }
 
 fn body(model: &Model, ask: &Ask) -> Markup {
-    let unheard = asked::unheard(ask, &[Word::Family, Word::Stage, Word::Tool]);
+    let unheard = asked::unheard(ask, &[]);
     html! {
-        @if !unheard.is_empty() {
-            p.notice { "Filtered by " (unheard) " are the incidents; all other numbers are of everybody." }
+        @if has_own_funnel(ask) {
+            p.notice {
+                "The incidents and the funnel are filtered" @if !unheard.is_empty() { ", the funnel not by " (unheard) }
+                "; what was new in 24 hours, the sample and the honeypot's state are of everybody."
+            }
         }
         div.columns {
             div.lead {
@@ -290,7 +300,7 @@ fn step_address(step: Step, range: &str, ask: &Ask) -> String {
         }
         range => pairs.push(("range", range)),
     }
-    pairs.extend(ask.value("source").map(|source| ("source", source)));
+    pairs.extend(["source", "family", "tool"].into_iter().filter_map(|name| Some((name, ask.value(name)?))));
     address(path, pairs.into_iter())
 }
 

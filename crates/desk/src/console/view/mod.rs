@@ -27,7 +27,8 @@ mod visits;
 
 pub(crate) use health::pulse as pulse_part;
 pub(crate) use home::{
-    funnel_of as funnel_part, has_own_funnel, headline as headline_part, incident_row, novel_of as novel_part,
+    funnel_of as funnel_part, funnel_of_all as funnel_part_of_all, has_own_funnel, headline as headline_part,
+    incident_row, novel_of as novel_part,
 };
 pub(crate) use incidents::filter as incidents_filter;
 

@@ -154,7 +154,8 @@ impl Source {
         open.incidents.catch_up(&mut |_| ())?;
         snapshot.pulse = Pulse::take(&dir, &open.reader, &mut open.index)?;
         for (funnel, time) in snapshot.funnels.iter_mut().zip(Time::ALL) {
-            *funnel = Funnel::from(&open.index.funnel(Span::last(time.micros(), snapshot.now), None)?.total);
+            *funnel =
+                Funnel::from(&open.index.funnel(&Span::last(time.micros(), snapshot.now).into())?.total);
         }
         open.keep_catalog(&dir)?;
         snapshot.news = News::of(&open.catalog, &mut open.index, snapshot.now)?;

@@ -1,6 +1,6 @@
 //! The report as Markdown.
 
-use super::page::{change, up};
+use super::page::{change, only, up};
 use super::{Model, headline};
 use crate::console::markdown::{code, plain, table};
 use crate::console::text::number;
@@ -16,6 +16,9 @@ pub(super) fn text(model: &Model) -> String {
     let (since, until) = (minutes(&model.since), minutes(&model.until));
     // Writing to a String cannot fail.
     let _ = writeln!(out, "From {since} to {until} UTC{so_far}.\n\n**{}**", headline(model));
+    if let Some(only) = only(model) {
+        let _ = writeln!(out, "\n{}", plain(&only));
+    }
     let mut empty = Vec::new();
     cores(model, &mut out, &mut empty);
     section(&mut out, "Against the period before");

@@ -27,6 +27,8 @@ pub(crate) struct Model {
     period: &'static str,
     /// What it is of, in words.
     name: String,
+    /// What it is filtered by, as `source 192.0.2.7`; nothing: by nothing. The honeypot itself is told whole.
+    only: Vec<String>,
     /// From when on, UTC.
     since: String,
     /// Up to when, UTC.
@@ -151,7 +153,7 @@ impl View for Report {
     const API: &'static str = "/report";
     const ABOUT: &'static str =
         "A day, a week or a month against the one before; `/report.md` is the same as Markdown.";
-    const HEEDS: &'static [&'static str] = &["range", "since", "until", "family"];
+    const HEEDS: &'static [&'static str] = &["range", "since", "until", "source", "family", "stage", "tool"];
     const QUERY: &'static [(&'static str, &'static str)] = &[
         ("period", "day, week (the default) or month; without it, a given time counts."),
         ("on", "A day that the period has in it: 2026-11-23; today where nothing is said."),

@@ -1,11 +1,11 @@
 //! The report as a page.
 
-use super::period::Unit;
+use super::period::{Period, Unit};
 use super::{Model, Total, headline};
 use crate::console::ask::{Ask, address};
 use crate::console::table::{Cell, Table};
 use crate::console::text;
-use crate::console::view::asked::{self, Word};
+use crate::console::view::asked;
 use maud::{Markup, html};
 
 /// New cores that the page names, so that what comes after stands on the first printed page.
@@ -20,14 +20,15 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
         nav.ranges aria-label="Period" {
             @for unit in Unit::NAMED {
                 @let word = unit.as_str();
-                a href={ "/report?period=" (word) } aria-current=[(model.period == word).then_some("true")] { (word) }
+                a href=(Period::address(ask, unit, None)) aria-current=[(model.period == word).then_some("true")] { (word) }
             }
             @if let Some(previous) = &model.previous { a rel="prev" href=(previous) { "← the one before" } }
             @if let Some(next) = &model.next { a rel="next" href=(next) { "the one after →" } }
             a href=(ask.with("as", "markdown")) download { "Markdown" }
             a href=(ask.with("as", "json")) { "JSON" }
         }
-        (asked::ignored(ask, &[Word::Source, Word::Stage, Word::Tool]))
+        (asked::ignored(ask, &[]))
+        @if let Some(only) = only(model) { p.notice { (text::shown(&only)) } }
         p {
             "From " (text::time_text(&model.since)) " to " (text::time_text(&model.until))
             @if model.so_far { ", so far; before is the same part of the period before" }
@@ -43,6 +44,13 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
             "Made by Roridula " (env!("CARGO_PKG_VERSION")) ". Text of visitors is escaped; times are UTC."
         }
     }
+}
+
+/// Says what the report leaves out; `None` where it is of everybody.
+pub(super) fn only(model: &Model) -> Option<String> {
+    let by = model.only.join(", ");
+    let only = "and of what they brought; the honeypot itself is told whole.";
+    (!by.is_empty()).then(|| format!("Only of visitors who fit the filter ({by}), {only}"))
 }
 
 /// What is new, the most novel first; all of it is behind a link.
