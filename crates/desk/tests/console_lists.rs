@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use futures_util::StreamExt;
+use roridula_desk::console::server::Peer;
 use roridula_desk::console::{self, ConsoleSettings};
 use roridula_desk::sample::Reports;
 use roridula_evidence::{Attribution, Batch, Capture, Changes, Closing, Options, SampleId, Store};
@@ -192,6 +193,16 @@ impl World {
         let first = self.capture(&one, 1, &upload(b"abc"));
         let uploader = self.close(&one, "0011223344556677", "72 73 75", &["wannacry"]);
         let two = self.accept("192.0.2.2");
+        self.tell(
+            &two,
+            Event::ExploitStep {
+                exploit: "eternalblue".to_owned(),
+                step: "shellcode".to_owned(),
+                grounds: "as the test says".to_owned(),
+                stream_at: 300,
+                size: 9,
+            },
+        );
         let second = self.capture(&two, 1, &upload(b"xyz"));
         self.capture(&two, 2, &upload(b"abc"));
         self.close(&two, "0011223344556677", "72 73 75", &["wannacry"]);
@@ -341,7 +352,23 @@ async fn the_address_filters_and_pages() {
             Value::Array(Vec::new())
         );
     }
-    for query in ["stage=bogus", "source=x", "range=2y"] {
+    let page = get(&router, "/credentials?family=nothing-of-the-kind").await.body;
+    assert!(page.contains("whose family is called like nothing-of-the-kind"), "{page}");
+    for address in [
+        "/tools?tool=nobody",
+        "/api/v1/samples?tool=wanna",
+        "/live?family=x&tol=y",
+        "/report?since=9999-01-01",
+    ] {
+        assert_eq!(get(&router, address).await.status, StatusCode::BAD_REQUEST, "{address}");
+    }
+    for address in
+        ["/api/v1/tools?as=csv", "/api/v1/tools?table=tools", "/tools?table=tools", "/incidents?technique=x"]
+    {
+        let bad = get(&router, address).await;
+        assert_eq!(bad.status, StatusCode::BAD_REQUEST, "{address}");
+    }
+    for query in ["stage=bogus", "source=x", "range=2y", "technique=T12"] {
         let bad = get(&router, &format!("/api/v1/incidents?{query}")).await;
         assert_eq!(bad.status, StatusCode::BAD_REQUEST, "{query}");
         let told: Value = serde_json::from_str(&bad.body).expect("the API answers JSON");
@@ -400,6 +427,16 @@ async fn one_box_finds_whatever_has_a_name() {
         );
     }
     assert_eq!(kinds("T1595").await, ["technique"]);
+    assert!(
+        values(&router, &format!("/search?q={}", &incident[..9]), "hits", "name").await.contains(&incident)
+    );
+    // An exploit from a private address would be T1210: who looks for that one finds this one, and why.
+    let about = values(&router, "/search?q=T1210", "hits", "about").await;
+    assert_eq!((about.len(), kinds("T1190").await), (1, vec!["technique".to_owned()]));
+    assert!(about[0].contains("from the internet it is T1190"), "{about:?}");
+    let none = get(&router, "/incidents?technique=T1210").await.body;
+    assert!(none.contains("/incidents?technique=T1190"), "{none}");
+    assert!(get(&router, "/incidents?technique=T9999").await.body.contains("imply T9999"));
     assert_eq!(kinds("nothing-of-the-kind").await.len(), 0);
     let nothing = get(&router, "/search?q=%3Cscript%3E").await;
     assert!(
@@ -567,6 +604,27 @@ async fn an_open_home_is_told_its_funnel_its_headline_and_its_card() {
             assert_eq!(home.matches(&format!("id=\"{part}\"")).count(), 1, "{part} is put in its place");
         }
     }
+}
+
+#[tokio::test]
+async fn nobody_takes_all_his_places_by_reading_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let (router, _) = console(dir.path()).await;
+    let feed = async |from: &str| {
+        let remote = format!("{from}:4000").parse().unwrap();
+        let peer = Peer { remote, ..Peer::default() };
+        let request = Request::get("/live").extension(peer).body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap()
+    };
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        held.push(feed("192.0.2.1").await);
+    }
+    assert!(held.iter().all(|answer| answer.status() == StatusCode::OK));
+    assert_eq!(feed("192.0.2.1").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(feed("192.0.2.2").await.status(), StatusCode::OK);
+    held.pop();
+    assert_eq!(feed("192.0.2.1").await.status(), StatusCode::OK, "who closes one may open another");
 }
 
 #[tokio::test]

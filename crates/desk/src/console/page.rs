@@ -70,6 +70,7 @@ impl Page {
                     (navigation(ask))
                     main #main tabindex="-1" {
                         h1 { (text::shown(&self.title)) }
+                        @for note in &ask.notes { p.notice { (text::shown(note)) } }
                         @if self.filtered { (filter(ask, self.range)) }
                         (self.body)
                     }

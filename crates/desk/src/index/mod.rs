@@ -60,7 +60,7 @@ pub use crate::derived::{DerivedError as IndexError, Progress};
 pub(crate) use filter::Cursor;
 pub use filter::{BadNetwork, Filter, Network, Shapes, SourceOrder, Span};
 pub(crate) use fold::address_bytes;
-pub(crate) use read::{bounded, cut};
+pub(crate) use read::{beginning, bounded, cut};
 pub use view::{
     Activity, Bucket, CaptureRow, ConnectionRow, Counts, FingerprintRow, Funnel, HealthRow, HealthTotal, Hit,
     Kind, LogonRow, Page, Run, SampleDay, SampleRow, Sender, ShapeRow, SourceActivity, SourceRow, Spike,

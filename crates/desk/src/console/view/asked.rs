@@ -5,7 +5,7 @@ use crate::console::ask::{Ask, Problem};
 use crate::console::shelf::Shelf;
 use crate::console::table::Cell;
 use crate::console::text;
-use crate::incident::tool_label;
+use crate::incident::{known_tools, tool_label};
 use crate::index::{Filter, IndexError, Span, Step};
 use crate::moment;
 use crate::sample::Entry;
@@ -70,6 +70,24 @@ pub(super) fn filter(shelf: &Shelf, ask: &Ask) -> Filter {
         brought: of_family(shelf, ask),
         ..Filter::default()
     }
+}
+
+/// The question, where it names a tool that there is; with a note, where nothing came of the family that it names.
+pub(super) fn checked(shelf: &mut Shelf, mut ask: Ask) -> Result<Ask, Problem> {
+    if let Some(tool) = ask.filter.tool.as_ref().filter(|tool| tool_label(tool).is_none()) {
+        // Old visitors may have been named by another build.
+        let seen = shelf.index.tool_names().map_err(problem)?;
+        if !seen.contains(tool) {
+            let known: Vec<&str> = known_tools().map(|(id, _)| id).collect();
+            return Err(Problem::Bad(format!("`tool` is one of {}", known.join(", "))));
+        }
+    }
+    if let Some(family) = &ask.filter.family
+        && !shelf.catalog.entries.iter().any(|entry| contains(&entry.family, family))
+    {
+        ask.notes.push(format!("No sample was caught whose family is called like {family}."));
+    }
+    Ok(ask)
 }
 
 /// The samples of the filter's family; `None` where it asks for none.

@@ -3,7 +3,7 @@
 use super::View;
 use super::asked;
 use super::{health, incidents};
-use crate::console::ask::{Ask, Problem, RANGES, address};
+use crate::console::ask::{Ask, FILTERS, Problem, RANGES, address};
 use crate::console::chart;
 use crate::console::geo::{Books, Place};
 use crate::console::page::Page;
@@ -96,7 +96,7 @@ impl View for Home {
     const PATH: &'static str = "/";
     const API: &'static str = "/home";
     const ABOUT: &'static str = "Is the honeypot well, and was something new caught?";
-    const HEEDS: &'static [&'static str] = &["range", "since", "until", "source", "family", "stage", "tool"];
+    const HEEDS: &'static [&'static str] = &FILTERS;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let novel = novel(&shelf.catalog, ask.now);
@@ -211,9 +211,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
 
 /// The feed's address: of what the page shows.
 fn live(ask: &Ask) -> String {
-    let kept = ["range", "since", "until", "source", "family", "stage", "tool"];
-    let pairs = ask.query.iter().filter(|(name, _)| kept.contains(&name.as_str()));
-    address("/live", pairs.map(|(name, value)| (name.as_str(), value.as_str())))
+    ask.to("/live")
 }
 
 /// Was something new caught?

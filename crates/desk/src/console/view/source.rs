@@ -288,7 +288,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                     (text::count(model.days, "day"))
                 }
                 dt { "Connections" } dd { (text::number(model.connections_ever)) }
-                dt { "Captures" } dd {
+                dt { "Files kept" } dd {
                     (text::count(model.uploads_ever, "upload")) " and "
                     (text::count(model.captures_ever.saturating_sub(model.uploads_ever), "buffer"))
                     " that its exploits and unknown messages carried"

@@ -9,6 +9,8 @@ mod tools;
 mod traffic;
 mod visitors;
 
+pub(crate) use search::beginning;
+
 use super::filter::{Cursor, Filter, LIMIT_MAX, Span};
 use super::fold::HOUR;
 use super::view::Page;

@@ -8,7 +8,7 @@ mod sensor;
 
 use super::View;
 use super::sources;
-use crate::console::ask::{Ask, Problem};
+use crate::console::ask::{Ask, FILTERS, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::Table;
@@ -153,7 +153,7 @@ impl View for Report {
     const API: &'static str = "/report";
     const ABOUT: &'static str =
         "A day, a week or a month against the one before; `/report.md` is the same as Markdown.";
-    const HEEDS: &'static [&'static str] = &["range", "since", "until", "source", "family", "stage", "tool"];
+    const HEEDS: &'static [&'static str] = &FILTERS;
     const QUERY: &'static [(&'static str, &'static str)] = &[
         ("period", "day, week (the default) or month; without it, a given time counts."),
         ("on", "A day that the period has in it: 2026-11-23; today where nothing is said."),

@@ -11,6 +11,9 @@ use maud::{Markup, html};
 /// New cores that the page names, so that what comes after stands on the first printed page.
 const CORES_MAX: usize = 5;
 
+/// From here on a change is told as a factor.
+const TENFOLD: u64 = 10;
+
 /// The whole page.
 pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
     let all = tables(model);
@@ -39,6 +42,12 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
         (cores(model))
         @for table in all.iter().skip(1).filter(|table| !table.rows.is_empty()) { (table.html(ask)) }
         @if !empty.is_empty() { p.quiet { "Nothing in this time: " (empty.join(", ")) "." } }
+        @if model.totals.iter().all(|total| total.now == 0) {
+            p.empty {
+                "Nobody came, or nobody who fits the filter. " a href="/health#doctor" { "The doctor" }
+                " says whether anybody can reach this machine."
+            }
+        }
         (sensor(model))
         p.quiet {
             "Made by Roridula " (env!("CARGO_PKG_VERSION")) ". Text of visitors is escaped; times are UTC."
@@ -110,11 +119,12 @@ pub(super) fn up(model: &Model) -> String {
     )
 }
 
-/// How something changed: `+12 %`, `-3 %`, `new`, or nothing.
+/// How something changed: `+12 %`, `-3 %`, `×1,539` where it grew tenfold or more, `new`, or nothing.
 pub(super) fn change(now: u64, before: u64) -> String {
     match (now, before) {
         (0, 0) => String::new(),
         (_, 0) => "new".to_owned(),
+        _ if now / before >= TENFOLD => format!("×{}", text::number(now.saturating_add(before / 2) / before)),
         _ => {
             let (now, before) = (u128::from(now), u128::from(before));
             let (sign, difference) = if now >= before { ("+", now - before) } else { ("-", before - now) };

@@ -83,6 +83,12 @@ impl Period {
             ask.filter.since.is_some() || ask.filter.until.is_some() || !ask.filter.range.is_empty();
         Ok(match unit {
             Some(unit) => Self::around(unit, on, ask.now),
+            None if is_chosen && ask.filter.since.is_some_and(|since| since > ask.now) => {
+                let now = moment(ask.now);
+                return Err(Problem::Bad(format!(
+                    "`since` lies in the future: nothing came after {now}, which is now"
+                )));
+            }
             None if is_chosen => Self::chosen(ask),
             None => Self::around(Unit::Week, on, ask.now),
         })
@@ -199,6 +205,8 @@ mod tests {
         assert!(all.before.is_empty() && all.name == "all of it");
         assert!(Period::of(&ask("/report", &[("period", "year")])).is_err());
         assert!(Period::of(&ask("/report", &[("on", "yesterday")])).is_err());
+        let future = Period::of(&ask("/report", &[("since", "2025-11-24")])).unwrap_err().to_string();
+        assert!(future.contains("`since` lies in the future"), "{future}");
     }
 
     #[test]

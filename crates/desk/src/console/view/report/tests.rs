@@ -77,6 +77,14 @@ fn the_page_says_what_is_new_and_how_it_changed() {
 }
 
 #[test]
+fn a_change_is_told_in_percent_until_it_is_tenfold() {
+    let told = [(0, 0), (5, 0), (112, 100), (97, 100), (0, 3), (29, 3), (30, 3), (4617, 3), (u64::MAX, 1)];
+    let told: Vec<String> = told.into_iter().map(|(now, before)| page::change(now, before)).collect();
+    let huge = format!("×{}", text::number(u64::MAX));
+    assert_eq!(told, ["", "new", "+12 %", "-3 %", "-100 %", "+867 %", "×10", "×1,539", huge.as_str()]);
+}
+
+#[test]
 fn nothing_of_a_visitor_means_anything_in_markdown() {
     let text = markdown::text(&model());
     assert!(text.starts_with("# Roridula: 2025-11-17 to 2025-11-23\n"), "{text}");
@@ -120,6 +128,7 @@ fn an_empty_report_is_a_report() {
     };
     let page = Report::page(&empty, &ask).html(&ask);
     assert!(page.contains("0 new cores of 0 captures") && page.contains("None in this time."));
+    assert!(page.contains("href=\"/health#doctor\""));
     let text = markdown::text(&empty);
     let none = "None in this time: New cores; Infected hosts with the most captures; Families; Tools; Novel samples; \
                 What was not understood.\n";
