@@ -481,7 +481,10 @@ async fn a_report_is_a_page_a_table_and_markdown() {
         let home = json(&router, &format!("/home?range=24h&{filter}")).await;
         assert_eq!(home["funnels"][0]["counts"]["captures"], captures, "{filter}");
     }
+    assert!(get(&router, "/report.md?range=24h").await.body.contains(" UTC, counted by whole hours."));
+    assert!(get(&router, "/report?range=24h").await.body.contains("Counted by whole hours: from "));
     let page = get(&router, "/report?period=week&source=192.0.2.1").await.body;
+    assert!(!page.contains("by whole hours"));
     assert!(
         page.contains("who fit the filter (source 192.0.2.1)")
             && page.contains("period=day&amp;source=192.0.2.1")
@@ -490,7 +493,9 @@ async fn a_report_is_a_page_a_table_and_markdown() {
         let text = get(&router, address).await;
         assert_eq!(text.file, "attachment; filename=\"roridula-report.md\"", "{}", text.body);
         assert!(
-            text.body.starts_with("# Roridula: ") && text.body.contains("`ff 00 <script>"),
+            text.body.starts_with("# Roridula: ")
+                && !text.body.contains("by whole hours")
+                && text.body.contains("`ff 00 <script>"),
             "{}",
             text.body
         );

@@ -178,7 +178,9 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     html! {
         @if has_own_funnel(ask) {
             p.notice {
-                "The incidents and the funnel are filtered" @if !unheard.is_empty() { ", the funnel not by " (unheard) }
+                "The incidents and the funnel are filtered"
+                @if ask.is_filtered() { ", the funnel by whole hours" }
+                @if !unheard.is_empty() { " and not by " (unheard) }
                 "; what was new in 24 hours, the sample and the honeypot's state are of everybody."
             }
         }

@@ -12,7 +12,11 @@ const SHORT: usize = 12;
 /// The whole text.
 pub(super) fn text(model: &Model) -> String {
     let mut out = format!("# Roridula: {}\n\n", plain(&model.name));
-    let so_far = if model.so_far { ", so far; before is the same part of the period before" } else { "" };
+    let so_far = match model.period {
+        "chosen" => ", counted by whole hours",
+        _ if model.so_far => ", so far; before is the same part of the period before",
+        _ => "",
+    };
     let (since, until) = (minutes(&model.since), minutes(&model.until));
     // Writing to a String cannot fail.
     let _ = writeln!(out, "From {since} to {until} UTC{so_far}.\n\n**{}**", headline(model));

@@ -37,6 +37,7 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
             @if model.so_far { ", so far; before is the same part of the period before" }
             "."
         }
+        @if model.period == Unit::Chosen.as_str() { (asked::hours(ask)) }
         section.headline aria-label="New" { p.told { (headline(model)) } }
         (totals(model).html(ask))
         (cores(model))
