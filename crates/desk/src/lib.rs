@@ -16,6 +16,7 @@ pub mod contract;
 mod derived;
 pub mod incident;
 pub mod index;
+pub mod json;
 pub mod lookup;
 pub mod moment;
 pub mod pcapng;

@@ -1,6 +1,7 @@
-//! Is it alive? What a console, a terminal and a report say first.
+//! Is it alive, and was something new caught? What a console and a terminal say first.
 
-use crate::index::{Index, IndexError, Started, as_time_or_null};
+use crate::index::{Index, IndexError, Span, Started, as_time_or_null};
+use crate::sample::Catalog;
 use roridula_evidence::{Reader, rfc3339, wall_clock};
 use roridula_proto::time::WallClock;
 use schemars::JsonSchema;
@@ -104,6 +105,31 @@ impl Pulse {
             (true, 1) => "running, and the doctor found one problem".to_owned(),
             (true, count) => format!("running, and the doctor found {count} problems"),
         }
+    }
+}
+
+/// Was something new caught?
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+pub struct News {
+    /// Cores that came for the first time in the last 24 hours.
+    pub new_cores: u64,
+    /// Captures in the last 24 hours, to the minute.
+    pub captures: u64,
+}
+
+impl News {
+    /// As of `now`.
+    pub fn of(catalog: &Catalog, index: &mut Index, now: WallClock) -> Result<Self, IndexError> {
+        /// Microseconds of a day.
+        const DAY: u64 = 24 * 3600 * 1_000_000;
+        let day = Span::last(DAY, now);
+        let captures = index.funnel(&day.into())?.total.captures;
+        Ok(Self { new_cores: catalog.new_cores(day.since, day.until).count() as u64, captures })
+    }
+
+    /// What the number of new cores is a number of.
+    pub const fn noun(self) -> &'static str {
+        if self.new_cores == 1 { "new core in 24 hours" } else { "new cores in 24 hours" }
     }
 }
 

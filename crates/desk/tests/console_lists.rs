@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use futures_util::StreamExt;
+use roridula_desk::console::server::Peer;
 use roridula_desk::console::{self, ConsoleSettings};
 use roridula_desk::sample::Reports;
 use roridula_evidence::{Attribution, Batch, Capture, Changes, Closing, Options, SampleId, Store};
@@ -192,6 +193,16 @@ impl World {
         let first = self.capture(&one, 1, &upload(b"abc"));
         let uploader = self.close(&one, "0011223344556677", "72 73 75", &["wannacry"]);
         let two = self.accept("192.0.2.2");
+        self.tell(
+            &two,
+            Event::ExploitStep {
+                exploit: "eternalblue".to_owned(),
+                step: "shellcode".to_owned(),
+                grounds: "as the test says".to_owned(),
+                stream_at: 300,
+                size: 9,
+            },
+        );
         let second = self.capture(&two, 1, &upload(b"xyz"));
         self.capture(&two, 2, &upload(b"abc"));
         self.close(&two, "0011223344556677", "72 73 75", &["wannacry"]);
@@ -263,6 +274,10 @@ async fn every_view_shows_what_came_and_nothing_hostile_is_raw() {
         assert_eq!(page.status, StatusCode::OK, "{address}: {}", page.body);
         assert!(!page.body.contains("<script>") && !page.body.contains('\u{202e}'), "{address}");
         assert!(page.body.len() < 100_000, "{address}: {} bytes", page.body.len());
+    }
+    for address in ["/tools", "/credentials", "/unknown", "/tools/0011223344556677"] {
+        let told = get(&router, &format!("/api/v1{address}")).await.body;
+        assert!(told.contains("\\u202e") && !told.contains('\u{202e}'), "{address}: {told}");
     }
     for (address, expected) in VIEWS.iter().skip(1) {
         let page = get(&router, address).await.body;
@@ -337,7 +352,23 @@ async fn the_address_filters_and_pages() {
             Value::Array(Vec::new())
         );
     }
-    for query in ["stage=bogus", "source=x", "range=2y"] {
+    let page = get(&router, "/credentials?family=nothing-of-the-kind").await.body;
+    assert!(page.contains("whose family is called like nothing-of-the-kind"), "{page}");
+    for address in [
+        "/tools?tool=nobody",
+        "/api/v1/samples?tool=wanna",
+        "/live?family=x&tol=y",
+        "/report?since=9999-01-01",
+    ] {
+        assert_eq!(get(&router, address).await.status, StatusCode::BAD_REQUEST, "{address}");
+    }
+    for address in
+        ["/api/v1/tools?as=csv", "/api/v1/tools?table=tools", "/tools?table=tools", "/incidents?technique=x"]
+    {
+        let bad = get(&router, address).await;
+        assert_eq!(bad.status, StatusCode::BAD_REQUEST, "{address}");
+    }
+    for query in ["stage=bogus", "source=x", "range=2y", "technique=T12"] {
         let bad = get(&router, &format!("/api/v1/incidents?{query}")).await;
         assert_eq!(bad.status, StatusCode::BAD_REQUEST, "{query}");
         let told: Value = serde_json::from_str(&bad.body).expect("the API answers JSON");
@@ -396,6 +427,16 @@ async fn one_box_finds_whatever_has_a_name() {
         );
     }
     assert_eq!(kinds("T1595").await, ["technique"]);
+    assert!(
+        values(&router, &format!("/search?q={}", &incident[..9]), "hits", "name").await.contains(&incident)
+    );
+    // An exploit from a private address would be T1210: who looks for that one finds this one, and why.
+    let about = values(&router, "/search?q=T1210", "hits", "about").await;
+    assert_eq!((about.len(), kinds("T1190").await), (1, vec!["technique".to_owned()]));
+    assert!(about[0].contains("from the internet it is T1190"), "{about:?}");
+    let none = get(&router, "/incidents?technique=T1210").await.body;
+    assert!(none.contains("/incidents?technique=T1190"), "{none}");
+    assert!(get(&router, "/incidents?technique=T9999").await.body.contains("imply T9999"));
     assert_eq!(kinds("nothing-of-the-kind").await.len(), 0);
     let nothing = get(&router, "/search?q=%3Cscript%3E").await;
     assert!(
@@ -419,11 +460,42 @@ async fn a_report_is_a_page_a_table_and_markdown() {
     assert_eq!(total("Visitors"), Some((3, 0)));
     assert_eq!(report["hosts"][0]["source"], "192.0.2.2");
     assert_eq!(report["unknown"][0]["new"], true);
+    for (filter, visitors, captures, incidents) in [
+        ("source=192.0.2.1", 1, 1, 1),
+        ("source=192.0.2.0/24", 2, 3, 2),
+        ("stage=probe", 1, 1, 1),
+        ("tool=wannacry", 2, 3, 2),
+        ("family=nothing-of-the-kind", 0, 0, 0),
+    ] {
+        let report = json(&router, &format!("/report?range=24h&{filter}")).await;
+        let total = |name: &str| {
+            report["totals"].as_array().unwrap().iter().find(|total| total["name"] == name).unwrap()["now"]
+                .as_u64()
+        };
+        assert_eq!(total("Visitors"), Some(visitors), "{filter}");
+        assert_eq!(total("Captures"), Some(captures), "{filter}");
+        assert_eq!(total("Incidents"), Some(incidents), "{filter}");
+        assert_eq!(total("New cores"), Some(u64::from(captures > 0)), "{filter}");
+        assert_eq!(report["only"][0], filter.replace('=', " "));
+        assert_eq!(report["unknown"], Value::Array(Vec::new()), "{filter}");
+        let home = json(&router, &format!("/home?range=24h&{filter}")).await;
+        assert_eq!(home["funnels"][0]["counts"]["captures"], captures, "{filter}");
+    }
+    assert!(get(&router, "/report.md?range=24h").await.body.contains(" UTC, counted by whole hours."));
+    assert!(get(&router, "/report?range=24h").await.body.contains("Counted by whole hours: from "));
+    let page = get(&router, "/report?period=week&source=192.0.2.1").await.body;
+    assert!(!page.contains("by whole hours"));
+    assert!(
+        page.contains("who fit the filter (source 192.0.2.1)")
+            && page.contains("period=day&amp;source=192.0.2.1")
+    );
     for address in ["/report.md", "/report?as=markdown"] {
         let text = get(&router, address).await;
         assert_eq!(text.file, "attachment; filename=\"roridula-report.md\"", "{}", text.body);
         assert!(
-            text.body.starts_with("# Roridula: ") && text.body.contains("`ff 00 <script>"),
+            text.body.starts_with("# Roridula: ")
+                && !text.body.contains("by whole hours")
+                && text.body.contains("`ff 00 <script>"),
             "{}",
             text.body
         );
@@ -540,6 +612,27 @@ async fn an_open_home_is_told_its_funnel_its_headline_and_its_card() {
 }
 
 #[tokio::test]
+async fn nobody_takes_all_his_places_by_reading_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let (router, _) = console(dir.path()).await;
+    let feed = async |from: &str| {
+        let remote = format!("{from}:4000").parse().unwrap();
+        let peer = Peer { remote, ..Peer::default() };
+        let request = Request::get("/live").extension(peer).body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap()
+    };
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        held.push(feed("192.0.2.1").await);
+    }
+    assert!(held.iter().all(|answer| answer.status() == StatusCode::OK));
+    assert_eq!(feed("192.0.2.1").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(feed("192.0.2.2").await.status(), StatusCode::OK);
+    held.pop();
+    assert_eq!(feed("192.0.2.1").await.status(), StatusCode::OK, "who closes one may open another");
+}
+
+#[tokio::test]
 async fn what_the_headline_counts_is_what_its_link_lists() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path());
@@ -563,7 +656,8 @@ async fn what_the_headline_counts_is_what_its_link_lists() {
     let home = get(&router, "/").await.body;
     let link = "/groups?new=yes&order=first&range=24h";
     assert!(
-        home.contains(&link.replace('&', "&amp;")) && home.contains("<strong>1</strong> new core today"),
+        home.contains(&link.replace('&', "&amp;"))
+            && home.contains("<strong>1</strong> new core in 24 hours"),
         "{home}"
     );
     assert_eq!(json(&router, link).await["count"], 1);

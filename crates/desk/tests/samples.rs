@@ -202,6 +202,30 @@ fn groups_are_by_core_and_count_captures_and_hosts_once() {
 }
 
 #[test]
+fn the_newest_sample_of_a_new_core_is_looked_at_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path());
+    // Alone of its kind, and so the most novel; then of one kind a first and a variant.
+    let rare = world.capture("192.0.2.9", &upload(&pe(0x2000, 99), b"r"));
+    for number in 1..5 {
+        world.capture(&format!("192.0.2.{number}"), &upload(&pe(0x3000, 7), &[number]));
+    }
+    let newest = world.capture("192.0.2.1", &upload(&pe(0x3000, 7), b"variant"));
+    world.capture_by(Origin::ExploitBuffer, "192.0.2.2", b"whatever a logon may hold");
+    let catalog = world.catalog();
+    let now = WallClock(roridula_evidence::wall_clock().0 + 1);
+    let looked_at = |days: u64| {
+        let (entry, which) = catalog.novel(WallClock(now.0 + days * 24 * 3600 * 1_000_000)).unwrap();
+        (entry.sha256, which)
+    };
+    let novelty = |id| catalog.entries.iter().find(|entry| entry.sha256 == id).unwrap().novelty;
+    assert!(novelty(rare) > novelty(newest));
+    assert_eq!(looked_at(0), (newest, "the newest novel sample of the last 24 hours"));
+    assert_eq!(looked_at(2), (newest, "the newest novel sample of the last 7 days"));
+    assert_eq!(looked_at(9), (rare, "the most novel sample ever"));
+}
+
+#[test]
 fn the_buffer_of_an_exploit_is_told_as_that_and_is_no_new_core() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::new(dir.path());
@@ -220,7 +244,7 @@ fn the_buffer_of_an_exploit_is_told_as_that_and_is_no_new_core() {
     let entry = |sample| catalog.entries.iter().find(|entry| entry.sha256 == sample).unwrap();
     assert_eq!(new, [entry(worm).core.clone()]);
     assert_eq!(catalog.new_cores(until, until).count(), 0);
-    assert_eq!(catalog.most_novel(now).unwrap().0.sha256, worm);
+    assert_eq!(catalog.novel(now).unwrap().0.sha256, worm);
     assert!(entry(doctor).sentence.starts_with("Roridula self-test text ("), "{}", entry(doctor).sentence);
     assert!(entry(buffer).sentence.contains(", the buffer of an exploit, seen in 1 capture"));
 }

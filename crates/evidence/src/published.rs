@@ -2,7 +2,7 @@
 
 use jiff::fmt::temporal::DateTimePrinter;
 use roridula_proto::connection::ConnectionId;
-use roridula_proto::event::Event;
+use roridula_proto::event::{Event, Text};
 use roridula_proto::time::WallClock;
 use serde::{Serialize, Serializer};
 use std::fmt::Write;
@@ -43,7 +43,7 @@ pub struct Published {
 }
 
 impl Published {
-    /// The event as one JSON object without a line end.
+    /// The event as one JSON object without a line end, which does a terminal no harm.
     pub fn to_json(&self) -> String {
         // Written by hand, since a flood of visitors makes tens of thousands a second.
         let mut text = String::with_capacity(512);
@@ -68,7 +68,7 @@ impl Published {
         // Its `eventid` is in front already; what follows it begins with a comma, or is the end.
         let head = r#"{"eventid":"""#.len() + self.event.id().len();
         text.push_str(event.get(head..).unwrap_or("}"));
-        text
+        Text::in_json(text)
     }
 }
 
@@ -149,11 +149,12 @@ mod tests {
         };
         for event in [
             Event::SensorStopped { connections: 3 },
-            Event::LimitReached { limit: "\n\"".to_owned(), value: u64::MAX },
+            Event::LimitReached { limit: "\n\"\u{9b}31m\u{202e}\u{feff}".to_owned(), value: u64::MAX },
         ] {
             let published = published(event);
             let direct: serde_json::Value = serde_json::from_str(&published.to_json()).unwrap();
             assert_eq!(direct, serde_json::to_value(&published).unwrap());
+            assert!(published.to_json().chars().all(Text::shows));
         }
     }
 

@@ -18,13 +18,13 @@ const BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub(crate) fn zip(shelf: &mut Shelf, sample: &SampleView, ask: &Ask) -> Result<Vec<u8>, Problem> {
     let id = sample.sha256;
     let bytes = shelf.reader.sample_bytes(id, BYTES_MAX).map_err(Problem::failed)?;
-    let about = serde_json::to_vec_pretty(&Sample::load(shelf, ask)?).map_err(Problem::failed)?;
+    let about = crate::json::pretty(&Sample::load(shelf, ask)?).map_err(Problem::failed)?;
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
         .unix_permissions(0o400)
         .with_aes_encryption(AesMode::Aes256, PASSWORD);
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (suffix, content) in [("bin", bytes.as_slice()), ("json", about.as_slice())] {
+    for (suffix, content) in [("bin", bytes.as_slice()), ("json", about.as_bytes())] {
         zip.start_file(format!("{id}.{suffix}"), options).map_err(Problem::failed)?;
         zip.write_all(content).map_err(Problem::failed)?;
     }

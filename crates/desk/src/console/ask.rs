@@ -18,6 +18,11 @@ pub(crate) const ROWS: usize = 50;
 /// Rows that may be asked for at once, as a page or as CSV.
 pub(crate) const ROWS_MAX: usize = 1000;
 
+/// The words of the filter: they stay from view to view.
+pub(crate) const FILTERS: [&str; 7] = ["range", "since", "until", "source", "family", "stage", "tool"];
+/// Characters of a word that means nothing, as far as it is told.
+const WORD_CHARS_MAX: usize = 64;
+
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -88,6 +93,8 @@ pub(crate) struct Ask {
     pub(crate) csrf: String,
     /// Whether somebody logged in to ask it, and may log out.
     pub(crate) logged_in: bool,
+    /// What the page says of the question itself.
+    pub(crate) notes: Vec<String>,
 }
 
 /// What cannot be understood, or not be answered.
@@ -152,6 +159,7 @@ impl Ask {
             form,
             csrf: String::new(),
             logged_in: false,
+            notes: Vec::new(),
         })
     }
 
@@ -197,8 +205,7 @@ impl Ask {
 
     /// The address of `path` with this filter, so that it stays from view to view.
     pub(crate) fn to(&self, path: &str) -> String {
-        let kept = ["range", "since", "until", "source", "family", "stage", "tool"];
-        let pairs = self.query.iter().filter(|(name, _)| kept.contains(&name.as_str()));
+        let pairs = self.query.iter().filter(|(name, _)| FILTERS.contains(&name.as_str()));
         address(path, pairs.map(|(name, value)| (name.as_str(), value.as_str())))
     }
 
@@ -267,6 +274,13 @@ fn stage(word: &str) -> Result<String, Problem> {
 fn time(name: &str, text: &str) -> Result<WallClock, Problem> {
     let bad = || Problem::Bad(format!("`{name}` is a time in UTC, as in 2026-11-23 or 2026-11-23T02:50:00Z"));
     crate::moment::parse_time(text).ok_or_else(bad)
+}
+
+/// That a word of a query means nothing there, and what does.
+pub(crate) fn unknown_word(word: &str, known: &[&str]) -> Problem {
+    let word: String = word.chars().take(WORD_CHARS_MAX).collect();
+    let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+    Problem::Bad(format!("`{word}` means nothing here; what may be said is {known}"))
 }
 
 /// The time of the request.

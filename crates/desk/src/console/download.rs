@@ -95,7 +95,7 @@ async fn json<V: View>(State(files): State<Files>, uri: Uri, places: Places) -> 
         let ask = asked(&uri, places)?;
         let read = move |shelf: &mut Shelf| {
             let model = V::load(shelf, &ask)?;
-            serde_json::to_vec_pretty(&model).map_err(Problem::failed)
+            crate::json::pretty(&model).map_err(Problem::failed)
         };
         let body = files.desk.shelves.read(read).await?;
         let mut name = uri.path().trim_matches('/').replace('/', "-");

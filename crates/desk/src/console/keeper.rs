@@ -3,10 +3,10 @@
 use super::ask::Ask;
 use super::live::Feed;
 use super::shelf::Shelves;
-use super::view::{Today, funnel_part, headline_part, incident_row, novel_part, pulse_part};
+use super::view::{funnel_part_of_all, headline_part, incident_row, novel_part, pulse_part};
 use crate::incident::Incidents;
 use crate::index::Index;
-use crate::pulse::Pulse;
+use crate::pulse::{News, Pulse};
 use crate::sample::{Catalog, Reports};
 use roridula_evidence::{Reader, wall_clock};
 use std::fs;
@@ -104,10 +104,10 @@ fn step(
         let ask = Ask { now: wall_clock(), path: "/".to_owned(), ..Ask::default() };
         let catalog = shelves.catalog();
         live.part(pulse_part(&Pulse::take(dir, reader, index)?, &ask).into_string());
-        live.part(headline_part(&Today::of(&catalog, index, ask.now)?).into_string());
+        live.part(headline_part(&News::of(&catalog, index, ask.now)?).into_string());
         live.part(novel_part(&catalog, ask.now).into_string());
         if seen.funnel != Some(last) || Instant::now() >= seen.next_funnel {
-            live.funnel(funnel_part(index, &ask)?.into_string());
+            live.funnel(funnel_part_of_all(index, &ask)?.into_string());
             (seen.funnel, seen.next_funnel) = (Some(last), Instant::now() + FUNNEL_EVERY);
         }
         seen.next_pulse = Instant::now() + PULSE_EVERY;

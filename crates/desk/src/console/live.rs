@@ -4,12 +4,14 @@
 //! the same.
 
 use super::Desk;
-use super::ask::{self, Ask, Problem};
+use super::ask::{self, Ask, FILTERS, Problem};
+use super::server::Peer;
+use super::share::{Share, Shares};
 use super::shelf::Shelves;
 use super::view::{funnel_part, has_own_funnel, incidents_filter};
 use crate::incident::{Filter, Incident, Incidents};
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -44,13 +46,19 @@ enum News {
 #[derive(Debug)]
 pub(crate) struct Feed {
     sender: Sender<News>,
+    /// Who reads along often has fewer places left for pages: nobody may take them all from himself.
+    shares: Arc<Shares>,
     /// The state of each of the incidents in which something happened last; none before the first look.
     told: Mutex<Option<HashMap<String, u64>>>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { sender: broadcast::channel(BEHIND_MAX).0, told: Mutex::default() }
+        Self {
+            sender: broadcast::channel(BEHIND_MAX).0,
+            shares: Shares::of(READERS_MAX),
+            told: Mutex::default(),
+        }
     }
 }
 
@@ -126,7 +134,11 @@ pub(crate) fn routes() -> Router<Desk> {
     Router::new().route("/live", get(live))
 }
 
-async fn live(State(desk): State<Desk>, Query(pairs): Query<Vec<(String, String)>>) -> Response {
+async fn live(
+    State(desk): State<Desk>,
+    peer: Option<Extension<Peer>>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Response {
     let filter = match asked(&pairs) {
         Ok(ask) => incidents_filter(&ask),
         Err(problem) => return (StatusCode::BAD_REQUEST, problem.to_string()).into_response(),
@@ -134,13 +146,22 @@ async fn live(State(desk): State<Desk>, Query(pairs): Query<Vec<(String, String)
     if desk.live.sender.receiver_count() >= READERS_MAX {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many read along already").into_response();
     }
-    let reader = Reader { news: desk.live.sender.subscribe(), filter, pairs, shelves: desk.shelves };
+    let peer = peer.map_or_else(Peer::default, |Extension(peer)| peer);
+    let Some(share) = desk.live.shares.take(peer.remote.ip()) else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "you read along in too many places already")
+            .into_response();
+    };
+    let news = desk.live.sender.subscribe();
+    let reader = Reader { news, filter, pairs, shelves: desk.shelves, _share: share };
     let stream = futures_util::stream::unfold(reader, next);
     Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
 }
 
 /// What Home asks, as of now: `24h` are others a minute later.
 fn asked(pairs: &[(String, String)]) -> Result<Ask, Problem> {
+    if let Some((word, _)) = pairs.iter().find(|(word, _)| !FILTERS.contains(&word.as_str())) {
+        return Err(ask::unknown_word(word, &FILTERS));
+    }
     Ask::new(ask::now(), "/", BTreeMap::new(), pairs.to_vec())
 }
 
@@ -150,6 +171,8 @@ struct Reader {
     filter: Filter,
     pairs: Vec<(String, String)>,
     shelves: Arc<Shelves>,
+    /// He holds it as long as he reads.
+    _share: Share,
 }
 
 impl Reader {
@@ -159,7 +182,7 @@ impl Reader {
         if !has_own_funnel(&ask) {
             return Ok(of_all.to_owned());
         }
-        self.shelves.read(move |shelf| Ok(funnel_part(&mut shelf.index, &ask)?.into_string())).await
+        self.shelves.read(move |shelf| Ok(funnel_part(shelf, &ask)?.into_string())).await
     }
 }
 

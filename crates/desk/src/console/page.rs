@@ -70,6 +70,7 @@ impl Page {
                     (navigation(ask))
                     main #main tabindex="-1" {
                         h1 { (text::shown(&self.title)) }
+                        @for note in &ask.notes { p.notice { (text::shown(note)) } }
                         @if self.filtered { (filter(ask, self.range)) }
                         (self.body)
                     }
@@ -163,10 +164,13 @@ fn stages(ask: &Ask) -> Markup {
     }
 }
 
+/// Characters of what went wrong that a page says.
+const PROBLEM_CHARS: usize = 600;
+
 /// A page that says what went wrong.
 pub(crate) fn problem(title: &str, what: &str) -> Page {
     let body = html! {
-        p.problem role="alert" { (text::shown(what)) }
+        p.problem role="alert" { (text::shown_to(what, PROBLEM_CHARS)) }
         p { a href="/" { "Home" } " shows whether the honeypot is well." }
     };
     Page::of_one(title, body)

@@ -81,6 +81,31 @@ const OF_WANNACRY: &[&str] = &[
     "T1573.002",
 ];
 
+/// Whether a text has the form of an id: `T1210`, `T1021.002`, `S0366`.
+pub(crate) fn is_id(text: &str) -> bool {
+    let (id, sub) = text.split_once('.').map_or((text, None), |(id, sub)| (id, Some(sub)));
+    let digits =
+        |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    id.strip_prefix(['T', 'S']).is_some_and(|id| digits(id, 4)) && sub.is_none_or(|sub| digits(sub, 3))
+}
+
+/// What an act is called that comes from the internet, where `id` is what it is called from a private address, or the
+/// other way round; and why.
+pub(crate) fn elsewhere(id: &str) -> Option<(&'static str, &'static str)> {
+    Some(match id {
+        "T1210" => ("T1190", "T1210 is an exploit from a private address, from the internet it is T1190"),
+        "T1190" => ("T1210", "T1190 is an exploit from the internet, from a private address it is T1210"),
+        "T1570" => ("T1105", "T1570 is an upload from a private address, from the internet it is T1105"),
+        "T1105" => ("T1570", "T1105 is an upload from the internet, from a private address it is T1570"),
+        _ => return None,
+    })
+}
+
+/// Whether an id, or a part of it, is one that incidents are told to show or imply.
+pub(crate) fn is_told(id: &str) -> bool {
+    NAMES.iter().any(|(known, _)| known.split('.').next() == Some(id) || *known == id)
+}
+
 fn technique(id: &'static str, grounds: impl Into<String>, stage: Option<Stage>) -> Technique {
     let name = NAMES.iter().find(|(known, _)| *known == id).map_or(id, |(_, name)| name);
     Technique { id, name, grounds: grounds.into(), stage }
@@ -148,6 +173,21 @@ fn is_near(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn techniques_are_known_by_their_form() {
+        for id in ["T1210", "T1021.002", "S0366"] {
+            assert!(is_id(id) && is_told(id), "{id}");
+        }
+        for other in ["T121", "T12100", "T1210.", "T1210.02", "X1210", "", "TT210", "T1210.0022"] {
+            assert!(!is_id(other) && !is_told(other), "{other}");
+        }
+        for id in ["T1210", "T1190", "T1570", "T1105"] {
+            let (other, _) = elsewhere(id).unwrap();
+            assert!(is_told(other) && elsewhere(other).unwrap().0 == id);
+        }
+        assert!(is_told("T1021") && !is_told("T9999"));
+    }
 
     #[test]
     fn the_table_is_whole_and_in_order() {

@@ -195,6 +195,19 @@ impl Database {
         Ok(self.records("WHERE id = ?", [to_sql(id)])?.pop())
     }
 
+    /// At most `limit` incidents whose names lie between these, the latest first.
+    pub(super) fn records_named(
+        &self,
+        least: u64,
+        most: u64,
+        limit: i64,
+    ) -> Result<Vec<Record>, IncidentError> {
+        self.records(
+            "WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
+            [to_sql(least), to_sql(most), limit],
+        )
+    }
+
     /// The latest incidents of a source.
     pub(super) fn latest_of(&self, source: IpAddr) -> Result<Vec<Record>, IncidentError> {
         let wanted = "WHERE source = ? ORDER BY last DESC, n DESC LIMIT ?";

@@ -1,5 +1,6 @@
 //! Names of incidents.
 
+use crate::index::beginning;
 use roridula_proto::connection::{BadConnectionId, ConnectionId};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -12,6 +13,14 @@ pub struct IncidentId(pub ConnectionId);
 
 /// The letter that begins it.
 const MARK: char = 'i';
+
+impl IncidentId {
+    /// The lowest and the highest name that begin like this; `None` where none does.
+    pub(crate) fn beginning(prefix: &str) -> Option<(Self, Self)> {
+        let (least, most) = beginning(prefix.strip_prefix(MARK)?)?;
+        Some((Self(ConnectionId(least)), Self(ConnectionId(most))))
+    }
+}
 
 impl fmt::Display for IncidentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,5 +52,7 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!(id.to_string().parse::<ConnectionId>().is_err());
         assert!(id.0.to_string().parse::<IncidentId>().is_err());
+        let (least, most) = IncidentId::beginning(&id.to_string()[..8]).unwrap();
+        assert!(least < id && id < most && IncidentId::beginning(&id.0.to_string()).is_none());
     }
 }

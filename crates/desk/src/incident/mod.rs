@@ -11,7 +11,7 @@
 //! `visit` one connection → `fold` finds its incident → `record` one incident → `view` what is shown; `facts` is what
 //! both a connection and an incident have shown.
 
-mod attack;
+pub(crate) mod attack;
 mod database;
 mod facts;
 mod fold;
@@ -222,6 +222,16 @@ impl Incidents {
     /// The incident of this name.
     pub fn get(&mut self, id: IncidentId) -> Result<Option<Incident>, IncidentError> {
         self.read(|view| view.db.record_named(id.0.0)?.map(|record| view.shown(&record)).transpose())
+    }
+
+    /// At most `limit` incidents whose names begin like this, the latest first.
+    pub fn named(&mut self, prefix: &str, limit: usize) -> Result<Vec<Incident>, IncidentError> {
+        let Some((least, most)) = IncidentId::beginning(prefix) else { return Ok(Vec::new()) };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(|view| {
+            let found = view.db.records_named(least.0.0, most.0.0, limit)?;
+            found.iter().map(|record| view.shown(record)).collect()
+        })
     }
 
     /// The tools that the fingerprint of a connection named, as far as the view is; empty while it is open.

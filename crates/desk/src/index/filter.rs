@@ -149,6 +149,13 @@ pub struct Filter {
     pub payloads: bool,
 }
 
+impl From<Span> for Filter {
+    /// All of a time.
+    fn from(span: Span) -> Self {
+        Self { span, ..Self::default() }
+    }
+}
+
 /// Which shapes of what is unknown are asked for, and in which order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shapes<'a> {

@@ -2,12 +2,13 @@
 
 use super::names::Names;
 use super::view::{Kind, Step};
-use crate::derived::{Derived, DerivedError};
+use crate::derived::{Derived, DerivedError, to_sql};
 use crate::incident::{is_payload, makes_room};
 use roridula_evidence::{Published, SampleId};
 use roridula_proto::event::{CloseReason, Event, UploadState};
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 
 /// Microseconds of a minute, an hour and a day.
@@ -70,18 +71,9 @@ pub(super) struct Source {
     pub(super) reached: i64,
 }
 
-/// All that a fingerprint's latest event says.
-#[derive(Debug)]
-pub(super) struct Print {
-    pub(super) seen: Seen,
-    pub(super) connections: u64,
-    pub(super) latest: Event,
-}
-
-#[derive(Debug)]
+/// What is told besides of connections of one shape.
+#[derive(Debug, Default)]
 pub(super) struct Shape {
-    pub(super) seen: Seen,
-    pub(super) connections: u64,
     pub(super) tools: Vec<String>,
     pub(super) examples: Vec<u64>,
 }
@@ -97,6 +89,32 @@ pub(super) struct Sample {
     pub(super) triaged: Option<Event>,
 }
 
+/// How often something happened, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sum {
+    count: u64,
+    seen: Seen,
+    /// The highest name: of the latest connection.
+    connection: u64,
+}
+
+impl Sum {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.seen.again(other.seen.first);
+        self.seen.again(other.seen.last);
+        self.connection = self.connection.max(other.connection);
+    }
+
+    /// How often, first, last, the latest connection.
+    pub(super) fn columns(&self) -> [i64; 4] {
+        [self.count, self.seen.first, self.seen.last, self.connection].map(to_sql)
+    }
+}
+
+/// What one visitor did in one hour: by the hour, what it is, and the visitor.
+pub(super) type Hours<K> = HashMap<(u64, K, i64), Sum>;
+
 #[derive(Debug)]
 pub(super) struct Capture {
     pub(super) seq: u64,
@@ -110,14 +128,6 @@ pub(super) struct Capture {
     pub(super) first_seen: bool,
 }
 
-#[derive(Debug)]
-pub(super) struct Logon {
-    pub(super) seen: Seen,
-    pub(super) count: u64,
-    pub(super) connection: u64,
-    pub(super) response: String,
-}
-
 /// What some events add.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -126,17 +136,19 @@ pub(super) struct Batch {
     pub(super) source_hours: HashMap<(u64, i64), Counted>,
     pub(super) sources: HashMap<i64, Source>,
     pub(super) visits: HashMap<u64, Visit>,
-    pub(super) tool_days: HashMap<(String, u64, i64), u64>,
-    pub(super) prints: HashMap<i64, Print>,
-    pub(super) print_sources: HashSet<(i64, i64)>,
+    pub(super) tool_hours: Hours<String>,
+    /// The latest events of fingerprints.
+    pub(super) prints: HashMap<i64, Event>,
+    pub(super) print_hours: Hours<i64>,
     pub(super) shapes: HashMap<i64, Shape>,
-    pub(super) shape_sources: HashSet<(i64, i64)>,
+    pub(super) shape_hours: Hours<i64>,
     pub(super) samples: HashMap<i64, Sample>,
     pub(super) captures: Vec<Capture>,
     pub(super) sample_sources: HashMap<(i64, i64), (u64, Seen)>,
     pub(super) sample_days: HashMap<(i64, u64, i64), u64>,
-    pub(super) logons: HashMap<i64, Logon>,
-    pub(super) logon_sources: HashMap<(i64, i64), u64>,
+    /// The latest answers to our challenge.
+    pub(super) responses: HashMap<i64, String>,
+    pub(super) logon_hours: Hours<i64>,
     pub(super) health: HashMap<(u64, Kind, String), u64>,
     pub(super) runs: Vec<(u64, u64, Event)>,
     /// When the latest event happened.
@@ -151,6 +163,15 @@ struct Whose {
     connection: u64,
     source: i64,
     time: u64,
+}
+
+impl Whose {
+    /// Counts something that happened.
+    fn count_in<K: Eq + Hash>(self, hours: &mut Hours<K>, what: K) {
+        let key = (self.time / HOUR, what, self.source);
+        let once = Sum { count: 1, seen: Seen::at(self.time), connection: self.connection };
+        hours.entry(key).and_modify(|sum| sum.add(&once)).or_insert(once);
+    }
 }
 
 impl Batch {
@@ -346,35 +367,25 @@ impl Batch {
             visit.toolset = names.toolset(file, tools)?;
         }
         for tool in tools {
-            *self.tool_days.entry((tool.clone(), whose.time / DAY, whose.source)).or_default() += 1;
+            whose.count_in(&mut self.tool_hours, tool.clone());
         }
         if let Some(n) = names.print(file, fingerprint)? {
-            let new = || Print { seen: Seen::at(whose.time), connections: 0, latest: event.clone() };
-            let print = self.prints.entry(n).or_insert_with(new);
-            print.seen.again(whose.time);
-            print.connections += 1;
-            if print.latest != *event {
-                print.latest = event.clone();
+            let latest = self.prints.entry(n).or_insert_with(|| event.clone());
+            if latest != event {
+                latest.clone_from(event);
             }
-            self.print_sources.insert((n, whose.source));
+            whose.count_in(&mut self.print_hours, n);
         }
         if recognised.is_empty() {
             let n = names.shape(file, shape, !tools.is_empty())?;
-            let shape = self.shapes.entry(n).or_insert_with(|| Shape {
-                seen: Seen::at(whose.time),
-                connections: 0,
-                tools: Vec::new(),
-                examples: Vec::new(),
-            });
-            shape.seen.again(whose.time);
-            shape.connections += 1;
+            let shape = self.shapes.entry(n).or_default();
             for tool in tools.iter().filter(|tool| !shape.tools.contains(tool)).collect::<Vec<_>>() {
                 shape.tools.push(tool.clone());
             }
             if shape.examples.len() < EXAMPLES_MAX {
                 shape.examples.push(whose.connection);
             }
-            self.shape_sources.insert((n, whose.source));
+            whose.count_in(&mut self.shape_hours, n);
         }
         Ok(())
     }
@@ -461,19 +472,10 @@ impl Batch {
     ) -> Result<(), DerivedError> {
         let n = names.logon(file, event)?;
         let Event::Smb1Session { response, .. } = event else { return Ok(()) };
-        let logon = self.logons.entry(n).or_insert_with(|| Logon {
-            seen: Seen::at(whose.time),
-            count: 0,
-            connection: whose.connection,
-            response: String::new(),
-        });
-        logon.seen.again(whose.time);
-        logon.count += 1;
-        logon.connection = whose.connection;
         if !response.is_empty() {
-            logon.response.clone_from(response);
+            self.responses.insert(n, response.clone());
         }
-        *self.logon_sources.entry((n, whose.source)).or_default() += 1;
+        whose.count_in(&mut self.logon_hours, n);
         Ok(())
     }
 }

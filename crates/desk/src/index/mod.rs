@@ -17,7 +17,7 @@
 //! let mut index = Index::open(dir, Mode::Read)?;
 //! let status = index.status()?;
 //! let week = Span::last(7 * 24 * 3_600_000_000, status.last_event.unwrap_or_default());
-//! let funnel = index.funnel(week, None)?;
+//! let funnel = index.funnel(&week.into())?;
 //! let filter = Filter { span: week, step: Some(Step::Upload), ..Filter::default() };
 //! let first = index.connections(&filter, None, 50)?;
 //! let second = index.connections(&filter, first.next.as_deref(), 50)?;
@@ -31,7 +31,7 @@
 //! | the funnel, over time, of one source or network | [`Index::funnel`] |
 //! | connections | [`Index::connections`], [`Index::connection`] |
 //! | visitors | [`Index::sources`], [`Index::source`], [`Index::activity`], [`Index::spikes`] |
-//! | captures, senders, groups of samples over time | [`Index::captures`], [`Index::senders`], [`Index::spread`] |
+//! | captures, senders, groups of samples over time | [`Index::captures`], [`Index::senders`], [`Index::spreads`] |
 //! | samples, as far as the journal tells | [`Index::samples`], [`Index::sample`] |
 //! | tools, implementations, what nobody knows | [`Index::tools`], [`Index::fingerprints`], [`Index::unknown`] |
 //! | credentials and names of visitors' machines | [`Index::logons`] |
@@ -60,7 +60,7 @@ pub use crate::derived::{DerivedError as IndexError, Progress};
 pub(crate) use filter::Cursor;
 pub use filter::{BadNetwork, Filter, Network, Shapes, SourceOrder, Span};
 pub(crate) use fold::address_bytes;
-pub(crate) use read::{bounded, cut};
+pub(crate) use read::{beginning, bounded, cut};
 pub use view::{
     Activity, Bucket, CaptureRow, ConnectionRow, Counts, FingerprintRow, Funnel, HealthRow, HealthTotal, Hit,
     Kind, LogonRow, Page, Run, SampleDay, SampleRow, Sender, ShapeRow, SourceActivity, SourceRow, Spike,

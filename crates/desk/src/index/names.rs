@@ -147,8 +147,7 @@ impl Names {
             return Ok(known);
         }
         let n = self.prints.give(name.to_owned());
-        let sql =
-            "INSERT INTO fingerprint VALUES (?, ?, '', '[]', '[]', '[]', '', 0, 0, 9223372036854775807, 0)";
+        let sql = "INSERT INTO fingerprint VALUES (?, ?, '', '[]', '[]', '[]', '', 0, 0, 9223372036854775807, 0, 0)";
         file.run(sql, params![n, name])?;
         Ok(Some(n))
     }
@@ -166,7 +165,7 @@ impl Names {
             return Ok(n);
         }
         let n = self.shapes.give(key.clone());
-        let sql = "INSERT INTO shape VALUES (?, ?, ?, 0, 9223372036854775807, 0, '', '')";
+        let sql = "INSERT INTO shape VALUES (?, ?, ?, '', '', 0, 0, 9223372036854775807, 0, 0)";
         file.run(sql, params![n, key.0, named])?;
         Ok(n)
     }
@@ -200,7 +199,7 @@ impl Names {
             return Ok(n);
         }
         let n = self.logons.give(key.clone());
-        let sql = "INSERT INTO logon VALUES (?, ?, ?, ?, ?, ?, ?, '', 0, 0, 0, 9223372036854775807, 0)";
+        let sql = "INSERT INTO logon VALUES (?, ?, ?, ?, ?, ?, ?, '', 0, 0, 9223372036854775807, 0, 0)";
         file.run(sql, params![n, key[0], key[1], key[2], key[3], key[4], key[5]])?;
         Ok(n)
     }

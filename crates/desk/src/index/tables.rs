@@ -9,7 +9,18 @@ use crate::derived::Layout;
 use std::sync::LazyLock;
 
 /// Which layout, and which meaning of what is in it, this build writes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+
+/// The columns of what is counted for each hour and visitor, so that it can be told of any time and any of them; `n` is
+/// the row of what is counted, or a tool's id, `connection` the latest.
+const HOURS: &str =
+    "at INTEGER, source INTEGER, count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  connection INTEGER NOT NULL,";
+
+/// The same of all time and all visitors.
+const EVER: &str =
+    "count INTEGER NOT NULL, sources INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  connection INTEGER NOT NULL";
 
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -29,8 +40,7 @@ CREATE INDEX source_hour_source ON source_hour (source);
 CREATE TABLE endpoint (n INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE);
 -- names: ` a b `, for searching.
 CREATE TABLE toolset (n INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE);
-CREATE TABLE tool_day (tool TEXT, at INTEGER, source INTEGER, connections INTEGER NOT NULL,
-  PRIMARY KEY (tool, at, source)) WITHOUT ROWID;
+CREATE TABLE tool_hour (n TEXT, {hours} PRIMARY KEY (n, at, source)) WITHOUT ROWID;
 -- closed, reason: null while it is open. fingerprint: its 64 bits. toolset: null where no tool was named.
 CREATE TABLE connection (id INTEGER PRIMARY KEY, opened INTEGER NOT NULL, closed INTEGER, source INTEGER NOT NULL,
   port INTEGER NOT NULL, endpoint INTEGER NOT NULL, reached INTEGER NOT NULL, bytes_in INTEGER NOT NULL,
@@ -48,16 +58,17 @@ CREATE INDEX connection_reached_6 ON connection (opened) WHERE reached & 64;
 CREATE INDEX connection_reached_7 ON connection (opened) WHERE reached & 128;
 -- tools, grounds, recognised: JSON; all as the latest connection told them.
 CREATE TABLE fingerprint (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, features TEXT NOT NULL, tools TEXT NOT NULL,
-  grounds TEXT NOT NULL, recognised TEXT NOT NULL, shape TEXT NOT NULL, connections INTEGER NOT NULL,
-  sources INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL);
+  grounds TEXT NOT NULL, recognised TEXT NOT NULL, shape TEXT NOT NULL, {ever});
 CREATE INDEX fingerprint_shape ON fingerprint (shape);
-CREATE INDEX fingerprint_connections ON fingerprint (connections);
-CREATE TABLE fingerprint_source (fingerprint INTEGER, source INTEGER, PRIMARY KEY (fingerprint, source)) WITHOUT ROWID;
+CREATE INDEX fingerprint_count ON fingerprint (count);
+CREATE TABLE fingerprint_hour (n INTEGER, {hours} PRIMARY KEY (at, n, source)) WITHOUT ROWID;
+CREATE INDEX fingerprint_hour_source ON fingerprint_hour (source, n);
 -- Connections in which no recogniser found anything. known: whether a tool was named all the same. examples: names of
 -- connections, parted by blanks.
-CREATE TABLE shape (n INTEGER PRIMARY KEY, shape TEXT NOT NULL, known INTEGER NOT NULL, connections INTEGER NOT NULL,
-  first INTEGER NOT NULL, last INTEGER NOT NULL, tools TEXT NOT NULL, examples TEXT NOT NULL, UNIQUE (shape, known));
-CREATE TABLE shape_source (shape INTEGER, source INTEGER, PRIMARY KEY (shape, source)) WITHOUT ROWID;
+CREATE TABLE shape (n INTEGER PRIMARY KEY, shape TEXT NOT NULL, known INTEGER NOT NULL, tools TEXT NOT NULL,
+  examples TEXT NOT NULL, {ever}, UNIQUE (shape, known));
+CREATE TABLE shape_hour (n INTEGER, {hours} PRIMARY KEY (at, n, source)) WITHOUT ROWID;
+CREATE INDEX shape_hour_source ON shape_hour (source, n);
 -- state, origin, total, ranges (JSON): of its best capture. connection: the first one with it. layers: JSON, null
 -- where triage has not looked.
 CREATE TABLE sample (n INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, md5 TEXT NOT NULL, sha1 TEXT NOT NULL,
@@ -77,15 +88,13 @@ CREATE TABLE sample_source (sample INTEGER, source INTEGER, captures INTEGER NOT
   last INTEGER NOT NULL, PRIMARY KEY (sample, source)) WITHOUT ROWID;
 CREATE TABLE sample_day (sample INTEGER, at INTEGER, source INTEGER, captures INTEGER NOT NULL,
   PRIMARY KEY (sample, at, source)) WITHOUT ROWID;
--- response, connection: the latest.
+-- response: the latest.
 CREATE TABLE logon (n INTEGER PRIMARY KEY, method TEXT NOT NULL, account TEXT NOT NULL, domain TEXT NOT NULL,
   workstation TEXT NOT NULL, native_os TEXT NOT NULL, native_lan_manager TEXT NOT NULL, response TEXT NOT NULL,
-  connection INTEGER NOT NULL, count INTEGER NOT NULL, sources INTEGER NOT NULL, first INTEGER NOT NULL,
-  last INTEGER NOT NULL, UNIQUE (account, domain, workstation, native_os, native_lan_manager, method));
+  {ever}, UNIQUE (account, domain, workstation, native_os, native_lan_manager, method));
 CREATE INDEX logon_count ON logon (count);
-CREATE TABLE logon_source (logon INTEGER, source INTEGER, count INTEGER NOT NULL, PRIMARY KEY (logon, source))
-  WITHOUT ROWID;
-CREATE INDEX logon_source_source ON logon_source (source);
+CREATE TABLE logon_hour (n INTEGER, {hours} PRIMARY KEY (at, n, source)) WITHOUT ROWID;
+CREATE INDEX logon_hour_source ON logon_hour (source, n);
 CREATE TABLE health (at INTEGER, kind TEXT, name TEXT, count INTEGER NOT NULL, PRIMARY KEY (at, kind, name))
   WITHOUT ROWID;
 -- seq: its sensor.started or sensor.stopped; version and what follows is of a start, connections of a stop.
@@ -101,25 +110,25 @@ const NAMES: &[&str] = &[
     "source_hour",
     "endpoint",
     "toolset",
-    "tool_day",
+    "tool_hour",
     "connection",
     "fingerprint",
-    "fingerprint_source",
+    "fingerprint_hour",
     "shape",
-    "shape_source",
+    "shape_hour",
     "sample",
     "capture",
     "sample_source",
     "sample_day",
     "logon",
-    "logon_source",
+    "logon_hour",
     "health",
     "run",
 ];
 
 static FILLED: LazyLock<String> = LazyLock::new(|| {
     let counted: Vec<String> = COUNTED.iter().map(|name| format!("{name} INTEGER NOT NULL")).collect();
-    TABLES.replace("{counted}", &counted.join(", "))
+    TABLES.replace("{counted}", &counted.join(", ")).replace("{hours}", HOURS).replace("{ever}", EVER)
 });
 
 /// The index's file.

@@ -403,7 +403,7 @@ pub struct Spread {
     pub days: Vec<SampleDay>,
 }
 
-/// A known tool in a span of whole days.
+/// A known tool in a span of whole hours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ToolRow {
     /// Its name.
@@ -412,17 +412,17 @@ pub struct ToolRow {
     pub connections: u64,
     /// Different addresses of them.
     pub sources: u64,
-    /// The first day.
+    /// The first end of such a connection.
     #[serde(serialize_with = "as_time")]
     #[schemars(with = "String")]
     pub first: WallClock,
-    /// When the last day begins.
+    /// The latest.
     #[serde(serialize_with = "as_time")]
     #[schemars(with = "String")]
     pub last: WallClock,
 }
 
-/// An implementation: all connections with one fingerprint.
+/// An implementation: connections with one fingerprint, of those visitors and that time that were asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FingerprintRow {
     /// 16 hexadecimal digits.
@@ -451,7 +451,8 @@ pub struct FingerprintRow {
     pub last: WallClock,
 }
 
-/// Connections in which no recogniser found anything, alike by the order of their messages.
+/// Connections in which no recogniser found anything, alike by the order of their messages, of those visitors and that
+/// time that were asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ShapeRow {
     /// The order of messages.
@@ -468,13 +469,20 @@ pub struct ShapeRow {
     #[serde(serialize_with = "as_time")]
     #[schemars(with = "String")]
     pub last: WallClock,
-    /// Tools that were named all the same.
+    /// Whether nobody had come with it before that time.
+    pub new: bool,
+    /// Tools that were named for anybody all the same.
     pub tools: Vec<String>,
     /// A few of the connections.
     pub examples: Vec<String>,
+    /// The latest of them.
+    #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
+    pub latest: ConnectionId,
 }
 
-/// What visitors said of themselves when they logged on: one row for all that said the same.
+/// What visitors said of themselves when they logged on, of those visitors and that time that were asked for: one row
+/// for all that said the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LogonRow {
     /// How: `anonymous`, `legacy`, `ntlmssp-authenticate` and the like.
@@ -489,7 +497,7 @@ pub struct LogonRow {
     pub native_os: String,
     /// The visitor's LAN manager.
     pub native_lan_manager: String,
-    /// The latest answer to our challenge in the form that password auditors read, or empty.
+    /// The latest answer of anybody to our challenge in the form that password auditors read, or empty.
     pub response: String,
     /// The latest connection.
     #[serde(serialize_with = "as_text")]

@@ -1,11 +1,11 @@
 //! A batch into the file. Every row is added to, so that it does not matter in how many batches its events came.
 
-use super::fold::{Batch, Counted, DAY, EXAMPLES_MAX, HOUR, Sample};
+use super::fold::{Batch, Counted, DAY, EXAMPLES_MAX, HOUR, Hours, Sample, Sum};
 use super::view::COUNTED;
 use crate::derived::{Derived, DerivedError, to_sql};
 use roridula_proto::event::{Event, UploadState};
-use rusqlite::{OptionalExtension, params, params_from_iter};
-use std::collections::BTreeMap;
+use rusqlite::{OptionalExtension, ToSql, params, params_from_iter};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 /// Hours of a day.
@@ -98,36 +98,22 @@ impl Batch {
             ];
             file.run(sql, values)?;
         }
-        let sql = "INSERT INTO tool_day VALUES (?1, ?2, ?3, ?4)
-            ON CONFLICT DO UPDATE SET connections = connections + ?4";
-        let rows: BTreeMap<_, _> = self.tool_days.iter().collect();
-        for ((tool, at, source), count) in rows {
-            file.run(sql, params![tool, to_sql(*at), source, to_sql(*count)])?;
-        }
-        Ok(())
+        put_hours(file, "tool", &self.tool_hours)
     }
 
     fn prints(&self, file: &Derived) -> Result<(), DerivedError> {
         let sql =
-            "UPDATE fingerprint SET features = ?2, tools = ?3, grounds = ?4, recognised = ?5, shape = ?6,
-            connections = connections + ?7, first = min(first, ?8), last = max(last, ?9) WHERE n = ?1";
-        for (n, print) in &self.prints {
-            let Event::ClientFingerprint { features, shape, tools, grounds, recognised, .. } = &print.latest
-            else {
+            "UPDATE fingerprint SET features = ?2, tools = ?3, grounds = ?4, recognised = ?5, shape = ?6
+            WHERE n = ?1";
+        for (n, latest) in &self.prints {
+            let Event::ClientFingerprint { features, shape, tools, grounds, recognised, .. } = latest else {
                 continue;
             };
             let (tools, grounds, recognised) =
                 (file.written(tools)?, file.written(grounds)?, file.written(recognised)?);
-            let (first, last) = (to_sql(print.seen.first), to_sql(print.seen.last));
-            let count = to_sql(print.connections);
-            file.run(sql, params![n, features, tools, grounds, recognised, shape, count, first, last])?;
+            file.run(sql, params![n, features, tools, grounds, recognised, shape])?;
         }
-        for (n, source) in &self.print_sources {
-            if put_pair(file, "INSERT OR IGNORE INTO fingerprint_source VALUES (?, ?)", *n, *source)? {
-                file.run("UPDATE fingerprint SET sources = sources + 1 WHERE n = ?", [n])?;
-            }
-        }
-        Ok(())
+        put_sums(file, "fingerprint", &self.print_hours)
     }
 
     fn shapes(&self, file: &Derived) -> Result<(), DerivedError> {
@@ -144,16 +130,10 @@ impl Batch {
             let room = EXAMPLES_MAX.saturating_sub(examples.len());
             let named = |id: &u64| roridula_proto::connection::ConnectionId(*id).to_string();
             examples.extend(shape.examples.iter().take(room).map(named));
-            let sql = "UPDATE shape SET connections = connections + ?2, first = min(first, ?3), last = max(last, ?4),
-                tools = ?5, examples = ?6 WHERE n = ?1";
-            let (first, last) = (to_sql(shape.seen.first), to_sql(shape.seen.last));
-            let count = to_sql(shape.connections);
-            file.run(sql, params![n, count, first, last, tools.join(" "), examples.join(" ")])?;
+            let sql = "UPDATE shape SET tools = ?2, examples = ?3 WHERE n = ?1";
+            file.run(sql, params![n, tools.join(" "), examples.join(" ")])?;
         }
-        for (n, source) in &self.shape_sources {
-            put_pair(file, "INSERT OR IGNORE INTO shape_source VALUES (?, ?)", *n, *source)?;
-        }
-        Ok(())
+        put_sums(file, "shape", &self.shape_hours)
     }
 
     fn samples(&self, file: &Derived) -> Result<(), DerivedError> {
@@ -202,29 +182,10 @@ impl Batch {
     }
 
     fn logons(&self, file: &Derived) -> Result<(), DerivedError> {
-        let sql =
-            "UPDATE logon SET response = iif(?2 = '', response, ?2), connection = ?3, count = count + ?4,
-            first = min(first, ?5), last = max(last, ?6) WHERE n = ?1";
-        for (n, logon) in &self.logons {
-            let (first, last) = (to_sql(logon.seen.first), to_sql(logon.seen.last));
-            let values =
-                params![n, logon.response, to_sql(logon.connection), to_sql(logon.count), first, last];
-            file.run(sql, values)?;
+        for (n, response) in &self.responses {
+            file.run("UPDATE logon SET response = ?2 WHERE n = ?1", params![n, response])?;
         }
-        let sql = "INSERT INTO logon_source VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + ?3
-            RETURNING count";
-        for (&(n, source), count) in &self.logon_sources {
-            let count = to_sql(*count);
-            let mut statement = file.db.prepare_cached(sql).map_err(file.fail())?;
-            let now: Option<i64> = statement
-                .query_row(params![n, source, count], |row| row.get(0))
-                .optional()
-                .map_err(file.fail())?;
-            if now == Some(count) {
-                file.run("UPDATE logon SET sources = sources + 1 WHERE n = ?", [n])?;
-            }
-        }
-        Ok(())
+        put_sums(file, "logon", &self.logon_hours)
     }
 
     fn rest(&self, file: &Derived) -> Result<(), DerivedError> {
@@ -272,10 +233,45 @@ fn put_sample(file: &Derived, n: i64, sample: &Sample) -> Result<(), DerivedErro
     Ok(())
 }
 
-/// Whether the pair is new.
-fn put_pair(file: &Derived, sql: &str, one: i64, other: i64) -> Result<bool, DerivedError> {
-    let mut statement = file.db.prepare_cached(sql).map_err(file.fail())?;
-    Ok(statement.execute([one, other]).map_err(file.fail())? > 0)
+/// What visitors did, hour by hour and in all.
+fn put_sums(file: &Derived, table: &str, rows: &Hours<i64>) -> Result<(), DerivedError> {
+    let seen = format!("SELECT 1 FROM {table}_hour WHERE source = ? AND n = ?");
+    let add = format!("UPDATE {table} SET sources = sources + 1 WHERE n = ?");
+    let pairs: BTreeSet<_> = rows.keys().map(|(_, n, source)| (*source, *n)).collect();
+    for (source, n) in pairs {
+        let mut seen = file.db.prepare_cached(&seen).map_err(file.fail())?;
+        if !seen.exists([source, n]).map_err(file.fail())? {
+            file.run(&add, [n])?;
+        }
+    }
+    let add = format!(
+        "UPDATE {table} SET count = count + ?2, first = min(first, ?3), last = max(last, ?4),
+        connection = max(connection, ?5) WHERE n = ?1"
+    );
+    let mut all: BTreeMap<i64, Sum> = BTreeMap::new();
+    for ((_, n, _), sum) in rows {
+        all.entry(*n).and_modify(|all| all.add(sum)).or_insert(*sum);
+    }
+    for (n, sum) in all {
+        let [count, first, last, connection] = sum.columns();
+        file.run(&add, params![n, count, first, last, connection])?;
+    }
+    put_hours(file, table, rows)
+}
+
+/// What visitors did, hour by hour.
+fn put_hours<K: Ord + ToSql>(file: &Derived, table: &str, rows: &Hours<K>) -> Result<(), DerivedError> {
+    let sql = format!(
+        "INSERT INTO {table}_hour VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET
+        count = count + ?4, first = min(first, ?5), last = max(last, ?6), connection = max(connection, ?7)"
+    );
+    // In the order of the table, as above.
+    let rows: BTreeMap<_, _> = rows.iter().collect();
+    for ((at, n, source), sum) in rows {
+        let [count, first, last, connection] = sum.columns();
+        file.run(&sql, params![n, to_sql(*at), source, count, first, last, connection])?;
+    }
+    Ok(())
 }
 
 fn columns(counted: &Counted) -> impl Iterator<Item = i64> {

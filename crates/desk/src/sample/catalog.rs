@@ -158,19 +158,25 @@ impl Catalog {
         })
     }
 
-    /// The sample to look at first: the most novel of those that were looked into and came first in the last day; else
-    /// in the last week; else ever. Of equals, the latest. With what it is the most novel of.
-    pub fn most_novel(&self, now: WallClock) -> Option<(&Entry, &'static str)> {
+    /// The sample to look at first, and which one that is: the newest with a core that is one of [`Self::new_cores`] of
+    /// the last day; else of the last week; of equals, the most novel. Where no core is new, the most novel that was
+    /// ever uploaded and looked into.
+    pub fn novel(&self, now: WallClock) -> Option<(&Entry, &'static str)> {
         const DAY: u64 = 24 * 3600 * 1_000_000;
-        let looked_into = |since: u64| {
-            let since = rfc3339(WallClock(since));
-            let fits = move |entry: &&Entry| {
-                entry.is_upload() && !entry.core.is_empty() && entry.first_seen >= since
-            };
-            self.entries.iter().find(fits)
+        // The most novel come first.
+        let uploads = || self.entries.iter().filter(|entry| entry.is_upload() && !entry.core.is_empty());
+        let newest = |micros: u64| {
+            let cores = self.new_cores(WallClock(now.0.saturating_sub(micros)), now);
+            let cores: HashSet<&str> = cores.map(|group| group.core.as_str()).collect();
+            let new = uploads().filter(|entry| cores.contains(entry.core.as_str()));
+            new.rev().max_by(|one, other| one.first_seen.cmp(&other.first_seen))
         };
-        let spans = [(DAY, "of the last 24 hours"), (7 * DAY, "of the last 7 days"), (now.0, "ever")];
-        spans.into_iter().find_map(|(micros, of)| Some((looked_into(now.0.saturating_sub(micros))?, of)))
+        let spans = [
+            (DAY, "the newest novel sample of the last 24 hours"),
+            (7 * DAY, "the newest novel sample of the last 7 days"),
+        ];
+        let newest = spans.into_iter().find_map(|(micros, which)| Some((newest(micros)?, which)));
+        newest.or_else(|| Some((uploads().next()?, "the most novel sample ever")))
     }
 
     /// Reads index and reports, as far as the index is.

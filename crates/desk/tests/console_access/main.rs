@@ -119,6 +119,35 @@ fn every_answer_says_what_a_browser_may_do_with_it() {
 }
 
 #[test]
+fn a_page_says_by_which_methods_it_may_be_asked_and_nobody_waits_for_what_is_too_much() {
+    let house = House::open(true, |_| {});
+    let session = house.log_in();
+    let ask = |method: &str, path: &str, headers: &str| {
+        house
+            .raw(&format!("{method} {path} HTTP/1.1\r\nHost: {{host}}\r\n{headers}Connection: close\r\n\r\n"))
+    };
+    for (method, path, status, allow) in [
+        ("POST", "/", 405, "GET,HEAD"),
+        ("DELETE", "/change", 405, "POST"),
+        ("PUT", "/login", 405, "GET,HEAD,POST"),
+        ("POST", "/nothing", 404, ""),
+        ("POST", "/change", 403, ""),
+    ] {
+        let answer = ask(method, path, &format!("{session}\r\n"));
+        assert_eq!(
+            (answer.status, answer.headers("allow").concat().as_str()),
+            (status, allow),
+            "{method} {path}"
+        );
+        is_guarded(&answer);
+    }
+    assert_eq!(ask("POST", "/", "").status, 303, "who is not known is asked to log in");
+    // None of it ever comes.
+    let huge = ask("POST", "/change", &format!("{session}\r\nContent-Length: 99999999999\r\n"));
+    assert_eq!(huge.status, 413, "{}", huge.text);
+}
+
+#[test]
 fn nobody_comes_in_without_the_password_and_is_led_where_he_wanted_after() {
     let house = House::open(true, |_| {});
     let asked = house.get("/samples?range=24h&family=a%26b", &[]);

@@ -54,7 +54,7 @@ fn the_funnel_is_what_happened_in_the_intervals_that_a_span_touches() {
     let mut widths = BTreeSet::new();
     for span in spans(1) {
         for of in [None, Some(network)] {
-            let funnel = index.funnel(span, of).unwrap();
+            let funnel = index.funnel(&Filter { span, source: of, ..Filter::default() }).unwrap();
             widths.insert(funnel.width);
             let unit = funnel.width.min(HOUR);
             let fits = |ip| of.is_none() || in_network(ip);
@@ -70,7 +70,7 @@ fn the_funnel_is_what_happened_in_the_intervals_that_a_span_touches() {
         }
     }
     assert_eq!(widths, BTreeSet::from([60 * SECOND, HOUR, DAY]), "every width is tried");
-    let total = index.funnel(Span::ALL, None).unwrap().total;
+    let total = index.funnel(&Span::ALL.into()).unwrap().total;
     assert!(total.completes > 0 && total.new_samples > 0 && total.new_samples < total.captures, "{total:?}");
 }
 
@@ -239,7 +239,7 @@ fn captures_samples_and_their_senders_are_counted_once() {
             }
         }
         let set = [sample(1), sample(2), sample(5)];
-        let spread = index.spread(&set, span).unwrap();
+        let spread = index.spreads(&[set.to_vec()], &span.into()).unwrap().remove(0);
         let days = naive.days(&set, span);
         let found: Vec<_> = spread.days.iter().map(|day| (day.begins.0, day.captures, day.sources)).collect();
         let expected: Vec<_> =
@@ -247,7 +247,7 @@ fn captures_samples_and_their_senders_are_counted_once() {
         assert_eq!(found, expected);
         let sources: BTreeSet<&IpAddr> = days.values().flat_map(|(_, sources)| sources).collect();
         assert_eq!(spread.sources, sources.len() as u64);
-        assert_eq!(index.spreads(&[set.to_vec(), vec![]], span).unwrap()[0], spread);
+        assert_eq!(index.spreads(&[set.to_vec(), vec![]], &span.into()).unwrap()[0], spread);
     }
     let set = [sample(1), sample(2), sample(1)];
     let senders = all(3, |cursor, limit| index.senders(&set, cursor, limit).unwrap());
@@ -333,7 +333,7 @@ fn tools_and_fingerprints_are_counted_with_their_hosts() {
         let mut expected: BTreeMap<String, (u64, BTreeSet<IpAddr>)> = BTreeMap::new();
         for (at, source, event) in prints(&naive) {
             let Event::ClientFingerprint { tools, .. } = event else { panic!() };
-            for tool in tools.iter().filter(|_| touches(span, DAY, at)) {
+            for tool in tools.iter().filter(|_| touches(span, HOUR, at)) {
                 let sum = expected.entry(tool.clone()).or_default();
                 sum.0 += 1;
                 sum.1.insert(source);

@@ -192,7 +192,7 @@ fn a_damaged_or_foreign_index_is_made_again() {
         rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
         visit(&store, &format!("203.0.113.7:{}", number + 1));
         let mut view = index(dir.path());
-        let spread = view.spread(&[sample(1)], Span::ALL).unwrap();
+        let spread = view.spreads(&[vec![sample(1)]], &Span::ALL.into()).unwrap().remove(0);
         assert!(spread.captures > 0, "{sql}");
         let visits = view.source("203.0.113.7".parse().unwrap(), Span::ALL).unwrap().unwrap().connections;
         assert_eq!(visits, number as u64 + 1, "{sql}");
@@ -248,7 +248,7 @@ fn one_that_is_not_kept_is_the_same_and_leaves_nothing() {
     assert!(!dir.path().join("desk").exists());
     let mut kept = index(dir.path());
     assert_eq!(temporary.samples().unwrap(), kept.samples().unwrap());
-    assert_eq!(temporary.funnel(Span::ALL, None).unwrap(), kept.funnel(Span::ALL, None).unwrap());
+    assert_eq!(temporary.funnel(&Span::ALL.into()).unwrap(), kept.funnel(&Span::ALL.into()).unwrap());
 }
 
 #[test]
@@ -272,6 +272,6 @@ fn what_is_told_of_a_sample_before_anybody_brought_it_is_nothing() {
     let mut view = index(dir.path());
     assert_eq!(view.samples().unwrap(), []);
     assert!(view.status().unwrap().last_event.unwrap() > WallClock(BEGIN));
-    assert_eq!(view.funnel(Span::ALL, None).unwrap().buckets, []);
+    assert_eq!(view.funnel(&Span::ALL.into()).unwrap().buckets, []);
     assert_eq!(view.activity(Span::ALL, 5).unwrap().begins, []);
 }

@@ -4,9 +4,12 @@
 use crate::answers::{spans, world};
 use crate::naive::Naive;
 use crate::naive::touches;
-use crate::past::{DAY, HOUR};
-use roridula_desk::index::{Filter, Index, Network, Shapes, SourceOrder, Span, Step};
+use crate::past::HOUR;
+use roridula_desk::index::{
+    Filter, FingerprintRow, Index, LogonRow, Network, ShapeRow, Shapes, SourceOrder, Span, Step, ToolRow,
+};
 use roridula_proto::event::Event;
+use roridula_proto::time::WallClock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -16,7 +19,7 @@ const MOST: usize = 1000;
 fn the_new_and_the_returning_are_all_who_were_heard_of() {
     let (_dir, mut index, naive) = world(21);
     for span in spans(21) {
-        let visitors = index.visitors(span).unwrap();
+        let visitors = index.visitors(&span.into()).unwrap();
         let activity = index.activity(span, 0).unwrap();
         assert_eq!(visitors.new, activity.new, "{span:?}");
         let came = naive.sources(span);
@@ -44,7 +47,7 @@ fn a_spike_is_one_visitor_with_more_than_all_others_in_an_hour() {
                 let apart = sources.iter().filter(|(_, count)| **count >= least && **count * 2 > all);
                 expected.extend(apart.map(|(source, count)| (hour * HOUR, *source, *count)));
             }
-            let found = index.spikes(span, least).unwrap();
+            let found = index.spikes(&span.into(), least).unwrap();
             let found: Vec<_> =
                 found.iter().map(|spike| (spike.begins.0, spike.source, spike.connections)).collect();
             assert_eq!(found, expected, "{least} {span:?}");
@@ -63,13 +66,13 @@ fn who_brought_the_most_uploads_comes_first() {
         for one in naive.caught.iter().filter(|one| one.payload && inside(one.at)) {
             *counts.entry(one.source).or_default() += 1;
         }
-        let found = index.senders_of_most(span, MOST).unwrap();
+        let found = index.senders_of_most(&span.into(), MOST).unwrap();
         assert!(found.is_sorted_by(|one, next| one.1 >= next.1));
         let found: BTreeMap<IpAddr, u64> =
             found.iter().map(|(row, captures)| (row.source, *captures)).collect();
         assert_eq!(found, counts, "{span:?}");
     }
-    assert_eq!(index.senders_of_most(Span::ALL, 2).unwrap().len(), 2);
+    assert_eq!(index.senders_of_most(&Span::ALL.into(), 2).unwrap().len(), 2);
 }
 
 fn sources(index: &mut Index, filter: &Filter) -> BTreeSet<IpAddr> {
@@ -88,7 +91,7 @@ fn visitors_are_found_by_what_they_used_and_brought() {
         for tool in &tools {
             // A tool is named when a connection ends.
             let used = naive.visits.values().filter(|visit| visit.tools.contains(tool));
-            let ended = used.filter(|visit| visit.closed.is_some_and(|at| touches(span, DAY, at)));
+            let ended = used.filter(|visit| visit.closed.is_some_and(|at| touches(span, HOUR, at)));
             let expected: BTreeSet<IpAddr> =
                 ended.map(|visit| visit.source).filter(|source| came.contains(source)).collect();
             let filter = Filter { span, tool: Some(tool.clone()), ..Filter::default() };
@@ -139,6 +142,19 @@ fn what_was_said_used_and_not_understood_is_found_by_who_did_it() {
             used.map(|visit| visit.source).collect(),
         ),
     ] {
+        let total = index.funnel(&filter).unwrap().total;
+        assert_eq!(total, naive.counts(Span::ALL, HOUR, |ip| sources.contains(&ip)), "{filter:?}");
+        let visitors = index.visitors(&filter).unwrap();
+        let came = naive.sources(Span::ALL).intersection(&sources).count() as u64;
+        assert_eq!(visitors.new + visitors.returning, came, "{filter:?}");
+        let caught = naive.caught.iter().filter(|one| sources.contains(&one.source));
+        let spread = index.spreads(&[vec![sample]], &filter).unwrap().remove(0);
+        assert_eq!(spread.captures, caught.clone().filter(|one| one.sample == sample).count() as u64);
+        let senders = index.senders_of_most(&filter, MOST).unwrap();
+        let sent: u64 = senders.iter().map(|(_, captures)| captures).sum();
+        assert_eq!(sent, caught.filter(|one| one.payload).count() as u64, "{filter:?}");
+        let spikes = index.spikes(&filter, 1).unwrap();
+        assert!(spikes.iter().all(|spike| sources.contains(&spike.source)));
         let logons = index.logons(&filter, false, None, MOST).unwrap().rows.len();
         assert_eq!(logons, of(&naive, &sources, logon).len(), "{filter:?}");
         let shapes = index.unknown(&filter, &Shapes::default(), None, MOST).unwrap().rows;
@@ -154,6 +170,75 @@ fn what_was_said_used_and_not_understood_is_found_by_who_did_it() {
             assert_eq!(tools.iter().map(|row| &row.tool).collect::<BTreeSet<_>>(), told, "{filter:?}");
         }
     }
+}
+
+/// How often, first, last, hosts.
+type Sum = (u64, u64, u64, BTreeSet<IpAddr>);
+
+/// What the visitors of `of` said of a kind of thing in the hours of a span, summed up.
+fn sums(
+    naive: &Naive,
+    span: Span,
+    of: Option<IpAddr>,
+    told: fn(&Event) -> Vec<String>,
+) -> BTreeMap<String, Sum> {
+    let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
+    for event in naive.events.iter().filter(|event| touches(span, HOUR, event.time.0)) {
+        let Some(source) = event.source.map(|source| source.ip().to_canonical()) else { continue };
+        for name in told(&event.event).into_iter().filter(|_| of.is_none_or(|of| of == source)) {
+            let sum = sums.entry(name).or_insert((0, u64::MAX, 0, BTreeSet::new()));
+            sum.0 += 1;
+            sum.1 = sum.1.min(event.time.0);
+            sum.2 = sum.2.max(event.time.0);
+            sum.3.insert(source);
+        }
+    }
+    sums
+}
+
+#[test]
+fn every_number_is_of_the_time_and_the_visitors_that_are_asked_for() {
+    let (_dir, mut index, naive) = world(27);
+    let one = naive.visits.values().find(|visit| !visit.tools.is_empty()).unwrap().source;
+    let mut seen = 0;
+    for (span, of) in spans(27).into_iter().flat_map(|span| [(span, None), (span, Some(one))]) {
+        let filter = Filter { span, source: of.map(Network::from), ..Filter::default() };
+        let mut check = |told: fn(&Event) -> Vec<String>, rows: Vec<(String, u64, [WallClock; 2], u64)>| {
+            let found: BTreeMap<String, _> = rows
+                .into_iter()
+                .map(|(name, count, [first, last], hosts)| (name, (count, first.0, last.0, hosts)))
+                .collect();
+            let expected = sums(&naive, span, of, told);
+            seen += expected.len();
+            let expected =
+                expected.into_iter().map(|(name, sum)| (name, (sum.0, sum.1, sum.2, sum.3.len() as u64)));
+            assert_eq!(found, expected.collect(), "{filter:?}");
+        };
+        let rows = index.fingerprints(&filter, None, MOST).unwrap().rows;
+        assert!(rows.is_sorted_by(|one, next| one.connections >= next.connections));
+        let row =
+            |row: FingerprintRow| (row.fingerprint, row.connections, [row.first, row.last], row.sources);
+        check(|event| print(event).into_iter().collect(), rows.into_iter().map(row).collect());
+        let rows = index.tools(&filter).unwrap();
+        let row = |row: ToolRow| (row.tool, row.connections, [row.first, row.last], row.sources);
+        check(tools, rows.into_iter().map(row).collect());
+        let rows = index.logons(&filter, false, None, MOST).unwrap().rows;
+        let row = |row: LogonRow| {
+            let name = format!("{} {} {}", row.method, row.account, row.workstation);
+            (name, row.count, [row.first, row.last], row.sources)
+        };
+        check(|event| logon(event).into_iter().collect(), rows.into_iter().map(row).collect());
+        let rows = index.unknown(&filter, &Shapes::default(), None, MOST).unwrap().rows;
+        for row in &rows {
+            let latest = naive.visits.get(&row.latest.0).unwrap();
+            assert!(of.is_none_or(|of| of == latest.source) && latest.closed.is_some(), "{row:?}");
+            let ever = sums(&naive, Span::ALL, None, |event| shape(event).into_iter().collect());
+            assert_eq!(row.new, ever[&row.shape].1 >= span.since.0 / HOUR * HOUR);
+        }
+        let row = |row: ShapeRow| (row.shape, row.connections, [row.first, row.last], row.sources);
+        check(|event| shape(event).into_iter().collect(), rows.into_iter().map(row).collect());
+    }
+    assert!(seen > 50, "{seen}");
 }
 
 /// What `told` reads from the events of some visitors.
@@ -177,6 +262,11 @@ fn logon(event: &Event) -> Option<String> {
 fn shape(event: &Event) -> Option<String> {
     let Event::ClientFingerprint { shape, recognised, .. } = event else { return None };
     recognised.is_empty().then(|| shape.clone())
+}
+
+fn tools(event: &Event) -> Vec<String> {
+    let Event::ClientFingerprint { tools, .. } = event else { return Vec::new() };
+    tools.clone()
 }
 
 fn print(event: &Event) -> Option<String> {

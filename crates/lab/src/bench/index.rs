@@ -132,12 +132,12 @@ fn questions<'a>(until: WallClock) -> Vec<Question<'a>> {
                 [days(1).since.0 + 23 * DAY / 24, days(1).since.0, days(7).since.0, days(30).since.0]
                     .into_iter()
                     .try_for_each(|since| {
-                        index.funnel(Span { since: WallClock(since), until }, None).map(drop)
+                        index.funnel(&Span { since: WallClock(since), until }.into()).map(drop)
                     })
             }),
         ),
         ("home: health of 24 h", Box::new(move |index| index.health(days(1)).map(drop))),
-        ("funnel of all time", Box::new(|index| index.funnel(Span::ALL, None).map(drop))),
+        ("funnel of all time", Box::new(|index| index.funnel(&Span::ALL.into()).map(drop))),
         ("activity of 30 d", Box::new(move |index| index.activity(days(30), 5).map(drop))),
         ("activity of all time", Box::new(|index| index.activity(Span::ALL, 5).map(drop))),
         ("connections", Box::new(|index| index.connections(&Filter::default(), None, 50).map(drop))),
@@ -179,9 +179,12 @@ fn questions_of_who_and_what<'a>(
     let days = move |days: u64| Span::last(days * DAY, WallClock(until.0 + 1));
     let within = move |span| Filter { span, ..Filter::default() };
     vec![
-        ("visitors of 30 d", Box::new(move |index| index.visitors(days(30)).map(drop))),
-        ("spikes of 30 d", Box::new(move |index| index.spikes(days(30), 100).map(drop))),
-        ("who sent the most in 30 d", Box::new(move |index| index.senders_of_most(days(30), 10).map(drop))),
+        ("visitors of 30 d", Box::new(move |index| index.visitors(&days(30).into()).map(drop))),
+        ("spikes of 30 d", Box::new(move |index| index.spikes(&days(30).into(), 100).map(drop))),
+        (
+            "who sent the most in 30 d",
+            Box::new(move |index| index.senders_of_most(&days(30).into(), 10).map(drop)),
+        ),
         (
             "sources of 30 d by connections",
             Box::new(move |index| {
@@ -211,7 +214,7 @@ fn questions_of_who_and_what<'a>(
         ("senders of all samples", Box::new(move |index| index.senders(samples, None, 50).map(drop))),
         (
             "all samples over 30 d, in twenty sets",
-            Box::new(move |index| index.spreads(sets, days(30)).map(drop)),
+            Box::new(move |index| index.spreads(sets, &days(30).into()).map(drop)),
         ),
         (
             "tools of 30 d",

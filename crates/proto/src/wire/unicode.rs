@@ -2,12 +2,12 @@
 
 use super::reader::Reader;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// Text that an attacker wrote, decoded without loss of anything printable and bounded in length.
 ///
-/// It stays raw in memory and in JSON (whose encoder escapes control characters); [`fmt::Display`] is the one
-/// place that escapes it for a terminal.
+/// It stays raw in memory; [`fmt::Display`] is the one place that escapes it for a terminal, [`Text::in_json`] for those
+/// who read JSON there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Text(pub String);
@@ -31,6 +31,27 @@ impl Text {
             '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}'
             | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    }
+
+    /// The same JSON, with each character in its strings escaped that a reader does not see ([`Self::shows`]). What the
+    /// encoder leaves of ASCII stays, for that is its layout.
+    pub fn in_json(json: String) -> String {
+        let is_hidden = |c: char| c >= '\u{7f}' && !Self::shows(c);
+        if !json.contains(is_hidden) {
+            return json;
+        }
+        let mut text = String::with_capacity(json.len().saturating_add(64));
+        for c in json.chars() {
+            if !is_hidden(c) {
+                text.push(c);
+                continue;
+            }
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+        text
     }
 }
 

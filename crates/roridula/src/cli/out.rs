@@ -1,6 +1,7 @@
 //! Standard output: tables, JSON, colour.
 
 use roridula_desk::index::Progress;
+use roridula_desk::json;
 use roridula_desk::story::Weight;
 use roridula_evidence::{Published, rfc3339};
 use roridula_proto::connection::ConnectionId;
@@ -61,8 +62,7 @@ pub(crate) fn stdout() -> BufWriter<StdoutLock<'static>> {
 /// Prints one value as indented JSON.
 pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
     let mut out = stdout();
-    serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from)?;
-    writeln!(out)?;
+    writeln!(out, "{}", json::pretty(value)?)?;
     out.flush()
 }
 

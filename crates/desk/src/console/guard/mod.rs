@@ -22,10 +22,11 @@ pub(super) use tries::visitor;
 use super::server::Peer;
 use super::{ConsoleError, ConsoleSettings};
 use axum::Router;
+use axum::body::HttpBody;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
@@ -121,7 +122,7 @@ impl Guard {
     }
 
     /// Lets the request in, or gives the answer that refuses it.
-    async fn examine(&self, request: Request, peer: &Peer) -> Result<Admitted, Box<Response>> {
+    async fn examine(&self, request: Request, peer: &Peer, next: &Next) -> Result<Admitted, Box<Response>> {
         let path = request.uri().path();
         let program = is_for_programs(path);
         let say = |status, text| Err(Box::new(answer(status, program, text)));
@@ -141,6 +142,9 @@ impl Guard {
         let pass = Pass { session: session.clone(), token: bearer(headers).map(str::to_owned) };
         if asks && who == Who::Anybody && !is_for_anybody(path) {
             return Err(Box::new(login::ask(&request, program)));
+        }
+        if let Some(refused) = is_misplaced(method.clone(), request.uri().clone(), next.clone()).await {
+            return Err(Box::new(refused));
         }
         // Who is logged in has a token of that session; before that, of a cookie that says only which browser
         // it is.
@@ -213,6 +217,10 @@ impl Guard {
     async fn read(&self, body: Body) -> Result<Bytes, (StatusCode, &'static str)> {
         let settings = &self.0.settings;
         let max = usize::try_from(settings.request_bytes_max).unwrap_or(usize::MAX);
+        // Nobody waits for what will be too much, or may never come.
+        if body.size_hint().lower() > u64::from(settings.request_bytes_max) {
+            return Err((StatusCode::PAYLOAD_TOO_LARGE, "the request is too large"));
+        }
         match tokio::time::timeout(Duration::from_secs(settings.idle_secs), to_bytes(body, max)).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(_)) => Err((StatusCode::PAYLOAD_TOO_LARGE, "the request is too large, or ended early")),
@@ -242,7 +250,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
-    let mut response = match guard.examine(request, &peer).await {
+    let mut response = match guard.examine(request, &peer, &next).await {
         Ok(Admitted { request, cookie, pass }) => {
             let mut response = next.run(request).await;
             // What goes on and on ends with the right to it.
@@ -262,6 +270,26 @@ async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Resp
     };
     headers::set(response.headers_mut(), peer.tls);
     response
+}
+
+/// The answer to a request that would change something where nothing can be changed so: the page says itself, before
+/// anybody looks for a token, by which methods it may be asked.
+async fn is_misplaced(method: Method, uri: Uri, next: Next) -> Option<Response> {
+    if origin::is_safe(&method) {
+        return None;
+    }
+    let mut asked = Request::new(Body::empty());
+    *asked.method_mut() = Method::OPTIONS;
+    *asked.uri_mut() = uri;
+    let told = next.run(asked).await;
+    let methods = told.headers().get(ALLOW).and_then(|methods| methods.to_str().ok());
+    let allows = |methods: &str| methods.split(',').any(|allowed| allowed.trim() == method.as_str());
+    let is_refused = match told.status() {
+        StatusCode::NOT_FOUND => true,
+        StatusCode::METHOD_NOT_ALLOWED => !methods.is_some_and(allows),
+        _ => false,
+    };
+    is_refused.then_some(told)
 }
 
 /// Whether the token came along, in a header or in a form's field.
@@ -302,7 +330,7 @@ const NO_TOKEN: &str = "The form is too old, or did not come from a page of the 
 /// An answer of a few words.
 fn answer(status: StatusCode, program: bool, text: &str) -> Response {
     let (kind, body) = match program {
-        true => ("application/json", serde_json::json!({ "error": text }).to_string()),
+        true => ("application/json", crate::json::error(text)),
         false => ("text/plain; charset=utf-8", format!("{text}\n")),
     };
     let mut response = Response::new(Body::from(body));

@@ -4,7 +4,8 @@
 use crate::console::ask::{Ask, Problem};
 use crate::console::shelf::Shelf;
 use crate::console::table::Cell;
-use crate::incident::tool_label;
+use crate::console::text;
+use crate::incident::{known_tools, tool_label};
 use crate::index::{Filter, IndexError, Span, Step};
 use crate::moment;
 use crate::sample::Entry;
@@ -13,6 +14,9 @@ use roridula_evidence::SampleId;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::time::WallClock;
 use std::collections::HashSet;
+
+/// Microseconds of an hour.
+const HOUR: u64 = 3_600_000_000;
 
 /// The words of the filter that a view may not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +72,24 @@ pub(super) fn filter(shelf: &Shelf, ask: &Ask) -> Filter {
     }
 }
 
+/// The question, where it names a tool that there is; with a note, where nothing came of the family that it names.
+pub(super) fn checked(shelf: &mut Shelf, mut ask: Ask) -> Result<Ask, Problem> {
+    if let Some(tool) = ask.filter.tool.as_ref().filter(|tool| tool_label(tool).is_none()) {
+        // Old visitors may have been named by another build.
+        let seen = shelf.index.tool_names().map_err(problem)?;
+        if !seen.contains(tool) {
+            let known: Vec<&str> = known_tools().map(|(id, _)| id).collect();
+            return Err(Problem::Bad(format!("`tool` is one of {}", known.join(", "))));
+        }
+    }
+    if let Some(family) = &ask.filter.family
+        && !shelf.catalog.entries.iter().any(|entry| contains(&entry.family, family))
+    {
+        ask.notes.push(format!("No sample was caught whose family is called like {family}."));
+    }
+    Ok(ask)
+}
+
 /// The samples of the filter's family; `None` where it asks for none.
 pub(super) fn of_family(shelf: &Shelf, ask: &Ask) -> Option<Vec<SampleId>> {
     let family = ask.filter.family.as_ref()?;
@@ -78,13 +100,32 @@ pub(super) fn of_family(shelf: &Shelf, ask: &Ask) -> Option<Vec<SampleId>> {
 /// The samples that visitors brought who fit the filter's source, stage and time; `None` where it asks for none of
 /// these.
 pub(super) fn brought(shelf: &mut Shelf, ask: &Ask) -> Result<Option<HashSet<SampleId>>, Problem> {
+    brought_in(shelf, ask, span(ask))
+}
+
+/// As [`brought`], in another time.
+pub(super) fn brought_in(
+    shelf: &mut Shelf,
+    ask: &Ask,
+    span: Span,
+) -> Result<Option<HashSet<SampleId>>, Problem> {
     // Whether it is complete, a sample says itself.
     let (source, step) = (ask.filter.source, step(ask).filter(|step| *step != Step::Complete));
     if source.is_none() && step.is_none() {
         return Ok(None);
     }
-    let filter = Filter { source, step, span: span(ask), ..Filter::default() };
+    let filter = Filter { source, step, span, ..Filter::default() };
     Ok(Some(shelf.index.samples_of(&filter).map_err(problem)?))
+}
+
+/// Whether a sample fits the filter's family, tool and stage by what is known of itself.
+pub(super) fn fits(ask: &Ask, entry: &Entry) -> bool {
+    let filter = &ask.filter;
+    let alike =
+        |wanted: &Option<String>, have: &str| wanted.as_ref().is_none_or(|wanted| contains(have, wanted));
+    alike(&filter.family, &entry.family)
+        && alike(&filter.tool, &entry.tool)
+        && (step(ask) != Some(Step::Complete) || entry.state == "complete")
 }
 
 /// Whether `text` has `part` in it, letters large or small.
@@ -173,6 +214,21 @@ pub(super) fn ignored(ask: &Ask, words: &[Word]) -> Markup {
     }
 }
 
+/// Says from when on a view counts that counts by whole hours, where a time is asked for.
+pub(super) fn hours(ask: &Ask) -> Markup {
+    let span = span(ask);
+    let (begins, ends) = (span.since.0 / HOUR * HOUR, span.until.0.div_ceil(HOUR).saturating_mul(HOUR));
+    html! {
+        @if span != Span::ALL {
+            p.quiet {
+                "Counted by whole hours: from " (text::time(WallClock(begins)))
+                @if ask.filter.until.is_some() { " to " (text::time(WallClock(ends))) }
+                "."
+            }
+        }
+    }
+}
+
 /// Which of `words`, and which stage that is no step, the filter holds: `family and tool`; empty: none.
 pub(super) fn unheard(ask: &Ask, words: &[Word]) -> String {
     let filter = &ask.filter;
@@ -221,6 +277,16 @@ pub(super) mod tests {
         assert_eq!((hour.len(), hour.until.0), (3_600_000_001, 1_763_866_200_000_001));
         assert_eq!(span_or_last(&ask("/", &[]), 60).len(), 60);
         assert_eq!(span_or_last(&ask("/", &[("range", "all")]), 60), Span::ALL);
+    }
+
+    #[test]
+    fn whole_hours_are_told_where_a_time_is_asked_for() {
+        let told = |query: &[(&str, &str)]| hours(&ask("/tools", query)).into_string();
+        let since = ("since", "2025-11-21T03:59");
+        assert_eq!(told(&[("source", "192.0.2.7"), ("range", "all")]), "");
+        assert!(told(&[since]).contains("2025-11-21T03:00:00") && !told(&[since]).contains(" to "));
+        assert!(told(&[since, ("until", "2025-11-21T04:01")]).contains("2025-11-21T05:00:00"));
+        assert!(told(&[since, ("until", "2025-11-21T05:00")]).contains("2025-11-21T05:00:00"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) struct Credentials;
 /// What it shows.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Model {
-    /// One page of them, the most frequent of all time first.
+    /// One page of them, in the hours that are asked for, the most frequent first.
     credentials: Vec<Row>,
     /// Where the next page begins; null after the last.
     next: Option<String>,
@@ -61,6 +61,7 @@ impl View for Credentials {
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
             (asked::ignored(ask, &[]))
+            (asked::hours(ask))
             p.quiet {
                 "A hash is what the visitor answered to our challenge: nothing of it is a password of ours. "
                 @if ask.value("accounts") == Some("yes") {

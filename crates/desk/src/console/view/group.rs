@@ -82,14 +82,15 @@ impl View for OfCore {
         let entries: Vec<Entry> =
             shelf.catalog.entries.iter().filter(|entry| entry.core == group.core).cloned().collect();
         let ids: Vec<SampleId> = entries.iter().map(|entry| entry.sha256).collect();
-        let spread = shelf.index.spread(&ids, days.span).map_err(asked::problem)?;
+        let spreads = shelf.index.spreads(std::slice::from_ref(&ids), &days.span.into());
+        let spread = spreads.map_err(asked::problem)?.pop();
         let senders = shelf.index.senders(&ids, None, SENDERS).map_err(asked::problem)?;
         let row = groups::rows(shelf, std::slice::from_ref(&group), &days)?.pop();
         let row = row.ok_or_else(|| Problem::failed("the core's row is gone"))?;
         let (members, next) = asked::page(entries, from, ask.limit()?);
         Ok(Model {
             group: row,
-            days: by_day(&days, &spread),
+            days: spread.map_or_else(Vec::new, |spread| by_day(&days, &spread)),
             first: group.first.to_string(),
             members: members.iter().map(member).collect(),
             senders: senders.rows,

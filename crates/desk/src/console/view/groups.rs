@@ -222,7 +222,7 @@ pub(super) fn rows(shelf: &mut Shelf, groups: &[Group], days: &Days) -> Result<V
     let members = |group: &Group| members.get(group.core.as_str()).map_or(&[][..], Vec::as_slice);
     let sets: Vec<Vec<SampleId>> =
         groups.iter().map(|group| members(group).iter().map(|entry| entry.sha256).collect()).collect();
-    let spreads = shelf.index.spreads(&sets, days.span).map_err(asked::problem)?;
+    let spreads = shelf.index.spreads(&sets, &days.span.into()).map_err(asked::problem)?;
     let firsts: HashMap<&str, SampleId> =
         catalog.groups.iter().map(|group| (group.core.as_str(), group.first)).collect();
     let row = |(group, spread): (&Group, &Spread)| {

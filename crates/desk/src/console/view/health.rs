@@ -70,7 +70,7 @@ impl View for Health {
         let pulse = Pulse::take(&shelf.dir, &shelf.reader, &mut shelf.index).map_err(Problem::failed)?;
         let mut runs = shelf.index.runs().map_err(Problem::failed)?;
         runs.truncate(RUNS);
-        let funnel = shelf.index.funnel(span, None).map_err(Problem::failed)?;
+        let funnel = shelf.index.funnel(&span.into()).map_err(Problem::failed)?;
         let begins = funnel.buckets.first().map_or(span.since, |bucket| bucket.begins);
         Ok(Model {
             pulse,

@@ -1,9 +1,9 @@
 //! Ten seconds: is it well, and was something new caught?
 
 use super::View;
-use super::asked::{self, Word};
+use super::asked;
 use super::{health, incidents};
-use crate::console::ask::{Ask, Problem, RANGES, address};
+use crate::console::ask::{Ask, FILTERS, Problem, RANGES, address};
 use crate::console::chart;
 use crate::console::geo::{Books, Place};
 use crate::console::page::Page;
@@ -11,8 +11,8 @@ use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use crate::incident::{Filter, Incident};
-use crate::index::{Counts, Index, IndexError, Span, Step};
-use crate::pulse::Pulse;
+use crate::index::{self, Counts, Index, Span, Step};
+use crate::pulse::{News, Pulse};
 use crate::sample::Catalog;
 use maud::{Markup, html};
 use roridula_proto::time::WallClock;
@@ -21,8 +21,6 @@ use serde::Serialize;
 
 /// Incidents that are shown at first; the feed adds to them.
 const LATEST: usize = 12;
-/// Microseconds of a day.
-const DAY: u64 = 24 * 3600 * 1_000_000;
 
 /// `/`
 pub(crate) struct Home;
@@ -33,32 +31,13 @@ pub(crate) struct Model {
     /// How the honeypot is.
     pulse: Pulse,
     #[serde(flatten)]
-    today: Today,
+    news: News,
     /// How far connections came, for the last hour, day, week and month, or the one range that was asked for.
     funnels: Vec<Funnel>,
     /// The sample to look at first.
     novel: Option<Novel>,
     /// The latest incidents.
     incidents: Vec<Latest>,
-}
-
-/// Was something new caught?
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Today {
-    /// Cores that came for the first time in the last 24 hours.
-    new_cores: u64,
-    /// Captures in the last 24 hours.
-    captures: u64,
-}
-
-impl Today {
-    /// As of `now`.
-    pub(crate) fn of(catalog: &Catalog, index: &mut Index, now: WallClock) -> Result<Self, IndexError> {
-        let day = Span::last(DAY, now);
-        let captures = index.funnel(day, None)?.total.captures;
-        let new = catalog.new_cores(day.since, day.until);
-        Ok(Self { new_cores: new.count() as u64, captures })
-    }
 }
 
 /// How far the connections of a stretch of time came.
@@ -83,8 +62,8 @@ struct Novel {
     first_seen: String,
     /// How often it was captured.
     captures: u64,
-    /// Of which samples it is the most novel: of the last day, of the last week, ever.
-    of: &'static str,
+    /// Which sample it is: the newest one with a new core in the last day or week, or the most novel ever.
+    which: &'static str,
 }
 
 /// An incident in the feed.
@@ -117,17 +96,18 @@ impl View for Home {
     const PATH: &'static str = "/";
     const API: &'static str = "/home";
     const ABOUT: &'static str = "Is the honeypot well, and was something new caught?";
-    const HEEDS: &'static [&'static str] = &["range", "since", "until", "source", "family", "stage", "tool"];
+    const HEEDS: &'static [&'static str] = &FILTERS;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let novel = novel(&shelf.catalog, ask.now);
+        let visitors = asked::filter(shelf, ask);
         let filter = Filter { limit: Some(LATEST), ..incidents::filter(ask) };
         let incidents = shelf.incidents.list(&filter).map_err(Problem::failed)?;
         let books = shelf.geo.books();
         Ok(Model {
             pulse: Pulse::take(&shelf.dir, &shelf.reader, &mut shelf.index).map_err(Problem::failed)?,
-            today: Today::of(&shelf.catalog, &mut shelf.index, ask.now).map_err(Problem::failed)?,
-            funnels: funnels(&mut shelf.index, ask)?,
+            news: News::of(&shelf.catalog, &mut shelf.index, ask.now).map_err(Problem::failed)?,
+            funnels: funnels(&mut shelf.index, &visitors, ask)?,
             novel,
             incidents: incidents.iter().map(|incident| latest(incident, &books)).collect(),
         })
@@ -143,10 +123,10 @@ impl View for Home {
 }
 
 /// Of the range that was asked for, else of all that have a length.
-fn funnels(index: &mut Index, ask: &Ask) -> Result<Vec<Funnel>, Problem> {
-    let source = ask.filter.source;
+fn funnels(index: &mut Index, filter: &index::Filter, ask: &Ask) -> Result<Vec<Funnel>, Problem> {
     let mut funnel = |range, span| {
-        let counts = index.funnel(span, source).map_err(Problem::failed)?.total;
+        let filter = index::Filter { span, ..filter.clone() };
+        let counts = index.funnel(&filter).map_err(Problem::failed)?.total;
         Ok(Funnel { range, counts })
     };
     if has_own_time(ask) {
@@ -163,39 +143,50 @@ fn has_own_time(ask: &Ask) -> bool {
 
 /// Whether the funnel that is asked for is another than everybody's.
 pub(crate) fn has_own_funnel(ask: &Ask) -> bool {
-    ask.filter.source.is_some() || has_own_time(ask)
+    ask.is_filtered() || has_own_time(ask)
 }
 
-/// The funnel as the page shows it.
-pub(crate) fn funnel_of(index: &mut Index, ask: &Ask) -> Result<Markup, Problem> {
-    Ok(funnel(&funnels(index, ask)?, ask))
+/// The funnel as everybody's page shows it.
+pub(crate) fn funnel_of_all(index: &mut Index, ask: &Ask) -> Result<Markup, Problem> {
+    Ok(funnel(&funnels(index, &index::Filter::default(), ask)?, ask))
 }
 
-/// The card of the newest novel sample as the page shows it.
+/// The funnel as the page shows it to who filters.
+pub(crate) fn funnel_of(shelf: &mut Shelf, ask: &Ask) -> Result<Markup, Problem> {
+    let filter = asked::filter(shelf, ask);
+    Ok(funnel(&funnels(&mut shelf.index, &filter, ask)?, ask))
+}
+
+/// The card of the sample to look at first, as the page shows it.
 pub(crate) fn novel_of(catalog: &Catalog, now: WallClock) -> Markup {
     card(novel(catalog, now).as_ref())
 }
 
 fn novel(catalog: &Catalog, now: WallClock) -> Option<Novel> {
-    catalog.most_novel(now).map(|(entry, of)| Novel {
+    catalog.novel(now).map(|(entry, which)| Novel {
         sha256: entry.sha256.to_string(),
         novelty: entry.novelty,
         sentence: entry.sentence.clone(),
         first_seen: entry.first_seen.clone(),
         captures: entry.captures,
-        of,
+        which,
     })
 }
 
 fn body(model: &Model, ask: &Ask) -> Markup {
-    let unheard = asked::unheard(ask, &[Word::Family, Word::Stage, Word::Tool]);
+    let unheard = asked::unheard(ask, &[]);
     html! {
-        @if !unheard.is_empty() {
-            p.notice { "Filtered by " (unheard) " are the incidents; all other numbers are of everybody." }
+        @if has_own_funnel(ask) {
+            p.notice {
+                "The incidents and the funnel are filtered"
+                @if ask.is_filtered() { ", the funnel by whole hours" }
+                @if !unheard.is_empty() { " and not by " (unheard) }
+                "; what was new in 24 hours, the sample and the honeypot's state are of everybody."
+            }
         }
         div.columns {
             div.lead {
-                (headline(&model.today))
+                (headline(&model.news))
                 (card(model.novel.as_ref()))
             }
             (health::pulse(&model.pulse, ask))
@@ -222,19 +213,16 @@ fn body(model: &Model, ask: &Ask) -> Markup {
 
 /// The feed's address: of what the page shows.
 fn live(ask: &Ask) -> String {
-    let kept = ["range", "since", "until", "source", "family", "stage", "tool"];
-    let pairs = ask.query.iter().filter(|(name, _)| kept.contains(&name.as_str()));
-    address("/live", pairs.map(|(name, value)| (name.as_str(), value.as_str())))
+    ask.to("/live")
 }
 
 /// Was something new caught?
-pub(crate) fn headline(today: &Today) -> Markup {
-    let new = if today.new_cores == 1 { "new core today" } else { "new cores today" };
+pub(crate) fn headline(news: &News) -> Markup {
     html! {
         section.headline #headline aria-label="New" {
             p.new {
-                a href="/groups?new=yes&order=first&range=24h" { strong { (text::number(today.new_cores)) } " " (new) }
-                ", of " (text::count(today.captures, "capture"))
+                a href="/groups?new=yes&order=first&range=24h" { strong { (text::number(news.new_cores)) } " " (news.noun()) }
+                ", of " (text::count(news.captures, "capture"))
             }
         }
     }
@@ -245,7 +233,7 @@ fn card(novel: Option<&Novel>) -> Markup {
     let Some(novel) = novel else { return html! { div #novel hidden {} } };
     html! {
         section.card #novel {
-            h2 { "The most novel sample " (novel.of) }
+            h2 { (novel.which.replacen("the", "The", 1)) }
             p.sentence { (text::shown_to(&novel.sentence, 600)) }
             p {
                 a href={ "/samples/" (novel.sha256) } { (text::hash(&novel.sha256)) }
@@ -312,7 +300,7 @@ fn step_address(step: Step, range: &str, ask: &Ask) -> String {
         }
         range => pairs.push(("range", range)),
     }
-    pairs.extend(ask.value("source").map(|source| ("source", source)));
+    pairs.extend(["source", "family", "tool"].into_iter().filter_map(|name| Some((name, ask.value(name)?))));
     address(path, pairs.into_iter())
 }
 

@@ -6,7 +6,8 @@ use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
-use crate::incident::{Filter, Incident, Outcome, Stage};
+use crate::console::text;
+use crate::incident::{Filter, Incident, Outcome, Stage, attack};
 use crate::moment;
 use maud::html;
 use roridula_evidence::rfc3339;
@@ -59,6 +60,14 @@ impl View for Incidents {
         &[("technique", "Only those that show or imply this technique of ATT&CK, or a part of it.")];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
+        if let Some(technique) =
+            ask.value("technique").filter(|text| !attack::is_id(&text.to_ascii_uppercase()))
+        {
+            let technique = text::shown_to(technique, 40);
+            return Err(Problem::Bad(format!(
+                "`technique` is an id of ATT&CK, as T1190 or S0366, and not {technique}"
+            )));
+        }
         let page = shelf.incidents.page(&filter(ask), ask.cursor(), ask.limit()?).map_err(asked::problem)?;
         Ok(Model { incidents: page.rows.iter().map(row).collect(), next: page.next })
     }
@@ -67,7 +76,7 @@ impl View for Incidents {
         Page::new("Incidents", html! { @for table in Self::tables(model, ask) { (table.html(ask)) } })
     }
 
-    fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
+    fn tables(model: &Model, ask: &Ask) -> Vec<Table> {
         let cells = |row: &Row| {
             let stages: Vec<&str> = row.stages.iter().map(|stage| stage.as_str()).collect();
             let address = format!("/incidents/{}", row.id);
@@ -94,7 +103,12 @@ impl View for Incidents {
             "Stages",
             "Incident",
         ];
+        let technique = ask.value("technique").map(str::to_ascii_uppercase);
         let empty = html! {
+            @if let Some(id) = &technique {
+                @if let Some((other, why)) = attack::elsewhere(id) { p { (why) ": " a href=(ask.with("technique", other)) { (other) } "." } }
+                @if !attack::is_told(id) { p { "No incident is ever told to show or imply " (text::shown(id)) "." } }
+            }
             p { "Nobody came, or nobody who fits the filter." }
             p { a href="/health#doctor" { "The doctor" } " (" code { "roridula doctor" } ")" " says whether anybody can reach this machine." }
         };

@@ -27,8 +27,8 @@ mod visits;
 
 pub(crate) use health::pulse as pulse_part;
 pub(crate) use home::{
-    Today, funnel_of as funnel_part, has_own_funnel, headline as headline_part, incident_row,
-    novel_of as novel_part,
+    funnel_of as funnel_part, funnel_of_all as funnel_part_of_all, has_own_funnel, headline as headline_part,
+    incident_row, novel_of as novel_part,
 };
 pub(crate) use incidents::filter as incidents_filter;
 
@@ -38,6 +38,7 @@ use super::guard::{Csrf, Who};
 use super::page::{self, Page};
 use super::shelf::Shelf;
 use super::table::Table;
+use crate::json;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Query, State};
@@ -61,9 +62,6 @@ pub(crate) const LIST: &[&str] =
 const PAGES: &[&str] = &["limit", "cursor"];
 /// The words for how an answer is written.
 const FORM: &[&str] = &["as", "table"];
-/// Characters of a word that means nothing, as far as it is told.
-const WORD_CHARS_MAX: usize = 64;
-
 /// Characters of what a view is of, in the name of a file.
 const PLACE_CHARS_MAX: usize = 16;
 
@@ -197,6 +195,12 @@ async fn api_answer<V: View>(
     Query(mut pairs): Pairs,
     headers: HeaderMap,
 ) -> Response {
+    // The API answers in JSON, whatever is asked.
+    if let Some((word, _)) = pairs.iter().find(|(word, _)| FORM.contains(&word.as_str())) {
+        let known: Vec<&str> =
+            V::HEEDS.iter().copied().chain(V::QUERY.iter().map(|(name, _)| *name)).collect();
+        return answer::<V>(&desk, uri.path(), Err(ask::unknown_word(word, &known)), &headers).await;
+    }
     pairs.push(("as".to_owned(), "json".to_owned()));
     answer::<V>(&desk, uri.path(), Ask::new(ask::now(), uri.path(), places, pairs), &headers).await
 }
@@ -233,13 +237,13 @@ fn only_known<V: View>(ask: &Ask) -> Result<(), Problem> {
     let common = if ask.path.starts_with("/api/") { V::HEEDS } else { LIST };
     let own = V::QUERY.iter().map(|(name, _)| name);
     let known: Vec<&str> = own.chain(common).copied().collect();
-    let Some(word) = ask.query.keys().find(|word| !known.iter().chain(FORM).any(|known| known == word))
-    else {
-        return Ok(());
-    };
-    let word: String = word.chars().take(WORD_CHARS_MAX).collect();
-    let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
-    Err(Problem::Bad(format!("`{word}` means nothing here; what may be said is {known}")))
+    if ask.value("table").is_some() && ask.form != Form::Csv {
+        return Err(Problem::Bad("`table` says which table is written as CSV: with as=csv".to_owned()));
+    }
+    match ask.query.keys().find(|word| !known.iter().chain(FORM).any(|known| known == word)) {
+        Some(word) => Err(ask::unknown_word(word, &known)),
+        None => Ok(()),
+    }
 }
 
 /// An answer, ready to be sent.
@@ -296,6 +300,7 @@ fn csv_file(view: &str, ask: &Ask, table: &str) -> String {
 }
 
 fn written<V: View>(shelf: &mut Shelf, ask: Ask) -> Result<Written, Problem> {
+    let ask = asked::checked(shelf, ask)?;
     let load = |shelf| V::load(shelf, &ask);
     Ok(match ask.form {
         Form::Page => {
@@ -303,7 +308,7 @@ fn written<V: View>(shelf: &mut Shelf, ask: Ask) -> Result<Written, Problem> {
             Written { kind: "text/html; charset=utf-8", file: None, body, next: None }
         }
         Form::Json => {
-            let body = serde_json::to_vec_pretty(&load(shelf)?).map_err(Problem::failed)?;
+            let body = json::pretty(&load(shelf)?).map_err(Problem::failed)?.into_bytes();
             Written { kind: "application/json", file: None, body, next: None }
         }
         Form::Markdown => {
@@ -359,7 +364,7 @@ pub(crate) fn failed(ask: &Ask, problem: &Problem) -> Response {
         Problem::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something of ours failed"),
     };
     if ask.form == Form::Json || ask.path.starts_with("/api/") {
-        let body = serde_json::json!({ "error": problem.to_string() }).to_string();
+        let body = json::error(&problem.to_string());
         return (status, [(CONTENT_TYPE, "application/json")], body).into_response();
     }
     let body = page::problem(title, &problem.to_string()).html(ask);

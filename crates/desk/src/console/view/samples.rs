@@ -7,7 +7,6 @@ use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
-use crate::index::Step;
 use crate::sample::Entry;
 use maud::html;
 use schemars::JsonSchema;
@@ -127,15 +126,9 @@ impl View for Samples {
 }
 
 fn fits(entry: &Entry, ask: &Ask) -> bool {
-    let filter = &ask.filter;
-    let alike = |wanted: &Option<String>, have: &str| {
-        wanted.as_ref().is_none_or(|wanted| asked::contains(have, wanted))
-    };
     // What was first seen before the time and again in it belongs to it.
     asked::is_within(ask, &entry.first_seen, &entry.last_seen)
-        && alike(&filter.family, &entry.family)
-        && alike(&filter.tool, &entry.tool)
-        && (asked::step(ask) != Some(Step::Complete) || entry.state == "complete")
+        && asked::fits(ask, entry)
         && ask.value("state").is_none_or(|state| state == entry.state)
 }
 

@@ -142,7 +142,10 @@ impl View for OfVisitor {
         let here = Span { since: source.first, until: WallClock(source.last.0.saturating_add(1)) };
         let span =
             Span { since: filter.span.since.max(here.since), until: filter.span.until.min(here.until) };
-        let funnel = shelf.index.funnel(span, network).map_err(asked::problem)?;
+        let funnel = shelf
+            .index
+            .funnel(&Filter { span, source: network, ..Filter::default() })
+            .map_err(asked::problem)?;
         let prints = shelf.index.fingerprints(&of_it, None, ROWS).map_err(asked::problem)?;
         let logons = shelf.index.logons(&of_it, false, None, ROWS).map_err(asked::problem)?;
         Ok(Model {
@@ -285,7 +288,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                     (text::count(model.days, "day"))
                 }
                 dt { "Connections" } dd { (text::number(model.connections_ever)) }
-                dt { "Captures" } dd {
+                dt { "Files kept" } dd {
                     (text::count(model.uploads_ever, "upload")) " and "
                     (text::count(model.captures_ever.saturating_sub(model.uploads_ever), "buffer"))
                     " that its exploits and unknown messages carried"

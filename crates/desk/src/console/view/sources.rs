@@ -112,10 +112,11 @@ impl View for Sources {
         let page = shelf.index.sources(&filter, new, order, ask.cursor(), ask.limit()?);
         let page = page.map_err(asked::problem)?;
         let time = asked::span_or_last(ask, CHART);
-        let funnel = shelf.index.funnel(time, None).map_err(asked::problem)?;
-        let spikes = shelf.index.spikes(time, SPIKE_MIN).map_err(asked::problem)?;
+        let in_time = Filter { span: time, ..filter };
+        let funnel = shelf.index.funnel(&in_time).map_err(asked::problem)?;
+        let spikes = shelf.index.spikes(&in_time, SPIKE_MIN).map_err(asked::problem)?;
         Ok(Model {
-            visitors: shelf.index.visitors(time).map_err(asked::problem)?,
+            visitors: shelf.index.visitors(&in_time).map_err(asked::problem)?,
             places: books.is_usable(),
             places_broken: shelf.geo.is_configured() && !books.is_usable(),
             hours: hours(&funnel, &spikes),
@@ -218,6 +219,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     let by = ask.value("order").unwrap_or("last");
     html! {
         (asked::ignored(ask, &[]))
+        (asked::hours(ask))
         section.headline aria-label="New and returning" {
             p {
                 strong { (text::number(model.visitors.new)) } " new and "

@@ -17,9 +17,9 @@ pub(crate) struct Tools;
 /// What it shows.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Model {
-    /// Known tools in the days that are asked for, the most frequent first.
+    /// Known tools in the hours that are asked for, the most frequent first.
     tools: Vec<ToolRow>,
-    /// One page of the fingerprints that came in that time, the most frequent of all time first.
+    /// One page of the fingerprints that came in them, the most frequent first.
     fingerprints: Vec<FingerprintRow>,
     /// Where the next page of fingerprints begins; null after the last.
     next: Option<String>,
@@ -41,6 +41,7 @@ impl View for Tools {
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
             (asked::ignored(ask, &[]))
+            (asked::hours(ask))
             @for table in Self::tables(model, ask) { (table.html(ask)) }
         };
         Page::new("Tools", body)
@@ -77,7 +78,7 @@ fn known(model: &Model, ask: &Ask) -> Table {
     Table {
         name: "tools",
         caption: "Known tools".to_owned(),
-        columns: vec!["Tool", "Id", "Connections", "Hosts", "First day", "Last day"],
+        columns: vec!["Tool", "Id", "Connections", "Hosts", "First", "Last"],
         rows: model.tools.iter().map(cells).collect(),
         empty: Some(html! {
             p { "None that is known. What nobody knows yet is in " a href="/unknown" { "Unknown" } "." }

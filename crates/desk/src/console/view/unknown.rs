@@ -22,7 +22,7 @@ pub(crate) struct Unknown;
 /// What it shows.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Model {
-    /// One page of the shapes, those that came last first.
+    /// One page of the shapes, in the hours that are asked for, those that came last first.
     shapes: Vec<Shape>,
     /// Where the next page begins; null after the last.
     next: Option<String>,
@@ -73,6 +73,7 @@ impl View for Unknown {
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
             (asked::ignored(ask, &[]))
+            (asked::hours(ask))
             p.quiet {
                 "Connections in which no recogniser found anything. "
                 @if ask.value("known") == Some("yes") {
@@ -154,8 +155,10 @@ mod tests {
             sources: 2,
             first: WallClock(1_763_632_800_000_000),
             last: WallClock(1_763_636_400_000_000),
+            new: true,
             tools: vec!["nmap".to_owned()],
             examples: vec!["06d6x".to_owned(), "06d6y".to_owned()],
+            latest: roridula_proto::connection::ConnectionId(7),
         };
         let address = "/incidents/i1/connections/06d6x".to_owned();
         let shape = Shape { row, evidence: vec![Example { connection: "06d6x".to_owned(), address }] };

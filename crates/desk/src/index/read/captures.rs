@@ -121,17 +121,25 @@ impl Index {
         Ok(cut(rows, limit))
     }
 
-    /// Captures and hosts of a set of samples in a span, day by day.
-    pub fn spread(&mut self, samples: &[SampleId], span: Span) -> Result<Spread, IndexError> {
-        self.look(|index| index.read_spread(samples, span))
+    /// Captures of several sets of samples from the filter's visitors in its span, and hosts, day by day.
+    pub fn spreads(&mut self, sets: &[Vec<SampleId>], filter: &Filter) -> Result<Vec<Spread>, IndexError> {
+        self.look(|index| {
+            let mut wanted = Wanted::default();
+            wanted.of_source(index, filter)?;
+            let sql = format!("SELECT n FROM source s WHERE {}", wanted.text());
+            let numbers = || index.file.rows(&sql, params_from_iter(&wanted.values), |row| row.get(0));
+            let of = if wanted.sql.is_empty() { None } else { Some(numbers()?.into_iter().collect()) };
+            sets.iter().map(|samples| index.read_spread(samples, filter.span, of.as_ref())).collect()
+        })
     }
 
-    /// The same of several sets at once.
-    pub fn spreads(&mut self, sets: &[Vec<SampleId>], span: Span) -> Result<Vec<Spread>, IndexError> {
-        self.look(|index| sets.iter().map(|samples| index.read_spread(samples, span)).collect())
-    }
-
-    fn read_spread(&self, samples: &[SampleId], span: Span) -> Result<Spread, IndexError> {
+    /// `of`: only from these visitors.
+    fn read_spread(
+        &self,
+        samples: &[SampleId],
+        span: Span,
+        of: Option<&HashSet<i64>>,
+    ) -> Result<Spread, IndexError> {
         let (first, last) = span.intervals(DAY);
         let sql = "SELECT at, source, captures FROM sample_day WHERE sample = ? AND at BETWEEN ? AND ?";
         let mut days: BTreeMap<u64, (u64, HashSet<i64>)> = BTreeMap::new();
@@ -142,6 +150,9 @@ impl Index {
             while let Some(row) = rows.next().map_err(self.file.fail())? {
                 let read = || Ok::<_, rusqlite::Error>((count(row, 0)?, row.get(1)?, count(row, 2)?));
                 let (at, source, captures) = read().map_err(self.file.fail())?;
+                if of.is_some_and(|of| !of.contains(&source)) {
+                    continue;
+                }
                 let day = days.entry(at).or_default();
                 day.0 += captures;
                 day.1.insert(source);

@@ -138,7 +138,7 @@ impl Index {
         let Some(print) = bits(fingerprint) else { return Ok(Road::none()) };
         let mut sees_to = Wanted::default();
         sees_to.and("r.fingerprint = ?", [Value::from(print)]);
-        let rows = self.number("SELECT connections FROM fingerprint WHERE name = ?", [fingerprint])?;
+        let rows = self.number("SELECT count FROM fingerprint WHERE name = ?", [fingerprint])?;
         let lane = Lane::of("connection_fingerprint", "fingerprint = ?", [Value::from(print)]);
         Ok(Road { lanes: vec![lane], sees_to, rows })
     }
@@ -149,7 +149,7 @@ impl Index {
         let mut sees_to = Wanted::default();
         let places = vec!["?"; sets.len()].join(", ");
         sees_to.and(format!("r.toolset IN ({places})"), sets.iter().map(|n| Value::from(*n)));
-        let rows = self.number("SELECT sum(connections) FROM tool_day WHERE tool = ?", [tool])?;
+        let rows = self.number("SELECT sum(count) FROM tool_hour WHERE n = ?", [tool])?;
         let lane = |n: &i64| Lane::of("connection_toolset", "toolset = ?", [Value::from(*n)]);
         Ok(Road { lanes: sets.iter().map(lane).collect(), sees_to, rows })
     }

@@ -10,12 +10,12 @@ use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 
 const COLUMNS: &str =
-    "n, method, account, domain, workstation, native_os, native_lan_manager, response, connection,
-    count, sources, first, last";
+    "t.n, t.method, t.account, t.domain, t.workstation, t.native_os, t.native_lan_manager, t.response,
+    s.connection, s.count, s.sources, s.first, s.last";
 
 impl Index {
-    /// What the filter's visitors said in logons that happened in its span, the most frequent of all time first.
-    /// `accounts`: only with an account.
+    /// What the filter's visitors said in logons in a span of whole hours, the most frequent of theirs in that time
+    /// first. `accounts`: only with an account.
     pub fn logons(
         &mut self,
         filter: &Filter,
@@ -25,18 +25,17 @@ impl Index {
     ) -> Result<Page<LogonRow>, IndexError> {
         let cursor = Cursor::read(cursor)?;
         let (limit, more) = bounded(limit);
-        let (since, until) = filter.span.moments();
-        let mut wanted = Wanted::default();
-        wanted.and("(count, n) < (?, ?)", [cursor.0, cursor.1].map(Value::from));
-        wanted.and("last >= ? AND first <= ?", [since, until].map(Value::from));
-        if accounts {
-            wanted.and("account <> ''", []);
-        }
         self.look(|index| {
-            let mut wanted = wanted.clone();
-            wanted.link(index, "logon", filter)?;
+            let hours = Wanted::hours(index, filter)?;
+            let mut wanted = Wanted { sql: Vec::new(), values: hours.values.clone() };
+            wanted.and("(s.count, s.n) < (?, ?)", [cursor.0, cursor.1].map(Value::from));
+            if accounts {
+                wanted.and("t.account <> ''", []);
+            }
             let sql = format!(
-                "SELECT {COLUMNS} FROM logon WHERE {} ORDER BY count DESC, n DESC LIMIT ?",
+                "SELECT {COLUMNS} FROM logon t JOIN ({}) s ON s.n = t.n WHERE {}
+                ORDER BY s.count DESC, s.n DESC LIMIT ?",
+                hours.sums("logon"),
                 wanted.text()
             );
             wanted.values.push(Value::from(more));

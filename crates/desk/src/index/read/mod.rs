@@ -9,8 +9,10 @@ mod tools;
 mod traffic;
 mod visitors;
 
-use super::filter::{Cursor, Filter, LIMIT_MAX};
-use super::fold::DAY;
+pub(crate) use search::beginning;
+
+use super::filter::{Cursor, Filter, LIMIT_MAX, Span};
+use super::fold::HOUR;
 use super::view::Page;
 use super::{Index, IndexError};
 use roridula_proto::time::WallClock;
@@ -45,9 +47,9 @@ impl Wanted {
             self.and(format!("s.reached & {}", step.bit()), []);
         }
         if let Some(tool) = &filter.tool {
-            let (first, last) = filter.span.intervals(DAY);
+            let (first, last) = filter.span.intervals(HOUR);
             let values = [Value::from(tool.clone()), Value::from(first), Value::from(last)];
-            self.and("s.n IN (SELECT source FROM tool_day WHERE tool = ? AND at BETWEEN ? AND ?)", values);
+            self.and("s.n IN (SELECT source FROM tool_hour WHERE n = ? AND at BETWEEN ? AND ?)", values);
         }
         if let Some(brought) = &filter.brought {
             let samples = serde_json::to_string(&index.sample_numbers(brought)?).unwrap_or_default();
@@ -68,15 +70,29 @@ impl Wanted {
         Ok(())
     }
 
-    /// Rows of `table`, `n` of which one of the filter's visitors is linked with in `table_source`.
-    fn link(&mut self, index: &Index, table: &str, filter: &Filter) -> Result<(), IndexError> {
-        let mut links = Self::default();
-        links.visitors(index, filter)?;
-        if !links.sql.is_empty() {
-            let sql = format!("n IN (SELECT {table} FROM {table}_source WHERE {})", links.text());
-            self.and(sql, links.values);
+    /// Rows of a table of hours are of the filter's visitors and touch its span.
+    fn hours(index: &Index, filter: &Filter) -> Result<Self, IndexError> {
+        let mut hours = Self::default();
+        hours.visitors(index, filter)?;
+        if filter.span != Span::ALL {
+            let (first, last) = filter.span.intervals(HOUR);
+            hours.and("at BETWEEN ? AND ?", [first, last].map(Value::from));
         }
-        Ok(())
+        Ok(hours)
+    }
+
+    /// A statement that sums up such rows of `table_hour` as `n, count, sources, first, last, connection`.
+    fn sums(&self, table: &str) -> String {
+        if self.sql.is_empty() {
+            // Of everybody and all time, they are kept.
+            return format!("SELECT n, count, sources, first, last, connection FROM {table}");
+        }
+        format!(
+            "SELECT n, sum(count) AS count, count(DISTINCT source) AS sources, min(first) AS first,
+                max(last) AS last, max(connection) AS connection
+            FROM {table}_hour WHERE {} GROUP BY n",
+            self.text()
+        )
     }
 
     /// `a AND b`, or what is always true.

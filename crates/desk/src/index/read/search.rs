@@ -23,7 +23,7 @@ impl Index {
         }
         self.look(|index| {
             let mut hits = Vec::new();
-            if let Some((least, most)) = names(&text) {
+            if let Some((least, most)) = beginning(&text) {
                 let found = index.connections_named(least, most, limit)?;
                 hits.extend(found.into_iter().map(|connection| Hit::Connection { connection }));
             }
@@ -74,7 +74,7 @@ fn tail(end: &str) -> Option<(u64, u64)> {
 }
 
 /// The lowest and the highest name of a connection that begin like this; `None` where none does.
-fn names(prefix: &str) -> Option<(u64, u64)> {
+pub(crate) fn beginning(prefix: &str) -> Option<(u64, u64)> {
     let rest = NAME.checked_sub(prefix.len())?;
     let filled = |with: &str| {
         let name = format!("{prefix}{}", with.repeat(rest));
@@ -93,13 +93,13 @@ mod tests {
     fn the_beginning_of_a_name_is_a_range_of_names() {
         let id = ConnectionId(1_700_000_000_000_000 << 11);
         let name = id.to_string();
-        assert_eq!(names(&name), Some((id.0, id.0)));
-        let (least, most) = names(&name[..6]).unwrap();
+        assert_eq!(beginning(&name), Some((id.0, id.0)));
+        let (least, most) = beginning(&name[..6]).unwrap();
         assert!(least <= id.0 && id.0 <= most);
         assert_eq!(most - least, (1 << 35) - 1);
         let (mask, bits) = tail(&name[7..]).unwrap();
         assert_eq!((mask, id.0 & mask), ((1 << 30) - 1, bits));
         assert_eq!((tail(&name), tail("")), (None, Some((0, 0))));
-        assert_eq!((names("ilo"), names(&"0".repeat(14))), (None, None));
+        assert_eq!((beginning("ilo"), beginning(&"0".repeat(14))), (None, None));
     }
 }

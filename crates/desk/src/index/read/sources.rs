@@ -14,7 +14,7 @@ use std::net::IpAddr;
 const COLUMNS: &str = "s.n, s.ip, s.first, s.last, s.connections, s.captures, s.reached, s.days";
 
 impl Index {
-    /// Visitors who came in the filter's span, from its network, ever took its step, used its tool on a day of the
+    /// Visitors who came in the filter's span, from its network, ever took its step, used its tool in an hour of the
     /// span, ever had its fingerprint, and ever brought one of its samples. `new`: only those who came first
     /// in the span, or only those who had been here before.
     pub fn sources(
@@ -53,8 +53,7 @@ impl Index {
         wanted.and("s.connections > 0", []);
         wanted.of_source(self, filter)?;
         if let Some(fingerprint) = &filter.fingerprint {
-            let sql =
-                "s.n IN (SELECT source FROM fingerprint f JOIN fingerprint_source l ON l.fingerprint = f.n
+            let sql = "s.n IN (SELECT h.source FROM fingerprint f JOIN fingerprint_hour h ON h.n = f.n
                 WHERE f.name = ?)";
             wanted.and(sql, [Value::from(fingerprint.clone())]);
         }

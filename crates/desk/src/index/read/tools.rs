@@ -1,44 +1,41 @@
 //! Implementations: known tools, fingerprints, and what nobody knows.
 
 use super::super::filter::{Cursor, Filter, Shapes};
-use super::super::fold::DAY;
+use super::super::fold::HOUR;
 use super::super::view::{FingerprintRow, Page, ShapeRow, ToolRow};
 use super::super::{Index, IndexError};
 use super::{Wanted, bounded, count, cut, time, words};
-use roridula_proto::time::WallClock;
+use roridula_proto::connection::ConnectionId;
 use rusqlite::types::Value;
 use rusqlite::{Row, params, params_from_iter};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
+/// With `s`, what is summed up of it.
 const FINGERPRINT: &str =
-    "SELECT n, name, features, tools, grounds, recognised, shape, connections, sources, first, last
-    FROM fingerprint";
+    "SELECT t.n, t.name, t.features, t.tools, t.grounds, t.recognised, t.shape, s.count, s.sources, s.first,
+    s.last FROM fingerprint t";
 
 impl Index {
-    /// The known tools of the filter's visitors in a span of whole days, the most frequent first. The filter's tool:
+    /// The known tools of the filter's visitors in a span of whole hours, the most frequent first. The filter's tool:
     /// only this one.
     pub fn tools(&mut self, filter: &Filter) -> Result<Vec<ToolRow>, IndexError> {
-        let (first, last) = filter.span.intervals(DAY);
         self.look(|index| {
-            let mut wanted = Wanted::default();
-            wanted.and("at BETWEEN ? AND ?", [first, last].map(Value::from));
+            let mut hours = Wanted::hours(index, filter)?;
             if let Some(tool) = &filter.tool {
-                wanted.and("tool = ?", [Value::from(tool.clone())]);
+                hours.and("n = ?", [Value::from(tool.clone())]);
             }
-            wanted.visitors(index, filter)?;
             let sql = format!(
-                "SELECT tool, sum(connections), count(DISTINCT source), min(at), max(at) FROM tool_day
-                WHERE {} GROUP BY tool ORDER BY sum(connections) DESC, tool",
-                wanted.text()
+                "SELECT n, sum(count), count(DISTINCT source), min(first), max(last) FROM tool_hour
+                WHERE {} GROUP BY n ORDER BY sum(count) DESC, n",
+                hours.text()
             );
-            index.file.rows(&sql, params_from_iter(&wanted.values), |row| {
-                let day = |at| count(row, at).map(|day| WallClock(day * DAY));
+            index.file.rows(&sql, params_from_iter(&hours.values), |row| {
                 Ok(ToolRow {
                     tool: row.get(0)?,
                     connections: count(row, 1)?,
                     sources: count(row, 2)?,
-                    first: day(3)?,
-                    last: day(4)?,
+                    first: time(row, 3)?,
+                    last: time(row, 4)?,
                 })
             })
         })
@@ -53,8 +50,8 @@ impl Index {
         })
     }
 
-    /// Fingerprints that were seen in the filter's span and ever from its visitors, and that prove its tool: the most
-    /// frequent of all time first.
+    /// Fingerprints of the filter's visitors in a span of whole hours, and that prove its tool: the most frequent of
+    /// theirs in that time first.
     pub fn fingerprints(
         &mut self,
         filter: &Filter,
@@ -63,20 +60,21 @@ impl Index {
     ) -> Result<Page<FingerprintRow>, IndexError> {
         let cursor = Cursor::read(cursor)?;
         let (limit, more) = bounded(limit);
-        let (since, until) = filter.span.moments();
         self.look(|index| {
-            let mut wanted = Wanted::default();
-            wanted.and("(connections, n) < (?, ?)", [cursor.0, cursor.1].map(Value::from));
-            wanted.and("last >= ? AND first <= ?", [since, until].map(Value::from));
+            let hours = Wanted::hours(index, &Filter { tool: None, ..filter.clone() })?;
+            let mut wanted = Wanted { sql: Vec::new(), values: hours.values.clone() };
+            wanted.and("(s.count, s.n) < (?, ?)", [cursor.0, cursor.1].map(Value::from));
             if let Some(tool) = &filter.tool {
                 // Quoted as it stands in the JSON array.
                 let quoted = serde_json::Value::from(tool.as_str()).to_string();
-                wanted.and("instr(tools, ?)", [Value::from(quoted)]);
+                wanted.and("instr(t.tools, ?)", [Value::from(quoted)]);
             }
-            wanted.link(index, "fingerprint", &Filter { tool: None, ..filter.clone() })?;
             wanted.values.push(Value::from(more));
-            let sql =
-                format!("{FINGERPRINT} WHERE {} ORDER BY connections DESC, n DESC LIMIT ?", wanted.text());
+            let sql = format!(
+                "{FINGERPRINT} JOIN ({}) s ON s.n = t.n WHERE {} ORDER BY s.count DESC, s.n DESC LIMIT ?",
+                hours.sums("fingerprint"),
+                wanted.text()
+            );
             let rows = index.fingerprint_rows(&sql, params_from_iter(&wanted.values))?;
             let key =
                 |(n, row): (i64, FingerprintRow)| (Cursor(crate::derived::to_sql(row.connections), n), row);
@@ -86,7 +84,7 @@ impl Index {
 
     /// One fingerprint.
     pub fn fingerprint(&mut self, fingerprint: &str) -> Result<Option<FingerprintRow>, IndexError> {
-        let sql = format!("{FINGERPRINT} WHERE name = ?");
+        let sql = format!("{FINGERPRINT} JOIN fingerprint s USING (n) WHERE t.name = ?");
         self.look(|index| Ok(index.fingerprint_rows(&sql, [fingerprint])?.pop().map(|(_, row)| row)))
     }
 
@@ -95,7 +93,10 @@ impl Index {
         prefix: &str,
         limit: i64,
     ) -> Result<Vec<FingerprintRow>, IndexError> {
-        let sql = format!("{FINGERPRINT} WHERE name >= ?1 AND name < ?1 || 'g' ORDER BY name LIMIT ?2");
+        let sql = format!(
+            "{FINGERPRINT} JOIN fingerprint s USING (n) WHERE t.name >= ?1 AND t.name < ?1 || 'g'
+            ORDER BY t.name LIMIT ?2"
+        );
         let rows = self.fingerprint_rows(&sql, params![prefix, limit])?;
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
@@ -106,7 +107,9 @@ impl Index {
         shape: &str,
         limit: usize,
     ) -> Result<Vec<FingerprintRow>, IndexError> {
-        let sql = format!("{FINGERPRINT} WHERE shape = ? ORDER BY connections DESC, n LIMIT ?");
+        let sql = format!(
+            "{FINGERPRINT} JOIN fingerprint s USING (n) WHERE t.shape = ? ORDER BY t.count DESC, t.n LIMIT ?"
+        );
         let limit = bounded(limit).1 - 1;
         self.look(|index| {
             let rows = index.fingerprint_rows(&sql, params![shape, limit])?;
@@ -130,8 +133,8 @@ impl Index {
         rows.into_iter().map(whole).collect()
     }
 
-    /// Connections in which no recogniser found anything, put together by shape, that came in the filter's span and ever
-    /// from its visitors.
+    /// Connections of the filter's visitors, in a span of whole hours, in which no recogniser found anything, put
+    /// together by shape.
     pub fn unknown(
         &mut self,
         filter: &Filter,
@@ -141,37 +144,59 @@ impl Index {
     ) -> Result<Page<ShapeRow>, IndexError> {
         let cursor = Cursor::read(cursor)?;
         let (limit, more) = bounded(limit);
-        let (since, until) = filter.span.moments();
+        let begins = crate::derived::to_sql(filter.span.since.0 / HOUR * HOUR);
         // The columns of both orders stand at these places.
         let (order, key) = if shapes.latest { ("latest", 4) } else { ("total", 2) };
         self.look(|index| {
-            let mut wanted = Wanted::default();
-            wanted.and("last >= ? AND first <= ?", [since, until].map(Value::from));
+            let hours = Wanted::hours(index, filter)?;
+            let mut wanted = Wanted { sql: Vec::new(), values: hours.values.clone() };
             if shapes.strangers {
-                wanted.and("NOT known", []);
+                wanted.and("NOT t.known", []);
             }
             if let Some(shape) = shapes.only {
-                wanted.and("shape = ?", [Value::from(shape.to_owned())]);
+                wanted.and("t.shape = ?", [Value::from(shape.to_owned())]);
             }
-            wanted.link(index, "shape", filter)?;
             let sql = format!(
-                "SELECT max(n) AS key, shape, sum(connections) AS total, min(first), max(last) AS latest,
-                    group_concat(tools, ' '), group_concat(examples, ' ' ORDER BY known)
-                FROM shape WHERE {} GROUP BY shape HAVING ({order}, key) < (?, ?)
+                "SELECT max(t.n) AS key, t.shape, sum(s.count) AS total, min(s.first), max(s.last) AS latest,
+                    group_concat(t.tools, ' '), group_concat(t.examples, ' ' ORDER BY t.known), sum(s.sources),
+                    max(s.connection), min(t.first) >= {begins}
+                FROM shape t JOIN ({}) s ON s.n = t.n WHERE {} GROUP BY t.shape HAVING ({order}, key) < (?, ?)
                 ORDER BY {order} DESC, key DESC LIMIT ?",
+                hours.sums("shape"),
                 wanted.text()
             );
             wanted.values.extend([cursor.0, cursor.1, more].map(Value::from));
             let read = |row: &Row<'_>| Ok((Cursor(row.get(key)?, row.get(0)?), shape_row(row)?));
-            let mut rows = index.file.rows(&sql, params_from_iter(&wanted.values), read)?;
-            for (_, row) in &mut rows {
-                let sql =
-                    "SELECT count(DISTINCT source) FROM shape_source JOIN shape ON n = shape_source.shape
-                    WHERE shape.shape = ? AND (NOT ? OR NOT known)";
-                row.sources = index.number(sql, params![row.shape, shapes.strangers])?;
+            let mut page = cut(index.file.rows(&sql, params_from_iter(&wanted.values), read)?, limit);
+            for row in page.rows.iter_mut().filter(|_| !hours.sql.is_empty()) {
+                // Those that are kept are of anybody.
+                row.examples = vec![row.latest.to_string()];
             }
-            Ok(cut(rows, limit))
+            if !shapes.strangers {
+                index.tell_hosts(&hours, &mut page.rows)?;
+            }
+            Ok(page)
         })
+    }
+
+    /// Counts the hosts of shapes, some of whom a tool was named for and some not.
+    fn tell_hosts(&self, hours: &Wanted, rows: &mut [ShapeRow]) -> Result<(), IndexError> {
+        let shapes: Vec<&str> = rows.iter().map(|row| row.shape.as_str()).collect();
+        let mut wanted = hours.clone();
+        let list = Value::from(serde_json::to_string(&shapes).unwrap_or_default());
+        wanted.and("t.shape IN (SELECT value FROM json_each(?))", [list]);
+        let sql = format!(
+            "SELECT t.shape, count(DISTINCT source) FROM shape_hour JOIN shape t USING (n) WHERE {} GROUP BY t.shape",
+            wanted.text()
+        );
+        let told = self.file.rows(&sql, params_from_iter(&wanted.values), |row| {
+            Ok((row.get::<_, String>(0)?, count(row, 1)?))
+        })?;
+        let told: HashMap<String, u64> = told.into_iter().collect();
+        for row in rows {
+            row.sources = told.get(&row.shape).copied().unwrap_or(row.sources);
+        }
+        Ok(())
     }
 }
 
@@ -199,10 +224,12 @@ fn shape_row(row: &Row<'_>) -> rusqlite::Result<ShapeRow> {
     Ok(ShapeRow {
         shape: row.get(1)?,
         connections: count(row, 2)?,
-        sources: 0,
+        sources: count(row, 7)?,
         first: time(row, 3)?,
         last: time(row, 4)?,
+        new: row.get(9)?,
         tools,
         examples,
+        latest: ConnectionId(count(row, 8)?),
     })
 }

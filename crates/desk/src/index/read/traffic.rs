@@ -1,13 +1,13 @@
 //! Over time: the funnel, who came, how the honeypot stands.
 
-use super::super::filter::{Network, Span};
+use super::super::filter::{Filter, Span};
 use super::super::fold::{DAY, HOUR, MINUTE};
 use super::super::view::{
     Activity, Bucket, COUNTED, Counts, Funnel, HealthRow, HealthTotal, Kind, Run, SourceActivity, Started,
     Status,
 };
 use super::super::{Index, IndexError};
-use super::{address, count, time};
+use super::{Wanted, address, count, time};
 use crate::derived::to_u64;
 use roridula_proto::time::WallClock;
 use rusqlite::types::Value;
@@ -15,7 +15,7 @@ use rusqlite::{Row, params, params_from_iter};
 use std::collections::{HashMap, HashSet};
 
 /// A span up to which minutes are shown, and one up to which hours are.
-const MINUTES_SPAN: u64 = 3 * HOUR;
+const MINUTES_SPAN: u64 = DAY + MINUTE;
 const HOURS_SPAN: u64 = 32 * DAY;
 /// Sources that are told apart at most.
 const LARGEST_MAX: usize = 100;
@@ -23,35 +23,34 @@ const LARGEST_MAX: usize = 100;
 const RUNS_MAX: i64 = 100;
 
 impl Index {
-    /// The funnel of a span, of all visitors or of some: by minutes for up to three hours (of all), by hours for up
-    /// to 32 days, else by days.
-    pub fn funnel(&mut self, span: Span, source: Option<Network>) -> Result<Funnel, IndexError> {
-        self.look(|index| index.read_funnel(span, source))
+    /// The funnel of the filter's span and visitors: by minutes for up to a day (of all visitors), by hours for up to
+    /// 32 days, else by days.
+    pub fn funnel(&mut self, filter: &Filter) -> Result<Funnel, IndexError> {
+        self.look(|index| index.read_funnel(filter))
     }
 
-    fn read_funnel(&self, span: Span, source: Option<Network>) -> Result<Funnel, IndexError> {
+    fn read_funnel(&self, filter: &Filter) -> Result<Funnel, IndexError> {
+        let (span, mut wanted) = (filter.span, Wanted::default());
+        wanted.visitors(self, filter)?;
+        let is_of_all = wanted.sql.is_empty();
         let width = match span.len() {
-            ..=MINUTES_SPAN if source.is_none() => MINUTE,
+            ..=MINUTES_SPAN if is_of_all => MINUTE,
             ..=HOURS_SPAN => HOUR,
             _ => DAY,
         };
         let unit = width.min(HOUR);
         let columns = COUNTED.map(|name| format!("sum({name})")).join(", ");
         let (first, last) = span.intervals(unit);
-        let mut values = vec![Value::from(first), Value::from(last)];
-        let from = match (source, unit) {
-            (Some(network), _) => {
-                let (least, most) = network.range();
-                values.extend([Value::from(least.to_vec()), Value::from(most.to_vec())]);
-                "source_hour WHERE at BETWEEN ? AND ? AND source IN (SELECT n FROM source WHERE ip BETWEEN ? AND ?)"
-            }
-            (None, MINUTE) => "minute WHERE at BETWEEN ? AND ?",
-            (None, _) => "hour WHERE at BETWEEN ? AND ?",
+        let table = match unit {
+            _ if !is_of_all => "source_hour",
+            MINUTE => "minute",
+            _ => "hour",
         };
-        let sql = format!("SELECT at, {columns} FROM {from} GROUP BY at ORDER BY at");
-        let rows = self
-            .file
-            .rows(&sql, params_from_iter(values), |row| Ok((row.get(0).map(to_u64)?, counts(row, 1)?)))?;
+        wanted.and("at BETWEEN ? AND ?", [first, last].map(Value::from));
+        let sql =
+            format!("SELECT at, {columns} FROM {table} WHERE {} GROUP BY at ORDER BY at", wanted.text());
+        let read = |row: &Row<'_>| Ok((row.get(0).map(to_u64)?, counts(row, 1)?));
+        let rows = self.file.rows(&sql, params_from_iter(&wanted.values), read)?;
         let mut funnel = Funnel { total: Counts::default(), width, buckets: Vec::new() };
         for (at, counts) in rows {
             funnel.total.add(&counts);

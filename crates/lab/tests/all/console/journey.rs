@@ -35,7 +35,8 @@ fn a_visit_appears_on_home_without_reload() {
     .unwrap();
     // All that Home says of it is renewed.
     page.wait_for("document.querySelector('#funnel a[href*=\"stage=complete\"]') !== null").unwrap();
-    page.wait_for("document.querySelector('#headline').textContent.includes('1 new core today')").unwrap();
+    page.wait_for("document.querySelector('#headline').textContent.includes('1 new core in 24 hours')")
+        .unwrap();
     page.wait_for("document.querySelector('#novel a[href^=\"/samples/\"]') !== null").unwrap();
     assert_eq!(page.eval("window.same").unwrap(), true);
     page.follow("#live li a").unwrap();

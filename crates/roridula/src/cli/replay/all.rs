@@ -3,6 +3,7 @@
 use super::outcome::{Outcome, is_the_connections};
 use super::{ReplayArgs, Source};
 use crate::cli::{Failure, connections, out, reader};
+use roridula_desk::json;
 use roridula_evidence::{Published, Reader};
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::Event;
@@ -42,8 +43,7 @@ pub(super) fn run(args: &ReplayArgs, data: &Path) -> Result<(), Failure> {
             bar.inc(1);
             let Some(outcome) = one(&reader, data, id, args.unknown, &mut tally)? else { continue };
             if args.json {
-                serde_json::to_writer(&mut out, &outcome).map_err(std::io::Error::from)?;
-                writeln!(out)?;
+                writeln!(out, "{}", json::line(&outcome).map_err(std::io::Error::from)?)?;
             }
         }
         match page.last() {

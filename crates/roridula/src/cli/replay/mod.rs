@@ -7,7 +7,7 @@ use super::recorded::Source;
 use super::{Failure, connections, out};
 use clap::Args;
 use outcome::{Difference, Outcome, Run, Upload};
-use roridula_desk::story;
+use roridula_desk::{json, story};
 use roridula_evidence::Reader;
 use roridula_proto::transcript::replay;
 use sha2::Digest;
@@ -61,8 +61,7 @@ pub(crate) fn run(args: &ReplayArgs, data: &Path) -> Result<(), Failure> {
             }
         };
         if args.json {
-            serde_json::to_writer(&mut out, &outcome).map_err(std::io::Error::from)?;
-            writeln!(out)?;
+            writeln!(out, "{}", json::line(&outcome).map_err(std::io::Error::from)?)?;
         } else {
             print(&mut out, &outcome)?;
         }

@@ -3,6 +3,7 @@
 use super::{Room, Shown, kept_as, layer};
 use crate::cli::{Failure, out};
 use clap::Args;
+use roridula_desk::json;
 use roridula_evidence::SampleView;
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
@@ -180,6 +181,7 @@ impl Packer<'_> {
             lookups: room.looked_up(report.as_ref()),
             capture_list: &room.reader.captures(sample.sha256)?,
         };
-        serde_json::to_vec_pretty(&shown).map_err(|error| Failure::new(error.to_string()))
+        let text = json::pretty(&shown);
+        text.map(String::into_bytes).map_err(|error| Failure::new(error.to_string()))
     }
 }

@@ -4,6 +4,7 @@ use super::Room;
 use crate::cli::Failure;
 use crate::settings::TriageSettings;
 use crate::triage::{Question, Reins, Seat, question};
+use roridula_desk::json;
 use roridula_evidence::SampleView;
 use roridula_triage::{Layer, Report};
 use serde::Serialize;
@@ -78,7 +79,8 @@ impl Cut {
     pub(super) fn about(&self) -> Result<Vec<u8>, Failure> {
         let Self { sample, number, offset, layer, .. } = self;
         let about = About { sample, number: *number, offset: *offset, layer };
-        serde_json::to_vec_pretty(&about).map_err(|error| Failure::new(error.to_string()))
+        let text = json::pretty(&about);
+        text.map(String::into_bytes).map_err(|error| Failure::new(error.to_string()))
     }
 }
 

@@ -173,12 +173,11 @@ impl Drawn<'_> {
 
     fn news(&self, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
         let inner = section("new", area, buffer);
-        let (cores, captures) = (snapshot.new_cores, snapshot.captures);
-        let style = if cores > 0 { self.palette.strong(Color::Green) } else { Style::new() };
-        let plural = if cores == 1 { "core" } else { "cores" };
+        let news = snapshot.news;
+        let style = if news.new_cores > 0 { self.palette.strong(Color::Green) } else { Style::new() };
         let count = Line::from(vec![
-            Span::styled(format!("{} new {plural} today", thousands(cores)), style),
-            Span::raw(format!(", of {}", counted(captures, "capture"))),
+            Span::styled(format!("{} {}", thousands(news.new_cores), news.noun()), style),
+            Span::raw(format!(", of {}", counted(news.captures, "capture"))),
         ]);
         let mut lines = vec![count];
         match &snapshot.novel {

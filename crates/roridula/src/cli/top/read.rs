@@ -3,7 +3,7 @@
 use super::Time;
 use roridula_desk::incident::{Filter as Incidental, Incident, Incidents};
 use roridula_desk::index::{Counts, Index, Span};
-use roridula_desk::pulse::Pulse;
+use roridula_desk::pulse::{News, Pulse};
 use roridula_desk::sample::{Catalog, Entry, Reports};
 use roridula_evidence::{Reader, wall_clock};
 use roridula_proto::time::WallClock;
@@ -31,10 +31,8 @@ pub(super) struct Snapshot {
     pub(super) journal: u64,
     /// What was counted in each of [`Time::ALL`].
     pub(super) funnels: [Funnel; 4],
-    /// Cores that came for the first time in the last 24 hours.
-    pub(super) new_cores: u64,
-    /// Captures in the last 24 hours.
-    pub(super) captures: u64,
+    /// Whether something new was caught.
+    pub(super) news: News,
     /// The sample to look at first.
     pub(super) novel: Option<Novel>,
     /// The latest incidents, the newest first.
@@ -156,13 +154,12 @@ impl Source {
         open.incidents.catch_up(&mut |_| ())?;
         snapshot.pulse = Pulse::take(&dir, &open.reader, &mut open.index)?;
         for (funnel, time) in snapshot.funnels.iter_mut().zip(Time::ALL) {
-            *funnel = Funnel::from(&open.index.funnel(Span::last(time.micros(), snapshot.now), None)?.total);
+            *funnel =
+                Funnel::from(&open.index.funnel(&Span::last(time.micros(), snapshot.now).into())?.total);
         }
-        let day = Span::last(Time::Day.micros(), snapshot.now);
-        snapshot.captures = open.index.funnel(day, None)?.total.captures;
         open.keep_catalog(&dir)?;
-        snapshot.new_cores = open.catalog.new_cores(day.since, day.until).count() as u64;
-        snapshot.novel = open.catalog.most_novel(snapshot.now).map(|(entry, _)| novel(entry));
+        snapshot.news = News::of(&open.catalog, &mut open.index, snapshot.now)?;
+        snapshot.novel = open.catalog.novel(snapshot.now).map(|(entry, _)| novel(entry));
         let latest = Incidental { limit: Some(FEED), ..Incidental::default() };
         snapshot.incidents = open.incidents.list(&latest)?.iter().map(row).collect();
         Ok(())

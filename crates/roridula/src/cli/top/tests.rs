@@ -9,7 +9,7 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::style::Color;
 use roridula_desk::index::Started;
-use roridula_desk::pulse::Pulse;
+use roridula_desk::pulse::{News, Pulse};
 use roridula_proto::time::WallClock;
 
 const NOW: WallClock = WallClock(1_795_000_000_000_000);
@@ -53,8 +53,7 @@ fn busy() -> Snapshot {
         journal: 3 << 20,
         funnels: [[0; 8], [3000, 900, 300, 60, 200, 40, 30, 3], [9000, 0, 0, 0, 0, 0, 0, 0], [1_234_567; 8]]
             .map(Funnel),
-        new_cores: 3,
-        captures: 312,
+        news: News { new_cores: 3, captures: 312 },
         novel: Some(Novel {
             sha256: "24d0".repeat(16),
             sentence: "WannaCry launcher DLL (x86, 5,267,456 bytes); seen in 37 captures from 21 hosts."
@@ -93,7 +92,7 @@ fn ten_seconds_fit_on_eighty_by_twenty_four() {
     for word in [
         "● listening 0.0.0.0:445 for 2 h · last visitor 12 s ago, 198.51.100.7",
         "disk 50.0 GiB free · journal 3.0 MiB, up to date",
-        "3 new cores today, of 312 captures",
+        "3 new cores in 24 hours, of 312 captures",
         "24d024d024d0 · novelty 87 · since 2026-11-17 20:26 UTC",
         "37 captures from 21 hosts.",
         "[24 h]",
@@ -121,7 +120,7 @@ fn every_size_is_drawn_without_a_fault() {
         text(&Screen::new(Time::Hour), width, height);
     }
     let narrow = text(&screen(busy()), 40, 24);
-    assert!(narrow.contains("3 new cores today") && narrow.contains("captured  192.0.2.3"), "{narrow}");
+    assert!(narrow.contains("3 new cores in 24 hours") && narrow.contains("captured  192.0.2.3"), "{narrow}");
 }
 
 #[test]

@@ -1,16 +1,16 @@
 //! Reads what a report tells.
 
-use super::period::Period;
+use super::period::{FILTERS, Period};
 use super::{Core, Family, Model, Novel, Shape, Tool, Total, sensor};
 use crate::console::ask::{Ask, Problem};
 use crate::console::shelf::Shelf;
-use crate::console::view::{asked, sources};
+use crate::console::view::{asked, incidents, sources};
 use crate::incident;
 use crate::index::{Counts, Filter, Shapes, Span};
 use crate::moment;
 use crate::sample::{Catalog, Entry, Group};
 use roridula_evidence::{SampleId, rfc3339};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Rows of each list.
 const ROWS: usize = 10;
@@ -25,46 +25,85 @@ pub(super) const CAPTURES: &str = "Captures";
 pub(super) fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
     let period = Period::of(ask)?;
     let catalog = shelf.catalog.clone();
-    let cores = new_cores(&catalog, ask, period.span);
+    let filter = asked::filter(shelf, ask);
+    let now = Scope::of(shelf, ask, &catalog, Filter { span: period.span, ..filter.clone() })?;
+    let before = Scope::of(shelf, ask, &catalog, Filter { span: period.before, ..filter })?;
+    let cores = now.new_cores();
     let mut told: Vec<Core> = cores.iter().take(CORES_MAX).map(|group| core(group, &catalog)).collect();
     told.sort_by_key(|core| std::cmp::Reverse(core.novelty));
     Ok(Model {
         period: period.unit.as_str(),
+        only: only(ask),
         name: period.name.clone(),
         since: rfc3339(period.span.since),
         until: rfc3339(period.span.until.min(ask.now)),
         so_far: period.so_far,
-        previous: period.neighbour(false),
-        next: period.neighbour(true),
-        totals: totals(shelf, ask, &period)?,
+        previous: period.neighbour(ask, false),
+        next: period.neighbour(ask, true),
+        totals: totals(shelf, ask, &now, &before)?,
         cores_more: cores.len().saturating_sub(CORES_MAX) as u64,
         cores: told,
-        hosts: hosts(shelf, period.span)?,
-        families: families(shelf, ask, &period)?,
-        tools: tools(shelf, &period)?,
-        novel: novel(&catalog, ask, period.span),
-        unknown: unknown(shelf, period.span)?,
+        hosts: hosts(shelf, &now.filter)?,
+        families: families(shelf, &now, &before, period.so_far)?,
+        tools: tools(shelf, &now, &before, period.so_far)?,
+        novel: now.novel(),
+        unknown: unknown(shelf, &now.filter)?,
         sensor: sensor::load(shelf, period.span, ask.now)?,
     })
 }
 
-/// Everything of a time.
-fn of(span: Span) -> Filter {
-    Filter { span, ..Filter::default() }
+/// What of a time fits the filter.
+struct Scope<'a> {
+    ask: &'a Ask,
+    catalog: &'a Catalog,
+    filter: Filter,
+    /// The samples that its visitors brought in it; `None`: all.
+    brought: Option<HashSet<SampleId>>,
+}
+
+impl<'a> Scope<'a> {
+    fn of(shelf: &mut Shelf, ask: &'a Ask, catalog: &'a Catalog, filter: Filter) -> Result<Self, Problem> {
+        let brought = asked::brought_in(shelf, ask, filter.span)?;
+        Ok(Self { ask, catalog, filter, brought })
+    }
+
+    /// The samples that fit, the most novel first, as in the catalog.
+    fn entries(&self) -> impl Iterator<Item = &'a Entry> {
+        let brought =
+            |entry: &Entry| self.brought.as_ref().is_none_or(|brought| brought.contains(&entry.sha256));
+        self.catalog.entries.iter().filter(move |entry| asked::fits(self.ask, entry) && brought(entry))
+    }
+
+    /// The most novel first, as in the catalog.
+    fn new_cores(&self) -> Vec<&'a Group> {
+        let cores: HashSet<&str> = self.entries().map(|entry| entry.core.as_str()).collect();
+        let Span { since, until } = self.filter.span;
+        let groups = self.catalog.new_cores(since, until);
+        groups.filter(|group| cores.contains(group.core.as_str())).collect()
+    }
+
+    fn novel(&self) -> Vec<Novel> {
+        let novel = self.entries().filter(|entry| holds(self.filter.span, &entry.first_seen)).take(ROWS);
+        novel
+            .map(|entry| Novel {
+                sha256: entry.sha256.to_string(),
+                novelty: entry.novelty,
+                captures: entry.captures,
+                first_seen: entry.first_seen.clone(),
+                sentence: entry.sentence.clone(),
+            })
+            .collect()
+    }
+}
+
+/// What the report leaves all else out by.
+fn only(ask: &Ask) -> Vec<String> {
+    let given = |name: &str| ask.value(name).map(|value| format!("{name} {value}"));
+    FILTERS.iter().filter_map(|name| given(name)).collect()
 }
 
 fn holds(span: Span, time: &str) -> bool {
     moment::parse_time(time).is_some_and(|at| (span.since..span.until).contains(&at))
-}
-
-fn is_of_family(ask: &Ask, family: &str) -> bool {
-    ask.filter.family.as_ref().is_none_or(|wanted| asked::contains(family, wanted))
-}
-
-/// The most novel first, as in the catalog.
-fn new_cores<'a>(catalog: &'a Catalog, ask: &Ask, span: Span) -> Vec<&'a Group> {
-    let groups = catalog.new_cores(span.since, span.until);
-    groups.filter(|group| is_of_family(ask, &group.family)).collect()
 }
 
 fn core(group: &Group, catalog: &Catalog) -> Core {
@@ -80,27 +119,31 @@ fn core(group: &Group, catalog: &Catalog) -> Core {
     }
 }
 
-fn totals(shelf: &mut Shelf, ask: &Ask, period: &Period) -> Result<Vec<Total>, Problem> {
-    let mut counted = |span: Span| -> Result<(Counts, u64, u64), Problem> {
-        if span.is_empty() {
+fn totals(
+    shelf: &mut Shelf,
+    ask: &Ask,
+    scope: &Scope<'_>,
+    before: &Scope<'_>,
+) -> Result<Vec<Total>, Problem> {
+    let mut counted = |filter: &Filter| -> Result<(Counts, u64, u64), Problem> {
+        if filter.span.is_empty() {
             return Ok((Counts::default(), 0, 0));
         }
-        let funnel = shelf.index.funnel(span, None).map_err(asked::problem)?;
-        let visitors = shelf.index.visitors(span).map_err(asked::problem)?;
+        let funnel = shelf.index.funnel(filter).map_err(asked::problem)?;
+        let visitors = shelf.index.visitors(filter).map_err(asked::problem)?;
         Ok((funnel.total, visitors.new, visitors.returning))
     };
-    let (now, new, returning) = counted(period.span)?;
-    let (then, new_then, returning_then) = counted(period.before)?;
-    let cores = |span: Span| new_cores(&shelf.catalog, ask, span).len() as u64;
-    let (cores_now, cores_then) = (cores(period.span), cores(period.before));
+    let (now, new, returning) = counted(&scope.filter)?;
+    let (then, new_then, returning_then) = counted(&before.filter)?;
+    let (cores_now, cores_then) = (scope.new_cores().len() as u64, before.new_cores().len() as u64);
     let mut incidents = |span: Span| -> Result<u64, Problem> {
         if span.is_empty() {
             return Ok(0);
         }
-        let filter = incident::Filter { span, ..Default::default() };
+        let filter = incident::Filter { span, ..incidents::filter(ask) };
         shelf.incidents.count(&filter).map_err(Problem::failed)
     };
-    let (incidents_now, incidents_then) = (incidents(period.span)?, incidents(period.before)?);
+    let (incidents_now, incidents_then) = (incidents(scope.filter.span)?, incidents(before.filter.span)?);
     let total = |name, now, before| Total { name, now, before };
     Ok(vec![
         total(VISITORS, new + returning, new_then + returning_then),
@@ -118,32 +161,37 @@ fn totals(shelf: &mut Shelf, ask: &Ask, period: &Period) -> Result<Vec<Total>, P
     ])
 }
 
-fn hosts(shelf: &mut Shelf, span: Span) -> Result<Vec<sources::Row>, Problem> {
-    let found = shelf.index.senders_of_most(span, ROWS).map_err(asked::problem)?;
+fn hosts(shelf: &mut Shelf, filter: &Filter) -> Result<Vec<sources::Row>, Problem> {
+    let found = shelf.index.senders_of_most(filter, ROWS).map_err(asked::problem)?;
     let books = shelf.geo.books();
     // The rows count in whole hours, and these captures are the span's.
     let host = |(row, captures)| sources::Row { captures, ..sources::row(&row, &books) };
     Ok(found.into_iter().map(host).collect())
 }
 
-fn families(shelf: &mut Shelf, ask: &Ask, period: &Period) -> Result<Vec<Family>, Problem> {
-    let catalog = shelf.catalog.clone();
+fn families(
+    shelf: &mut Shelf,
+    scope: &Scope<'_>,
+    before: &Scope<'_>,
+    so_far: bool,
+) -> Result<Vec<Family>, Problem> {
     let mut sets: BTreeMap<&str, Vec<SampleId>> = BTreeMap::new();
     let seen = |entry: &&Entry| {
-        moment::parse_time(&entry.last_seen).is_some_and(|last| last >= period.before.since)
-            && moment::parse_time(&entry.first_seen).is_some_and(|first| first < period.span.until)
+        moment::parse_time(&entry.last_seen).is_some_and(|last| last >= before.filter.span.since)
+            && moment::parse_time(&entry.first_seen).is_some_and(|first| first < scope.filter.span.until)
     };
-    let entries = catalog.entries.iter().filter(|entry| is_of_family(ask, &entry.family)).filter(seen);
+    // Who brought them the visitors of the filter's are asked for below.
+    let entries = scope.catalog.entries.iter().filter(|entry| asked::fits(scope.ask, entry)).filter(seen);
     for entry in entries.filter(|entry| !entry.family.is_empty()) {
         sets.entry(&entry.family).or_default().push(entry.sha256);
     }
     let (names, sets): (Vec<&str>, Vec<Vec<SampleId>>) = sets.into_iter().unzip();
-    let now = shelf.index.spreads(&sets, period.span).map_err(asked::problem)?;
-    let then = shelf.index.spreads(&sets, period.before).map_err(asked::problem)?;
+    let now = shelf.index.spreads(&sets, &scope.filter).map_err(asked::problem)?;
+    let then = shelf.index.spreads(&sets, &before.filter).map_err(asked::problem)?;
     let family = |((name, now), then): ((&str, &crate::index::Spread), &crate::index::Spread)| Family {
         family: name.to_owned(),
         captures: now.captures,
-        before: (!period.so_far).then_some(then.captures),
+        before: (!so_far).then_some(then.captures),
         hosts: now.sources,
     };
     let mut families: Vec<Family> = names.into_iter().zip(&now).zip(&then).map(family).collect();
@@ -153,48 +201,35 @@ fn families(shelf: &mut Shelf, ask: &Ask, period: &Period) -> Result<Vec<Family>
     Ok(families)
 }
 
-fn tools(shelf: &mut Shelf, period: &Period) -> Result<Vec<Tool>, Problem> {
-    let now = shelf.index.tools(&of(period.span)).map_err(asked::problem)?;
-    let then = match period.before.is_empty() {
-        true => Vec::new(),
-        false => shelf.index.tools(&of(period.before)).map_err(asked::problem)?,
-    };
+fn tools(
+    shelf: &mut Shelf,
+    scope: &Scope<'_>,
+    before: &Scope<'_>,
+    so_far: bool,
+) -> Result<Vec<Tool>, Problem> {
+    let now = shelf.index.tools(&scope.filter).map_err(asked::problem)?;
+    let then = shelf.index.tools(&before.filter).map_err(asked::problem)?;
     let before = |name: &str| then.iter().find(|tool| tool.tool == name).map_or(0, |tool| tool.connections);
     let tool = |row: &crate::index::ToolRow| Tool {
         tool: row.tool.clone(),
         label: asked::tool(&row.tool).to_owned(),
         connections: row.connections,
-        before: (!period.so_far).then(|| before(&row.tool)),
+        before: (!so_far).then(|| before(&row.tool)),
         hosts: row.sources,
     };
     Ok(now.iter().take(ROWS).map(tool).collect())
 }
 
-/// The most novel first, as in the catalog.
-fn novel(catalog: &Catalog, ask: &Ask, span: Span) -> Vec<Novel> {
-    let entries = catalog.entries.iter().filter(|entry| is_of_family(ask, &entry.family));
-    let novel = entries.filter(|entry| holds(span, &entry.first_seen)).take(ROWS);
-    novel
-        .map(|entry| Novel {
-            sha256: entry.sha256.to_string(),
-            novelty: entry.novelty,
-            captures: entry.captures,
-            first_seen: entry.first_seen.clone(),
-            sentence: entry.sentence.clone(),
-        })
-        .collect()
-}
-
-fn unknown(shelf: &mut Shelf, span: Span) -> Result<Vec<Shape>, Problem> {
+fn unknown(shelf: &mut Shelf, filter: &Filter) -> Result<Vec<Shape>, Problem> {
     let found = shelf
         .index
-        .unknown(&of(span), &Shapes { strangers: true, latest: true, only: None }, None, ROWS)
+        .unknown(filter, &Shapes { strangers: true, latest: true, only: None }, None, ROWS)
         .map_err(asked::problem)?;
     let shape = |row: &crate::index::ShapeRow| Shape {
         shape: row.shape.clone(),
         connections: row.connections,
         hosts: row.sources,
-        new: row.first >= span.since,
+        new: row.new,
         last: rfc3339(row.last),
     };
     Ok(found.rows.iter().map(shape).collect())

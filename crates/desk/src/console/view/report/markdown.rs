@@ -1,6 +1,6 @@
 //! The report as Markdown.
 
-use super::page::{change, up};
+use super::page::{change, only, up};
 use super::{Model, headline};
 use crate::console::markdown::{code, plain, table};
 use crate::console::text::number;
@@ -12,10 +12,17 @@ const SHORT: usize = 12;
 /// The whole text.
 pub(super) fn text(model: &Model) -> String {
     let mut out = format!("# Roridula: {}\n\n", plain(&model.name));
-    let so_far = if model.so_far { ", so far; before is the same part of the period before" } else { "" };
+    let so_far = match model.period {
+        "chosen" => ", counted by whole hours",
+        _ if model.so_far => ", so far; before is the same part of the period before",
+        _ => "",
+    };
     let (since, until) = (minutes(&model.since), minutes(&model.until));
     // Writing to a String cannot fail.
     let _ = writeln!(out, "From {since} to {until} UTC{so_far}.\n\n**{}**", headline(model));
+    if let Some(only) = only(model) {
+        let _ = writeln!(out, "\n{}", plain(&only));
+    }
     let mut empty = Vec::new();
     cores(model, &mut out, &mut empty);
     section(&mut out, "Against the period before");

@@ -8,7 +8,7 @@ mod sensor;
 
 use super::View;
 use super::sources;
-use crate::console::ask::{Ask, Problem};
+use crate::console::ask::{Ask, FILTERS, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::Table;
@@ -27,6 +27,8 @@ pub(crate) struct Model {
     period: &'static str,
     /// What it is of, in words.
     name: String,
+    /// What it is filtered by, as `source 192.0.2.7`; nothing: by nothing. The honeypot itself is told whole.
+    only: Vec<String>,
     /// From when on, UTC.
     since: String,
     /// Up to when, UTC.
@@ -135,11 +137,11 @@ struct Novel {
 struct Shape {
     /// The order of their messages.
     shape: String,
-    /// Connections, of all time.
+    /// Connections in the report's time; this and the next are by whole hours.
     connections: u64,
     /// Addresses of them.
     hosts: u64,
-    /// Whether the first of them came in the report's time.
+    /// Whether nobody had come with it before.
     new: bool,
     /// The latest, UTC.
     last: String,
@@ -151,7 +153,7 @@ impl View for Report {
     const API: &'static str = "/report";
     const ABOUT: &'static str =
         "A day, a week or a month against the one before; `/report.md` is the same as Markdown.";
-    const HEEDS: &'static [&'static str] = &["range", "since", "until", "family"];
+    const HEEDS: &'static [&'static str] = &FILTERS;
     const QUERY: &'static [(&'static str, &'static str)] = &[
         ("period", "day, week (the default) or month; without it, a given time counts."),
         ("on", "A day that the period has in it: 2026-11-23; today where nothing is said."),

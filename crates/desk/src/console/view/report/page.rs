@@ -1,15 +1,18 @@
 //! The report as a page.
 
-use super::period::Unit;
+use super::period::{Period, Unit};
 use super::{Model, Total, headline};
 use crate::console::ask::{Ask, address};
 use crate::console::table::{Cell, Table};
 use crate::console::text;
-use crate::console::view::asked::{self, Word};
+use crate::console::view::asked;
 use maud::{Markup, html};
 
 /// New cores that the page names, so that what comes after stands on the first printed page.
 const CORES_MAX: usize = 5;
+
+/// From here on a change is told as a factor.
+const TENFOLD: u64 = 10;
 
 /// The whole page.
 pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
@@ -20,29 +23,44 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
         nav.ranges aria-label="Period" {
             @for unit in Unit::NAMED {
                 @let word = unit.as_str();
-                a href={ "/report?period=" (word) } aria-current=[(model.period == word).then_some("true")] { (word) }
+                a href=(Period::address(ask, unit, None)) aria-current=[(model.period == word).then_some("true")] { (word) }
             }
             @if let Some(previous) = &model.previous { a rel="prev" href=(previous) { "← the one before" } }
             @if let Some(next) = &model.next { a rel="next" href=(next) { "the one after →" } }
             a href=(ask.with("as", "markdown")) download { "Markdown" }
             a href=(ask.with("as", "json")) { "JSON" }
         }
-        (asked::ignored(ask, &[Word::Source, Word::Stage, Word::Tool]))
+        (asked::ignored(ask, &[]))
+        @if let Some(only) = only(model) { p.notice { (text::shown(&only)) } }
         p {
             "From " (text::time_text(&model.since)) " to " (text::time_text(&model.until))
             @if model.so_far { ", so far; before is the same part of the period before" }
             "."
         }
+        @if model.period == Unit::Chosen.as_str() { (asked::hours(ask)) }
         section.headline aria-label="New" { p.told { (headline(model)) } }
         (totals(model).html(ask))
         (cores(model))
         @for table in all.iter().skip(1).filter(|table| !table.rows.is_empty()) { (table.html(ask)) }
         @if !empty.is_empty() { p.quiet { "Nothing in this time: " (empty.join(", ")) "." } }
+        @if model.totals.iter().all(|total| total.now == 0) {
+            p.empty {
+                "Nobody came, or nobody who fits the filter. " a href="/health#doctor" { "The doctor" }
+                " says whether anybody can reach this machine."
+            }
+        }
         (sensor(model))
         p.quiet {
             "Made by Roridula " (env!("CARGO_PKG_VERSION")) ". Text of visitors is escaped; times are UTC."
         }
     }
+}
+
+/// Says what the report leaves out; `None` where it is of everybody.
+pub(super) fn only(model: &Model) -> Option<String> {
+    let by = model.only.join(", ");
+    let only = "and of what they brought; the honeypot itself is told whole.";
+    (!by.is_empty()).then(|| format!("Only of visitors who fit the filter ({by}), {only}"))
 }
 
 /// What is new, the most novel first; all of it is behind a link.
@@ -102,11 +120,12 @@ pub(super) fn up(model: &Model) -> String {
     )
 }
 
-/// How something changed: `+12 %`, `-3 %`, `new`, or nothing.
+/// How something changed: `+12 %`, `-3 %`, `×1,539` where it grew tenfold or more, `new`, or nothing.
 pub(super) fn change(now: u64, before: u64) -> String {
     match (now, before) {
         (0, 0) => String::new(),
         (_, 0) => "new".to_owned(),
+        _ if now / before >= TENFOLD => format!("×{}", text::number(now.saturating_add(before / 2) / before)),
         _ => {
             let (now, before) = (u128::from(now), u128::from(before));
             let (sign, difference) = if now >= before { ("+", now - before) } else { ("-", before - now) };

@@ -1,6 +1,6 @@
 //! What a report is of: a day, a week or a month, UTC, or the time that the filter chooses.
 
-use crate::console::ask::{Ask, Problem};
+use crate::console::ask::{self, Ask, Problem};
 use crate::console::view::asked;
 use crate::index::Span;
 use crate::moment;
@@ -16,6 +16,9 @@ const WEEK_DAYS: u64 = 7;
 const NEXT_MONTH: u64 = 31;
 /// The shortest month's days: also what follows the last month that has a date.
 const MONTH_MIN: u64 = 28;
+
+/// What a report can be filtered by, besides its time.
+pub(super) const FILTERS: [&str; 4] = ["source", "family", "stage", "tool"];
 
 /// How long a report's time is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +83,12 @@ impl Period {
             ask.filter.since.is_some() || ask.filter.until.is_some() || !ask.filter.range.is_empty();
         Ok(match unit {
             Some(unit) => Self::around(unit, on, ask.now),
+            None if is_chosen && ask.filter.since.is_some_and(|since| since > ask.now) => {
+                let now = moment(ask.now);
+                return Err(Problem::Bad(format!(
+                    "`since` lies in the future: nothing came after {now}, which is now"
+                )));
+            }
             None if is_chosen => Self::chosen(ask),
             None => Self::around(Unit::Week, on, ask.now),
         })
@@ -126,10 +135,18 @@ impl Period {
     }
 
     /// The address of the report before or after this one.
-    pub(super) fn neighbour(&self, later: bool) -> Option<String> {
+    pub(super) fn neighbour(&self, ask: &Ask, later: bool) -> Option<String> {
         let on = if later { self.span.until } else { self.before.since };
         let is_there = self.unit != Unit::Chosen && !(later && self.so_far) && self.span.since.0 > 0;
-        is_there.then(|| format!("/report?period={}&on={}", self.unit.as_str(), date(on)))
+        is_there.then(|| Self::address(ask, self.unit, Some(&date(on))))
+    }
+
+    /// The address of the report of such a time, of a day in it or of now, with the filter that is asked for.
+    pub(super) fn address(ask: &Ask, unit: Unit, on: Option<&str>) -> String {
+        let mut pairs = vec![("period", unit.as_str())];
+        pairs.extend(on.map(|on| ("on", on)));
+        pairs.extend(FILTERS.iter().filter_map(|name| Some((*name, ask.value(name)?))));
+        ask::address("/report", pairs.into_iter())
     }
 }
 
@@ -180,13 +197,16 @@ mod tests {
 
     #[test]
     fn the_filter_chooses_and_the_time_before_is_as_long() {
-        let period = Period::of(&ask("/report", &[("range", "24h")])).unwrap();
+        let day = ask("/report", &[("range", "24h")]);
+        let period = Period::of(&day).unwrap();
         assert_eq!((period.name.as_str(), period.before.len()), ("the last 24h", period.span.len()));
-        assert_eq!(period.neighbour(true), None);
+        assert_eq!(period.neighbour(&day, true), None);
         let all = Period::of(&ask("/report", &[("range", "all")])).unwrap();
         assert!(all.before.is_empty() && all.name == "all of it");
         assert!(Period::of(&ask("/report", &[("period", "year")])).is_err());
         assert!(Period::of(&ask("/report", &[("on", "yesterday")])).is_err());
+        let future = Period::of(&ask("/report", &[("since", "2025-11-24")])).unwrap_err().to_string();
+        assert!(future.contains("`since` lies in the future"), "{future}");
     }
 
     #[test]
@@ -209,8 +229,15 @@ mod tests {
 
     #[test]
     fn reports_lead_to_their_neighbours() {
-        let month = Period::of(&ask("/report", &[("period", "month"), ("on", "2025-01-31")])).unwrap();
-        assert_eq!(month.neighbour(false).as_deref(), Some("/report?period=month&on=2024-12-01"));
-        assert_eq!(month.neighbour(true).as_deref(), Some("/report?period=month&on=2025-02-01"));
+        let asked = ask("/report", &[("period", "month"), ("on", "2025-01-31"), ("source", "192.0.2.7")]);
+        let month = Period::of(&asked).unwrap();
+        assert_eq!(
+            month.neighbour(&asked, false).as_deref(),
+            Some("/report?period=month&on=2024-12-01&source=192.0.2.7")
+        );
+        assert_eq!(
+            month.neighbour(&asked, true).as_deref(),
+            Some("/report?period=month&on=2025-02-01&source=192.0.2.7")
+        );
     }
 }

@@ -10,6 +10,7 @@ fn model() -> Model {
     Model {
         period: "week",
         name: "2025-11-17 to 2025-11-23".to_owned(),
+        only: vec![format!("family {HOSTILE}")],
         since: "2025-11-17T00:00:00Z".to_owned(),
         until: "2025-11-23T02:50:00Z".to_owned(),
         so_far: true,
@@ -71,14 +72,23 @@ fn the_page_says_what_is_new_and_how_it_changed() {
     );
     assert!(page.contains(">+726 %<") && page.contains(">-50 %<") && page.contains(">new<"));
     assert!(page.contains("It ran at most 1.5 h of 2.0 h (75.0 %)") && page.contains("so far"));
-    assert!(page.contains("AS64496") && page.contains("Not filtered by source"));
+    assert!(page.contains("AS64496") && page.contains("who fit the filter (family x|y"));
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script>") && !page.contains('\u{202e}'));
+}
+
+#[test]
+fn a_change_is_told_in_percent_until_it_is_tenfold() {
+    let told = [(0, 0), (5, 0), (112, 100), (97, 100), (0, 3), (29, 3), (30, 3), (4617, 3), (u64::MAX, 1)];
+    let told: Vec<String> = told.into_iter().map(|(now, before)| page::change(now, before)).collect();
+    let huge = format!("×{}", text::number(u64::MAX));
+    assert_eq!(told, ["", "new", "+12 %", "-3 %", "-100 %", "+867 %", "×10", "×1,539", huge.as_str()]);
 }
 
 #[test]
 fn nothing_of_a_visitor_means_anything_in_markdown() {
     let text = markdown::text(&model());
     assert!(text.starts_with("# Roridula: 2025-11-17 to 2025-11-23\n"), "{text}");
+    assert!(text.contains("\nOnly of visitors who fit the filter (family x\\|y"));
     assert!(!text.contains('\u{202e}') && text.contains("(novelty 70): x\\|y \\<script\\>"));
     for line in text.lines().filter(|line| line.contains("evil")) {
         // What stands between grave accents means nothing; what is left of the line must be escaped.
@@ -118,6 +128,7 @@ fn an_empty_report_is_a_report() {
     };
     let page = Report::page(&empty, &ask).html(&ask);
     assert!(page.contains("0 new cores of 0 captures") && page.contains("None in this time."));
+    assert!(page.contains("href=\"/health#doctor\""));
     let text = markdown::text(&empty);
     let none = "None in this time: New cores; Infected hosts with the most captures; Families; Tools; Novel samples; \
                 What was not understood.\n";

@@ -5,7 +5,7 @@ use crate::console::ask::{Problem, address};
 use crate::console::shelf::Shelf;
 use crate::console::text;
 use crate::console::view::asked;
-use crate::incident::{self, IncidentId, Technique};
+use crate::incident::{self, IncidentId, Technique, attack};
 use crate::index;
 use roridula_evidence::rfc3339;
 use std::collections::BTreeMap;
@@ -25,7 +25,6 @@ pub(super) fn find(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> 
         return Ok(hits);
     }
     let lower = query.to_ascii_lowercase();
-    hits.extend(incident(shelf, &lower)?);
     hits.extend(techniques(shelf, query)?);
     for hit in shelf.index.search(query, EACH_MAX).map_err(asked::problem)? {
         hits.push(of_index(shelf, hit, &lower)?);
@@ -35,6 +34,7 @@ pub(super) fn find(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> 
         hits.extend(layers(shelf, &lower)?);
     }
     if lower.len() >= PART_MIN {
+        hits.extend(incidents(shelf, &lower)?);
         hits.extend(families(shelf, &lower));
         hits.extend(tools(shelf, &lower)?);
         hits.extend(indicators(shelf, &lower)?);
@@ -54,10 +54,11 @@ fn once(hits: Vec<Hit>) -> Vec<Hit> {
     told
 }
 
-fn incident(shelf: &mut Shelf, query: &str) -> Result<Option<Hit>, Problem> {
-    let Ok(id) = query.parse::<IncidentId>() else { return Ok(None) };
-    let found = shelf.incidents.get(id).map_err(Problem::failed)?;
-    Ok(found.map(|incident| of_incident(&incident, true)))
+/// Incidents whose names begin like this.
+fn incidents(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
+    let exact = query.parse::<IncidentId>().ok();
+    let found = shelf.incidents.named(query, EACH_MAX).map_err(Problem::failed)?;
+    Ok(found.iter().map(|incident| of_incident(incident, Some(incident.id) == exact)).collect())
 }
 
 fn of_incident(incident: &incident::Incident, exact: bool) -> Hit {
@@ -70,33 +71,35 @@ fn of_incident(incident: &incident::Incident, exact: bool) -> Hit {
     }
 }
 
-/// `T1210`, `T1021.002`, `S0366`.
-fn is_technique(query: &str) -> bool {
-    let (id, sub) = query.split_once('.').map_or((query, None), |(id, sub)| (id, Some(sub)));
-    let digits =
-        |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
-    id.strip_prefix(['T', 'S']).is_some_and(|id| digits(id, 4)) && sub.is_none_or(|sub| digits(sub, 3))
-}
-
 /// The latest incidents that show or imply a technique.
 fn techniques(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
     let id = query.to_ascii_uppercase();
-    if !is_technique(&id) {
+    if !attack::is_id(&id) {
         return Ok(Vec::new());
     }
+    let found = of_technique(shelf, &id, "")?;
+    // The same act has another id where it comes from elsewhere: who knows one of them shall find it.
+    match attack::elsewhere(&id) {
+        Some((other, why)) if found.is_empty() => of_technique(shelf, other, &format!("{why}. ")),
+        _ => Ok(found),
+    }
+}
+
+/// `why`: what is told before what each shows.
+fn of_technique(shelf: &mut Shelf, id: &str, why: &str) -> Result<Vec<Hit>, Problem> {
     let filter =
-        incident::Filter { technique: Some(id.clone()), limit: Some(EACH_MAX), ..Default::default() };
+        incident::Filter { technique: Some(id.to_owned()), limit: Some(EACH_MAX), ..Default::default() };
     let found = shelf.incidents.list(&filter).map_err(Problem::failed)?;
     let hit = |incident: &incident::Incident| {
         let hit = of_incident(incident, false);
         let attack = &incident.attack;
         let of = |techniques: &[Technique], how: &str| {
-            let technique = techniques.iter().find(|technique| technique.id.starts_with(&id))?;
+            let technique = techniques.iter().find(|technique| technique.id.starts_with(id))?;
             Some(format!("{} {}{how}: ", technique.id, technique.name))
         };
         let shown = of(&attack.observed, "").or_else(|| of(&attack.implied, ", implied and not seen here"));
         let shown = shown.unwrap_or_default();
-        Hit { kind: "technique", about: format!("{shown}{}", hit.about), ..hit }
+        Hit { kind: "technique", about: format!("{why}{shown}{}", hit.about), ..hit }
     };
     Ok(found.iter().map(hit).collect())
 }
@@ -231,16 +234,6 @@ fn indicators(shelf: &Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn techniques_are_known_by_their_form() {
-        for id in ["T1210", "T1021.002", "S0366"] {
-            assert!(is_technique(id), "{id}");
-        }
-        for other in ["T121", "T12100", "T1210.", "T1210.02", "X1210", "", "TT210", "T1210.0022"] {
-            assert!(!is_technique(other), "{other}");
-        }
-    }
 
     #[test]
     fn one_address_is_told_once() {
