@@ -41,9 +41,12 @@ pub(crate) fn file(bytes: &[u8]) -> Option<Identity> {
 
 /// What bytes are that stand where code is expected, and are no file: `file` first.
 pub(crate) fn code_or_plain(bytes: &[u8]) -> Kind {
-    match plain(bytes) {
-        Kind::Data if facts::is_code(bytes) => Kind::Shellcode,
-        kind => kind,
+    // A long slide of one letter makes no text of the code behind it.
+    let first = bytes.first().copied().unwrap_or(0);
+    let behind = bytes.iter().position(|&byte| byte != first).and_then(|front| bytes.get(front..));
+    match behind.map(plain) {
+        Some(Kind::Data) if facts::is_code(bytes) => Kind::Shellcode,
+        _ => plain(bytes),
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn is_code(bytes: &[u8]) -> bool {
         return false;
     }
     let bytes = bytes.get(..BYTES_MAX).unwrap_or(bytes);
-    let tells = |told: &String| !matches!(told.as_str(), traits::DECODER | traits::SYSTEM_CALL);
+    let tells = |told: &String| traits::tells(told);
     believed(None, bytes).is_some_and(|(_, traits, apis)| !apis.is_empty() || traits.iter().any(tells))
 }
 
@@ -107,18 +107,20 @@ fn believed(hint: Option<Machine>, bytes: &[u8]) -> Option<(Sweep, Vec<String>, 
 fn is_believable(sweep: &Sweep, traits: &[String], apis: &[String]) -> bool {
     let (good, bad) = (sweep.instructions.len(), usize::try_from(sweep.bad).unwrap_or(usize::MAX));
     let told = traits.len().saturating_add(apis.len());
+    // What follows is encoded: wrong turns in it say nothing.
+    if traits.iter().any(|told| told == traits::SELF_DECODING) {
+        return good >= 5;
+    }
     // One instruction over and over is what fills a place.
     let kinds: HashSet<Mnemonic> = sweep.instructions.iter().map(Instruction::mnemonic).collect();
     if kinds.len() < 4 {
         return false;
     }
-    // What follows is encoded: wrong turns in it say nothing.
-    if traits.iter().any(|told| told == traits::SELF_DECODING) {
-        return good >= 8;
-    }
     match told {
         0 => good >= 64 && good >= bad.saturating_mul(64),
         1 => good >= 40 && good >= bad.saturating_mul(32),
+        // Nobody names two functions by chance: what follows the code may be anything.
+        _ if apis.len() >= 2 => good >= 8,
         _ => good >= 8 && good >= bad.saturating_mul(8),
     }
 }

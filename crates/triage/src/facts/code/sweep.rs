@@ -1,6 +1,6 @@
 //! Disassembly along the branches, from the likeliest start.
 
-use super::traits;
+use super::{apis, traits};
 use crate::pe::Machine;
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Formatter, Instruction, IntelFormatter, Mnemonic,
@@ -16,6 +16,8 @@ const MARKS_MAX: usize = 6;
 /// Places that read the process's block, and how many bytes in front of one the code may start.
 const BLOCKS_MAX: usize = 2;
 const BEFORE_BLOCK: usize = 16;
+/// Functions that a start is judged by.
+const TOLD_MAX: usize = 16;
 /// Instructions that a start is judged by.
 const TRIAL_MAX: usize = 400;
 
@@ -32,10 +34,11 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    /// The start from which most is reached with the fewest wrong turns; `None` for bytes that are mostly text,
-    /// which decode well and mean nothing.
+    /// The start from which most is told, then most is reached with the fewest wrong turns; `None` for bytes that are
+    /// mostly text, which decode well and mean nothing.
     pub(super) fn likeliest(hint: Option<Machine>, bytes: &[u8]) -> Option<Self> {
-        if is_text(bytes) {
+        let front = filled(bytes);
+        if is_text(bytes.get(front..)?) {
             return None;
         }
         let machines = match hint {
@@ -43,21 +46,28 @@ impl Sweep {
             Some(Machine::X64) => &[Machine::X64],
             None => &[Machine::X86, Machine::X64],
         };
-        let starts = starts(bytes);
+        let starts = starts(bytes, front);
         let trials = machines.iter().flat_map(|&machine| starts.iter().map(move |&start| (machine, start)));
         let trials = trials.map(|(machine, start)| Self::from(machine, bytes, start, TRIAL_MAX));
         // The first of equals: the earlier start, and 32 bits.
-        let best = trials.reduce(|best, next| if next.score() > best.score() { next } else { best })?;
+        let best = trials.map(|sweep| (sweep.score(), sweep)).reduce(|best, next| match next.0 > best.0 {
+            true => next,
+            false => best,
+        });
+        let (_, best) = best?;
         Some(Self::from(best.machine, bytes, best.entry, INSTRUCTIONS_MAX))
     }
 
-    fn score(&self) -> i64 {
+    /// How much it tells, and how well it decodes. What chance makes out of anything tells nothing.
+    fn score(&self) -> (usize, i64) {
         let good = i64::try_from(self.instructions.len()).unwrap_or(0);
-        // Such a road ends soon, and is the right one.
-        if (0..self.instructions.len()).any(|at| traits::decodes_itself(self, at)) {
-            return good.saturating_add(i64::from(u16::MAX));
-        }
-        good.saturating_sub(i64::from(self.bad).saturating_mul(24))
+        let told = traits::of(self).iter().filter(|told| traits::tells(told)).count();
+        let decodes = usize::from((0..self.instructions.len()).any(|at| traits::decodes_itself(self, at)));
+        let told = told.saturating_add(decodes.saturating_mul(4));
+        (
+            told.saturating_add(apis::named(self, TOLD_MAX).len()),
+            good.saturating_sub(i64::from(self.bad).saturating_mul(24)),
+        )
     }
 
     /// Decodes from `entry` along the branches, at most `max` instructions.
@@ -165,11 +175,15 @@ fn is_plausible(instruction: &Instruction) -> bool {
         )
 }
 
-/// Where code may start: at the front, behind what fills it, and where it looks for its own place or for its process.
-fn starts(bytes: &[u8]) -> Vec<u64> {
+/// How many bytes of one value fill the front.
+fn filled(bytes: &[u8]) -> usize {
     let first = bytes.first().copied().unwrap_or(0);
     let filled = bytes.iter().take_while(|byte| **byte == first).count();
-    let front = if filled < FILLED_MIN { 0 } else { filled };
+    if filled < FILLED_MIN { 0 } else { filled }
+}
+
+/// Where code may start: at the front, behind what fills it, and where it looks for its own place or for its process.
+fn starts(bytes: &[u8], front: usize) -> Vec<u64> {
     let mut starts = vec![front];
     // E8 00000000: call the next instruction. D9 74 24: fnstenv [esp-..]. FC: cld, with which many begin.
     let marks: [&[u8]; 4] =

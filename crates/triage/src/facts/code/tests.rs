@@ -77,7 +77,7 @@ fn a_loop_that_undoes_an_encoding_is_seen() {
         c.db(&[0; 64])
     });
     let facts = code(Some(Machine::X64), &bytes).unwrap();
-    assert_eq!(facts.traits, ["decoder loop", "getpc", "peb walk", "ror13 hashes"]);
+    assert_eq!(facts.traits, ["decoder loop", "getpc", "peb walk", "ror13 hashes", "self-decoding"]);
     assert_eq!(facts.machine, "x64");
 }
 

@@ -1,27 +1,40 @@
 //! Structures that say what code is: read from its instructions, not from anybody's bytes.
 
 use super::sweep::Sweep;
+use crate::pe::Machine;
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 use std::collections::BTreeSet;
 
 /// It undoes an encoding.
 pub(super) const DECODER: &str = "decoder loop";
+/// It walks to the loaded modules.
+pub(super) const PEB_WALK: &str = "peb walk";
 /// It undoes one that begins within itself.
 pub(super) const SELF_DECODING: &str = "self-decoding";
 /// It asks the kernel directly.
 pub(super) const SYSTEM_CALL: &str = "system call";
 /// Bytes between a loop's branch and its start.
 const LOOP_BYTES_MAX: u64 = 96;
+/// Bytes between code and what it asks for its own place by.
+const NEAR: u64 = 64;
+/// Bytes between such a call and what it calls: a payload may lie between.
+const CALL_NEAR: u64 = 1024;
+/// Instructions behind one that something may be done with what it brought.
+const AHEAD: usize = 8;
 /// The system call's entry point (IA32_LSTAR), which a kernel loader replaces (Intel SDM volume 4, 2.1).
 const IA32_LSTAR: u64 = 0xc000_0082;
+
+/// Whether a trait is more than a loop or an instruction that chance makes out of anything.
+pub(super) fn tells(told: &str) -> bool {
+    !matches!(told, DECODER | SYSTEM_CALL)
+}
 
 /// The traits of what was swept, sorted.
 pub(super) fn of(sweep: &Sweep) -> Vec<String> {
     let mut found = BTreeSet::new();
     for (at, instruction) in sweep.instructions.iter().enumerate() {
-        let next = at.checked_add(1).and_then(|next| sweep.instructions.get(next));
-        found.extend(place(sweep, instruction, next));
-        found.extend(environment(instruction));
+        found.extend(place(sweep, at));
+        found.extend(environment(sweep.machine, instruction));
         found.extend(hashing(sweep, at, instruction));
         found.extend(privileged(instruction));
         found.extend(decoder(sweep, instruction));
@@ -31,22 +44,43 @@ pub(super) fn of(sweep: &Sweep) -> Vec<String> {
 }
 
 /// It finds out where it is.
-fn place(sweep: &Sweep, instruction: &Instruction, next: Option<&Instruction>) -> Option<&'static str> {
-    let pops = |instruction: &Instruction| instruction.mnemonic() == Mnemonic::Pop;
+fn place(sweep: &Sweep, at: usize) -> Option<&'static str> {
+    taken(sweep, at).is_some().then_some("getpc")
+}
+
+/// The register that an instruction puts the code's own place in, with those behind it, and where that is done.
+fn taken(sweep: &Sweep, at: usize) -> Option<(Register, u64)> {
+    let instruction = sweep.instructions.get(at)?;
     let calls = instruction.flow_control() == FlowControl::Call && instruction.is_call_near();
-    let own = calls
-        && (instruction.near_branch_target() == instruction.next_ip() && next.is_some_and(pops)
-            || sweep.at(instruction.near_branch_target()).is_some_and(pops));
-    let relative = instruction.mnemonic() == Mnemonic::Lea && instruction.is_ip_rel_memory_operand();
-    (own || stores_place(instruction) || relative).then_some("getpc")
+    if instruction.mnemonic() == Mnemonic::Lea && instruction.is_ip_rel_memory_operand() {
+        let near = instruction.ip_rel_memory_address().abs_diff(instruction.ip()) <= NEAR;
+        return near.then_some((instruction.op0_register(), instruction.next_ip()));
+    }
+    let popped = if calls && instruction.near_branch_target().abs_diff(instruction.ip()) <= CALL_NEAR {
+        let mut next = instruction.near_branch_target();
+        let road = std::iter::from_fn(|| {
+            let held = sweep.at(next)?;
+            next = held.next_ip();
+            Some(held)
+        });
+        road.take(3).find(|held| held.mnemonic() == Mnemonic::Pop)
+    } else if stores_place(instruction) {
+        let ahead = sweep.instructions.get(at..)?;
+        ahead.iter().take(AHEAD).find(|held| held.mnemonic() == Mnemonic::Pop)
+    } else {
+        None
+    }?;
+    Some((popped.op0_register(), popped.next_ip()))
 }
 
 /// It looks for the loaded modules: the thread's block leads to the process's.
-fn environment(instruction: &Instruction) -> Option<&'static str> {
-    let at = instruction.memory_displacement64();
-    let (segment, reads) = (instruction.segment_prefix(), has_memory(instruction));
-    let block = (segment == Register::FS && at == 0x30) || (segment == Register::GS && at == 0x60);
-    (reads && block).then_some("peb walk")
+fn environment(machine: Machine, instruction: &Instruction) -> Option<&'static str> {
+    let (segment, at) = match machine {
+        Machine::X86 => (Register::FS, 0x30),
+        Machine::X64 => (Register::GS, 0x60),
+    };
+    let is_block = instruction.segment_prefix() == segment && instruction.memory_displacement64() == at;
+    (has_memory(instruction) && is_block).then_some(PEB_WALK)
 }
 
 /// It computes names' hashes: the step of a known algorithm beside an addition or an exclusive or.
@@ -107,18 +141,16 @@ fn decoder(sweep: &Sweep, instruction: &Instruction) -> Option<&'static str> {
     body.into_iter().any(changes).then_some(DECODER)
 }
 
-/// It changes bytes near the place that it has just asked the FPU for: the rest of such a loop is encoded itself.
+/// It changes bytes near its own place as soon as it knows that: what follows is encoded, perhaps the loop's own end.
 pub(super) fn decodes_itself(sweep: &Sweep, at: usize) -> bool {
-    let ahead = sweep.instructions.get(at..).unwrap_or_default();
-    let mut ahead = ahead.iter().take(8).skip_while(|held| held.mnemonic() != Mnemonic::Pop);
-    let asks = sweep.instructions.get(at).is_some_and(stores_place);
-    let Some(own) = ahead.next().filter(|_| asks).map(Instruction::op0_register) else { return false };
+    let Some((own, from)) = taken(sweep, at) else { return false };
     let changes = |held: &Instruction| {
         matches!(held.mnemonic(), Mnemonic::Xor | Mnemonic::Add | Mnemonic::Sub)
             && held.op0_kind() == OpKind::Memory
             && held.memory_base() == own
+            && held.memory_displacement64().cast_signed().unsigned_abs() <= NEAR
     };
-    ahead.any(changes)
+    sweep.instructions.iter().skip_while(|held| held.ip() < from).take(AHEAD).any(changes)
 }
 
 /// `fnstenv [esp-12]` puts the place of the last FPU instruction on top of the stack (Intel SDM volume 1, 8.1.10).
