@@ -463,6 +463,9 @@ fn files_at_hand_standard_input_and_samples_are_explained() {
     assert_eq!(shown.matches("  marked (A. User, CC0-1.0, ").count(), 2, "{shown}");
     let answers = json(&world.with(&["triage", path, &name[..8], "--json"], &setting));
     assert_eq!(answers[0]["report"], answers[1]["report"]);
+    let kept = json(&["samples", "show", &name, "--json", "--data", world.data.to_str().unwrap()]);
+    let sentence = answers[0]["sentence"].as_str().unwrap();
+    assert!(!sentence.is_empty() && kept["sentence"].as_str().unwrap().starts_with(sentence), "{kept}");
     assert_eq!(answers[1]["report"]["layers"][0]["hits"][0]["rule"], "marked");
 
     let mut child = Command::new(env!("CARGO_BIN_EXE_roridula"))
@@ -484,6 +487,7 @@ fn files_at_hand_standard_input_and_samples_are_explained() {
     assert!(!output.status.success() && error.contains("no file: No such file"), "{error}");
     assert!(answers[0]["error"].as_str().unwrap().contains("neither a file nor"), "{answers}");
     assert!(answers[0]["report"].is_null() && answers[1]["error"].is_null(), "{answers}");
+    assert!(answers[0]["sentence"].is_null() && answers[1]["sentence"] == sentence, "{answers}");
 }
 
 #[test]
