@@ -214,6 +214,8 @@ fn a_sample_that_is_too_slow_with_the_users_rules_is_done_without_them() {
     // What makes the rules slow stands behind the bytes that files are tried on.
     let slow = [&b"\n".repeat(100_000)[..], &endless()].concat();
     bring(&honeypot, &slow);
+    // Two connections' captures may overtake each other.
+    honeypot.event("sample.captured");
     bring(&honeypot, MARKED);
     let told = triaged(&mut honeypot, &slow);
     let files = ["marked.yar", "slow.yar"].map(|name| world.rules().join(name).display().to_string());
@@ -280,6 +282,42 @@ fn a_sample_that_kills_twice_is_left_alone_and_the_others_are_done() {
     world.rule("slow.yar", MARKED_RULE);
     assert!(roridula(&args).status.success());
     assert_eq!((world.hits(&slow), error()), (Some(Vec::new()), String::new()));
+}
+
+#[test]
+fn all_have_a_first_report_before_the_full_one_of_another_is_worked_out() {
+    let world = World::new(&[("slow.yar", ENDLESS_RULE)]);
+    // No full report of these ever ends: what is there then was there before.
+    let slow = [endless(), [&endless()[..], b"x"].concat()];
+    let mut honeypot = world.start(&["triage.enabled=false"]);
+    for sample in [&slow[0][..], &slow[1], MARKED] {
+        bring(&honeypot, sample);
+        honeypot.event("sample.captured");
+    }
+    honeypot.stop();
+
+    let mut honeypot = world.start(&["triage.timeout_secs=3600"]);
+    for sample in [&slow[0][..], &slow[1], MARKED] {
+        wait_for("a first report", || world.depth(sample));
+        assert_eq!(world.depth(sample), Some(Depth::First));
+    }
+    // One that comes now gets its own before the next slow one keeps the worker busy.
+    let late = [MARKED, b"!"].concat();
+    bring(&honeypot, &late);
+    honeypot.event("sample.captured");
+    kill_at_endless_rule(honeypot.pid(), 2);
+    let told = honeypot.event("sample.triaged");
+    assert_eq!((&told["sha256"], told["error"] == ""), (&sha256(&slow[0]).into(), false), "{told}");
+    wait_for("a first report of the late one", || world.depth(&late));
+    for sample in [&slow[1][..], MARKED, &late] {
+        assert_eq!(world.depth(sample), Some(Depth::First));
+    }
+    // All of them are done once the rule lets them, and each is told once.
+    kill_at_endless_rule(honeypot.pid(), 2);
+    let told = [&slow[1][..], MARKED, &late].map(|_| honeypot.event("sample.triaged")["sha256"].clone());
+    assert_eq!(told, [&slow[1][..], MARKED, &late].map(|sample| Value::from(sha256(sample))));
+    assert_eq!((world.depth(MARKED), world.depth(&late)), (Some(Depth::Full), Some(Depth::Full)));
+    assert!(!honeypot.stop().iter().any(|event| event["eventid"] == "sample.triaged"));
 }
 
 #[test]
