@@ -147,6 +147,13 @@ impl Reader {
         self.samples_where(wanted, &[&to_sql(limit as u64)])
     }
 
+    /// How many samples there are: it costs nothing to ask whether there is a new one.
+    pub fn samples_count(&self) -> Result<u64, StoreError> {
+        // Rows are never removed.
+        let sql = "SELECT coalesce(max(n), 0) FROM sample";
+        self.db.query_row(sql, [], |row| row.get(0)).map(to_u64).map_err(self.fail())
+    }
+
     /// Every capture of a sample, in order.
     pub fn captures(&self, sample: SampleId) -> Result<Vec<CaptureView>, StoreError> {
         let rows = self.capture_rows("s.sha256 = ?", &[&sample.0])?;

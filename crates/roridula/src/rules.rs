@@ -131,7 +131,7 @@ pub(crate) fn slow(file: &RuleFile, sample: &[u8]) -> Option<(Duration, usize)> 
 }
 
 /// How long this thread has run: what else runs on the machine does not make a rule slow.
-fn thread_time() -> Duration {
+pub(crate) fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }

@@ -3,15 +3,20 @@
 //! It is a process of its own because hostile files are its whole business: it may die, hang or eat memory, and
 //! the honeypot does not notice more than an exit status.
 
+use crate::rules::thread_time;
 use crate::sandbox;
 use crate::triage::{
-    ANSWER_BYTES_MAX, Opened, Opening, Question, RULES_BYTES_MAX, read, read_json, write_json,
+    ANSWER_BYTES_MAX, Opened, Opening, Question, RULES_BYTES_MAX, Wanted, read, read_json, write_json,
 };
 use clap::Args;
 use roridula_triage::rules::{RuleFile, Rules};
 use roridula_triage::{Budget, Look, MEMORY_BYTES, Memory, Report, layer_bytes};
 use std::io::{Read, Write};
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// A full report that takes no longer is quick, whatever the user's rules are.
+const QUICK: Duration = Duration::from_secs(1);
 
 /// Look into samples, given on standard input
 #[derive(Debug, Args)]
@@ -46,7 +51,8 @@ fn answer(args: &WorkerArgs, from: &mut impl Read, to: &mut impl Write) -> Resul
     let (rules, errors) = Rules::compile(&files);
     write_json(to, &Opened { digest: rules.digest().to_owned(), errors }).map_err(failed)?;
     let memory = Memory::new(MEMORY_BYTES);
-    let mut bench = Bench { cpu_secs: args.cpu_secs, files, rules, memory, budget: Budget::default() };
+    let budget = Budget::default();
+    let mut bench = Bench { cpu_secs: args.cpu_secs, files, rules, memory, budget, was_quick: true };
     // Asking for the memory first turns "too large" into an error instead of an abort.
     let max = u32::try_from(args.memory_bytes / 4).unwrap_or(u32::MAX);
     while let Some(question) = read_json::<Question>(from, max).map_err(failed)? {
@@ -72,6 +78,8 @@ struct Bench {
     rules: Rules,
     memory: Memory,
     budget: Budget,
+    /// Whether the last full report was.
+    was_quick: bool,
 }
 
 impl Bench {
@@ -81,34 +89,44 @@ impl Bench {
             .map_err(|error| format!("cannot confine: {error}"))
     }
 
-    /// Tells the first report, if it is wanted and there is one, and the full one. Once more where rule files ran out of
-    /// time and it can be told which.
+    /// Tells the reports that are wanted. The full one once more where rule files ran out of time and it can be told which.
     fn look(&mut self, question: &Question, sample: &[u8], to: &mut impl Write) -> Result<(), String> {
-        let (mut report, was_late) = self.look_once(question, sample, |first| tell(to, first))?;
+        let looked = self.look_once(question, sample, |first| tell(to, first))?;
+        let Some((mut report, was_late)) = looked else { return Ok(()) };
         if was_late && self.leave_out_slow(sample)? {
-            report = self.look_once(&Question { first: false, ..question.clone() }, sample, |_| Ok(()))?.0;
+            let again = Question { wanted: Wanted::Full, ..question.clone() };
+            if let Some((without, _)) = self.look_once(&again, sample, |_| Ok(()))? {
+                report = without;
+            }
         }
         tell(to, &report)
     }
 
-    /// The full report, and whether the user's rules ran out of time.
+    /// The full report, and whether the user's rules ran out of time; `None` where the first one is enough.
     fn look_once(
         &mut self,
         question: &Question,
         sample: &[u8],
         first: impl FnOnce(&Report) -> Result<(), String>,
-    ) -> Result<(Report, bool), String> {
+    ) -> Result<Option<(Report, bool)>, String> {
         let [sha256, sha1, md5] = &question.hashes;
         let look = Look::new(sample, question.road(), &self.rules, &self.budget);
         let mut look = look.with_hashes(sha256, sha1, md5);
         if question.without_users_rules {
             look = look.without_users_rules();
         }
-        if question.first && !look.is_known(&mut self.memory) {
+        // A known core makes a full report as quick as a first one, unless the user's rules are slow in what is around it.
+        let may_be_slow = !self.was_quick && !self.rules.users_files().is_empty();
+        if question.wanted != Wanted::Full && (may_be_slow || !look.is_known(&mut self.memory)) {
             first(&look.first())?;
+            if question.wanted == Wanted::First {
+                return Ok(None);
+            }
         }
+        let before = thread_time();
         let report = look.full(&mut self.memory);
-        Ok((report, look.was_late()))
+        self.was_quick = thread_time().saturating_sub(before) <= QUICK;
+        Ok(Some((report, look.was_late())))
     }
 
     /// Leaves out the user's files that are too slow for this sample, from now on; whether there are some.

@@ -214,6 +214,8 @@ fn a_sample_that_is_too_slow_with_the_users_rules_is_done_without_them() {
     // What makes the rules slow stands behind the bytes that files are tried on.
     let slow = [&b"\n".repeat(100_000)[..], &endless()].concat();
     bring(&honeypot, &slow);
+    // Two connections' captures may overtake each other.
+    honeypot.event("sample.captured");
     bring(&honeypot, MARKED);
     let told = triaged(&mut honeypot, &slow);
     let files = ["marked.yar", "slow.yar"].map(|name| world.rules().join(name).display().to_string());
@@ -280,6 +282,42 @@ fn a_sample_that_kills_twice_is_left_alone_and_the_others_are_done() {
     world.rule("slow.yar", MARKED_RULE);
     assert!(roridula(&args).status.success());
     assert_eq!((world.hits(&slow), error()), (Some(Vec::new()), String::new()));
+}
+
+#[test]
+fn all_have_a_first_report_before_the_full_one_of_another_is_worked_out() {
+    let world = World::new(&[("slow.yar", ENDLESS_RULE)]);
+    // No full report of these ever ends: what is there then was there before.
+    let slow = [endless(), [&endless()[..], b"x"].concat()];
+    let mut honeypot = world.start(&["triage.enabled=false"]);
+    for sample in [&slow[0][..], &slow[1], MARKED] {
+        bring(&honeypot, sample);
+        honeypot.event("sample.captured");
+    }
+    honeypot.stop();
+
+    let mut honeypot = world.start(&["triage.timeout_secs=3600"]);
+    for sample in [&slow[0][..], &slow[1], MARKED] {
+        wait_for("a first report", || world.depth(sample));
+        assert_eq!(world.depth(sample), Some(Depth::First));
+    }
+    // One that comes now gets its own before the next slow one keeps the worker busy.
+    let late = [MARKED, b"!"].concat();
+    bring(&honeypot, &late);
+    honeypot.event("sample.captured");
+    kill_at_endless_rule(honeypot.pid(), 2);
+    let told = honeypot.event("sample.triaged");
+    assert_eq!((&told["sha256"], told["error"] == ""), (&sha256(&slow[0]).into(), false), "{told}");
+    wait_for("a first report of the late one", || world.depth(&late));
+    for sample in [&slow[1][..], MARKED, &late] {
+        assert_eq!(world.depth(sample), Some(Depth::First));
+    }
+    // All of them are done once the rule lets them, and each is told once.
+    kill_at_endless_rule(honeypot.pid(), 2);
+    let told = [&slow[1][..], MARKED, &late].map(|_| honeypot.event("sample.triaged")["sha256"].clone());
+    assert_eq!(told, [&slow[1][..], MARKED, &late].map(|sample| Value::from(sha256(sample))));
+    assert_eq!((world.depth(MARKED), world.depth(&late)), (Some(Depth::Full), Some(Depth::Full)));
+    assert!(!honeypot.stop().iter().any(|event| event["eventid"] == "sample.triaged"));
 }
 
 #[test]
@@ -463,6 +501,9 @@ fn files_at_hand_standard_input_and_samples_are_explained() {
     assert_eq!(shown.matches("  marked (A. User, CC0-1.0, ").count(), 2, "{shown}");
     let answers = json(&world.with(&["triage", path, &name[..8], "--json"], &setting));
     assert_eq!(answers[0]["report"], answers[1]["report"]);
+    let kept = json(&["samples", "show", &name, "--json", "--data", world.data.to_str().unwrap()]);
+    let sentence = answers[0]["sentence"].as_str().unwrap();
+    assert!(!sentence.is_empty() && kept["sentence"].as_str().unwrap().starts_with(sentence), "{kept}");
     assert_eq!(answers[1]["report"]["layers"][0]["hits"][0]["rule"], "marked");
 
     let mut child = Command::new(env!("CARGO_BIN_EXE_roridula"))
@@ -484,6 +525,7 @@ fn files_at_hand_standard_input_and_samples_are_explained() {
     assert!(!output.status.success() && error.contains("no file: No such file"), "{error}");
     assert!(answers[0]["error"].as_str().unwrap().contains("neither a file nor"), "{answers}");
     assert!(answers[0]["report"].is_null() && answers[1]["error"].is_null(), "{answers}");
+    assert!(answers[0]["sentence"].is_null() && answers[1]["sentence"] == sentence, "{answers}");
 }
 
 #[test]

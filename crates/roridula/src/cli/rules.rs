@@ -173,14 +173,25 @@ fn check(args: &CheckArgs, data: &Path) -> Result<(), Failure> {
         }
         out.flush()?;
     }
-    match checked.errors.len() {
-        0 if checked.slow.is_empty() => Ok(()),
-        0 => Err(Failure::new(format!("too slow: {}", counted(checked.slow.len() as u64, "rule file")))),
-        1 => Err(Failure::new("1 rule file is broken and is left out; the others work")),
+    verdict(&checked)
+}
+
+/// What is wrong, in a line: neither broken files nor slow ones hide the others.
+fn verdict(checked: &Checked) -> Result<(), Failure> {
+    let slow = checked.slow.len() as u64;
+    let are = |count: u64| if count == 1 { "is" } else { "are" };
+    let broken = match checked.errors.len() as u64 {
+        0 if slow == 0 => return Ok(()),
+        0 => return Err(Failure::new(format!("too slow: {}", counted(slow, "rule file")))),
         broken => {
-            Err(Failure::new(format!("{broken} rule files are broken and are left out; the others work")))
+            let are = are(broken);
+            format!("{} {are} broken and {are} left out", counted(broken, "rule file"))
         }
-    }
+    };
+    Err(Failure::new(match slow {
+        0 => format!("{broken}; the others work"),
+        slow => format!("{broken}; {slow} {} too slow; the others work", are(slow)),
+    }))
 }
 
 /// `FILE:LINE: what`
@@ -207,6 +218,24 @@ mod tests {
         assert_eq!((files.len(), errors.len()), (2, 1));
         assert!(line(&errors[0]).contains("bad.yar:3: "), "{}", line(&errors[0]));
         assert!(compiled.list().iter().any(|hit| hit.rule == "good" && hit.file.ends_with("good.yar")));
+    }
+
+    #[test]
+    fn broken_files_and_slow_ones_are_told_together() {
+        let told = |broken: usize, slow: usize| {
+            let error = || RuleError { file: "b.yar".to_owned(), line: 1, what: "syntax error".to_owned() };
+            let slow_file = || SlowFile { file: "s.yar".to_owned(), millis: 900, bytes: 1024 };
+            let errors = std::iter::repeat_with(error).take(broken).collect();
+            let slow = std::iter::repeat_with(slow_file).take(slow).collect();
+            verdict(&Checked { files: 4, rules: 2, errors, slow }).err().map(|Failure(what)| what)
+        };
+        let expect = |broken, slow, what: &str| assert_eq!(told(broken, slow).as_deref(), Some(what));
+        assert_eq!(told(0, 0), None);
+        expect(0, 2, "too slow: 2 rule files");
+        expect(1, 0, "1 rule file is broken and is left out; the others work");
+        expect(2, 0, "2 rule files are broken and are left out; the others work");
+        expect(1, 1, "1 rule file is broken and is left out; 1 is too slow; the others work");
+        expect(2, 3, "2 rule files are broken and are left out; 3 are too slow; the others work");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What parent and worker say to each other over the worker's standard input and output.
 //!
 //! A frame is a 32-bit little-endian length and so many bytes. First the parent sends the rules, as JSON; then, for
-//! each sample, how it came, as JSON, and its bytes. It is answered with a report as JSON; if a first report was asked
-//! for, perhaps with that before; or, where a layer is wanted, with that layer's bytes.
+//! each sample, how it came, as JSON, and its bytes. It is answered with the report that is wanted as JSON, perhaps with a
+//! first one before; or, where a layer is wanted, with that layer's bytes.
 
 use roridula_triage::Road;
 use roridula_triage::rules::{RuleError, RuleFile};
@@ -44,13 +44,25 @@ pub(crate) struct Opened {
     pub(crate) errors: Vec<RuleError>,
 }
 
-/// What stands in front of a sample; the last answer is its full report, or the bytes of a layer.
+/// Which reports of a sample are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Wanted {
+    /// The full one.
+    #[default]
+    Full,
+    /// A first one before it, where the full one takes much longer.
+    Both,
+    /// A first one alone, or the full one in its place, where that takes hardly longer.
+    First,
+}
+
+/// What stands in front of a sample; the last answer is the report that is wanted, or the bytes of a layer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Question {
     /// Whether it is the buffer of an exploit.
     pub(crate) exploit_buffer: bool,
-    /// Whether a first report is wanted before the full one, where that takes much longer.
-    pub(crate) first: bool,
+    /// Which reports are wanted.
+    pub(crate) wanted: Wanted,
     /// Whether the user's rules are left out, because a try with them took too long.
     pub(crate) without_users_rules: bool,
     /// Whether files of the user's rules that are too slow for this sample are looked for first, and left out then.

@@ -2,6 +2,9 @@
 //!
 //! There is no queue. What is to be done is what the journal says: samples without a report. So nothing overflows,
 //! a restart goes on where it stopped, and a sample is told about once.
+//!
+//! Where several samples wait, all get a first report before the full report of one is worked out: however long that
+//! takes, of the others is known what they are.
 
 mod frame;
 mod keep;
@@ -10,7 +13,7 @@ mod seat;
 mod told;
 
 pub(crate) use frame::{
-    ANSWER_BYTES_MAX, Opened, Opening, Question, RULES_BYTES_MAX, read, read_json, write, write_json,
+    ANSWER_BYTES_MAX, Opened, Opening, Question, RULES_BYTES_MAX, Wanted, read, read_json, write, write_json,
 };
 pub(crate) use process::Reins;
 pub(crate) use seat::{Seat, Trouble};
@@ -93,6 +96,7 @@ pub(crate) fn start(
             seat: Seat::new(settings.clone(), Arc::clone(&rules), Arc::clone(&reins)),
             reins: Arc::clone(&reins),
             deaths: 0,
+            seen: 0,
         };
         threads.push(thread::spawn(move || triage.run()));
     }
@@ -103,13 +107,26 @@ pub(crate) fn start(
 #[derive(Debug, Default)]
 struct Claims {
     held: HashSet<SampleId>,
+    /// Samples that wait for their full report alone.
+    begun: HashSet<SampleId>,
     tries: HashMap<SampleId, u32>,
+}
+
+/// What became of a sample that a thread has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Became {
+    /// The journal tells of it.
+    Told,
+    /// It has a first report.
+    Begun,
+    /// Nothing: everything is to end.
+    Stopped,
 }
 
 struct Triage {
     store: Store,
     reader: Reader,
-    /// Opened at the first report.
+    /// Opened when they are first asked for.
     reports: Option<Reports>,
     workers: usize,
     duplicates: Duplicates,
@@ -118,6 +135,8 @@ struct Triage {
     seat: Seat,
     /// Workers that died in a row.
     deaths: u32,
+    /// Samples that there were when work was last taken.
+    seen: u64,
 }
 
 impl Triage {
@@ -142,12 +161,19 @@ impl Triage {
 
     /// Looks into what has no report; says whether there was anything.
     fn round(&mut self) -> Result<bool, StoreError> {
-        let todo = self.claim()?;
+        let (wanted, todo) = self.claim()?;
+        let mut begun = Vec::new();
         for sample in &todo {
             if self.reins.is_stopping() {
                 break;
             }
-            self.sample(sample);
+            if self.sample(sample, wanted) == Became::Begun {
+                begun.push(sample.sha256);
+            }
+            // What has come meanwhile gets its first report before the rest is gone on with.
+            if wanted != Wanted::First && self.reader.samples_count()? > self.seen {
+                break;
+            }
         }
         if !todo.is_empty() {
             // The reports must be in the journal before it is asked again.
@@ -156,40 +182,57 @@ impl Triage {
             for sample in &todo {
                 claims.held.remove(&sample.sha256);
             }
+            claims.begun.extend(begun);
         }
         Ok(!todo.is_empty())
     }
 
-    /// Samples without a report that no other thread has.
-    fn claim(&mut self) -> Result<Vec<SampleView>, StoreError> {
+    /// Samples without a full report that no other thread has, and what is wanted of them.
+    fn claim(&mut self) -> Result<(Wanted, Vec<SampleView>), StoreError> {
         // Asked under the lock: what another thread gives back is in the journal by then.
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        self.seen = self.reader.samples_count()?;
         let mut todo = self.reader.untriaged(ASKED)?;
+        if todo.is_empty() {
+            claims.begun.clear();
+        }
         // A fair share: two workers divide a dozen samples instead of one taking all.
         let share = todo.len().div_ceil(self.workers).clamp(1, BATCH);
         todo.retain(|sample| !claims.held.contains(&sample.sha256));
+        let is_new = |sample: &SampleView| !claims.begun.contains(&sample.sha256);
+        let wanted = match (todo.iter().any(is_new), todo.len()) {
+            (false, _) => Wanted::Full,
+            // Nothing else waits: it is looked into once, for both.
+            (true, 1) => Wanted::Both,
+            (true, _) => Wanted::First,
+        };
+        if wanted == Wanted::First {
+            todo.retain(is_new);
+        }
         todo.truncate(share);
         claims.held.extend(todo.iter().map(|sample| sample.sha256));
-        Ok(todo)
+        Ok((wanted, todo))
     }
 
     /// One sample, tried again where its worker dies.
-    fn sample(&mut self, sample: &SampleView) {
+    fn sample(&mut self, sample: &SampleView, wanted: Wanted) -> Became {
         let id = sample.sha256;
+        if wanted == Wanted::First && self.is_begun(id) {
+            return Became::Begun;
+        }
         while !self.reins.is_stopping() {
-            let trouble = match self.look(sample) {
+            let trouble = match self.look(sample, wanted) {
                 Ok(report) => {
                     self.deaths = 0;
-                    self.claims().tries.remove(&id);
-                    return self.tell(id, &report);
+                    return self.looked(id, &report);
                 }
                 Err(trouble) => trouble,
             };
             if self.reins.is_stopping() {
-                return;
+                break;
             }
             match trouble {
-                Trouble::Sample(what) => return self.store.publish(left_alone(id, what)),
+                Trouble::Sample(what) => return self.leave_alone(id, what),
                 Trouble::Start(how) => {
                     self.deaths = self.deaths.saturating_add(1);
                     tracing::warn!("triage waits: {how}");
@@ -197,11 +240,45 @@ impl Triage {
                 Trouble::Died(how) => {
                     self.deaths = self.deaths.saturating_add(1);
                     if self.is_given_up(id, &how) {
-                        return self.store.publish(left_alone(id, given_up(&how)));
+                        return self.leave_alone(id, given_up(&how));
                     }
                 }
             }
         }
+        Became::Stopped
+    }
+
+    /// Whether an earlier run has left a report of it.
+    fn is_begun(&mut self, id: SampleId) -> bool {
+        opened(&mut self.reports, self.store.dir())
+            .and_then(|reports| reports.outline(id))
+            .is_ok_and(|outline| outline.is_some())
+    }
+
+    /// A first report is kept; a full one is told too.
+    fn looked(&mut self, id: SampleId, report: &Report) -> Became {
+        if report.depth.is_full() {
+            self.forget(id);
+            self.tell(id, report);
+            return Became::Told;
+        }
+        if let Err(error) = keep(&mut self.reports, self.store.dir(), id, report) {
+            tracing::warn!("the first report of {id} is not kept: {error}");
+        }
+        Became::Begun
+    }
+
+    fn leave_alone(&self, id: SampleId, why: String) -> Became {
+        self.forget(id);
+        self.store.publish(left_alone(id, why));
+        Became::Told
+    }
+
+    /// It has been told, or is about to be: it is held until that is in the journal.
+    fn forget(&self, id: SampleId) {
+        let mut claims = self.claims();
+        claims.begun.remove(&id);
+        claims.tries.remove(&id);
     }
 
     /// Counts a death; says whether the sample has had its tries.
@@ -210,15 +287,11 @@ impl Triage {
         let tries = claims.tries.entry(id).or_insert(0);
         *tries += 1;
         tracing::warn!("triage of {id}: {how} (try {tries} of {TRIES})");
-        let over = *tries >= TRIES;
-        if over {
-            claims.tries.remove(&id);
-        }
-        over
+        *tries >= TRIES
     }
 
-    /// A report, or why there is none.
-    fn look(&mut self, sample: &SampleView) -> Result<Report, Trouble> {
+    /// The report that is wanted, or why there is none.
+    fn look(&mut self, sample: &SampleView, wanted: Wanted) -> Result<Report, Trouble> {
         self.seat.fits(sample.size)?;
         let bytes = bytes(&self.reader, sample)?;
         if self.seat.is_empty() {
@@ -227,7 +300,7 @@ impl Triage {
                 tracing::warn!("rules left out: {}:{}: {}", error.file, error.line, error.what);
             }
         }
-        let asked = Question { first: true, ..question(sample) };
+        let asked = Question { wanted, ..question(sample) };
         let (reports, dir) = (&mut self.reports, self.store.dir());
         self.seat.ask(&asked, &bytes, |first| {
             if let Err(error) = keep(reports, dir, sample.sha256, first) {
@@ -264,12 +337,18 @@ impl Triage {
     }
 }
 
-/// Keeps a report; the file is opened for the first one.
+/// Keeps a report.
 fn keep(reports: &mut Option<Reports>, dir: &Path, id: SampleId, report: &Report) -> Result<(), ReportError> {
-    if reports.is_none() {
-        *reports = Some(Reports::open(dir)?);
-    }
-    reports.as_ref().map_or(Ok(()), |reports| reports.put(id, report))
+    opened(reports, dir)?.put(id, report)
+}
+
+/// The reports; the file is opened when they are first asked for.
+fn opened<'a>(reports: &'a mut Option<Reports>, dir: &Path) -> Result<&'a Reports, ReportError> {
+    let open = match reports.take() {
+        Some(open) => open,
+        None => Reports::open(dir)?,
+    };
+    Ok(reports.insert(open))
 }
 
 /// Why a sample that killed its workers has no report; how the last one died.
@@ -281,7 +360,7 @@ pub(crate) fn given_up(how: &str) -> String {
 pub(crate) fn question(sample: &SampleView) -> Question {
     Question {
         exploit_buffer: sample.origin == Origin::ExploitBuffer,
-        first: false,
+        wanted: Wanted::Full,
         without_users_rules: false,
         find_slow_rules: false,
         hashes: [sample.sha256.to_string(), sample.sha1.clone(), sample.md5.clone()],

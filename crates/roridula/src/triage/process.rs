@@ -1,6 +1,6 @@
 //! One worker process, as its parent holds it.
 
-use super::frame::{self, ANSWER_BYTES_MAX, LAYER_BYTES_MAX, Opened, Opening, Question};
+use super::frame::{self, ANSWER_BYTES_MAX, LAYER_BYTES_MAX, Opened, Opening, Question, Wanted};
 use crate::courtesy::Children;
 use crate::settings::TriageSettings;
 use nix::sys::signal::Signal;
@@ -123,8 +123,8 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Asks about one sample; `first` is handed the first report, if there is one. An error says how the worker died,
-    /// and it is of no more use.
+    /// Asks about one sample; `first` is handed the first report, if there is one before the report that is given. An
+    /// error says how the worker died, and it is of no more use.
     pub(crate) fn ask(
         &mut self,
         question: &Question,
@@ -134,7 +134,7 @@ impl Worker {
         self.asked = self.asked.saturating_add(1);
         let text = serde_json::to_vec(question).map_err(|error| Death::of(error.to_string()))?;
         let report: Report = self.exchange(self.timeout, &[&text, sample])?;
-        if report.depth.is_full() {
+        if report.depth.is_full() || question.wanted == Wanted::First {
             return Ok(report);
         }
         first(&report);

@@ -1,6 +1,6 @@
 //! A place for a worker: filled when somebody asks, and again after a death.
 
-use super::frame::Question;
+use super::frame::{Question, Wanted};
 use super::process::{Death, Reins, Worker};
 use crate::settings::TriageSettings;
 use roridula_triage::Report;
@@ -80,8 +80,8 @@ impl Seat {
         Err(Trouble::Sample(format!("not looked into: it has {size} bytes, {max} are allowed ({what})")))
     }
 
-    /// Asks about one sample; a worker that died of it has left. `first` is handed the first report, if the question asks
-    /// for one and there is one. What takes too long with the user's rules is tried without those files that are
+    /// Asks about one sample; a worker that died of it has left. `first` is handed the first report, if the question wants
+    /// both and there is one. What takes too long with the user's rules is tried without those files that are
     /// too slow for it, then without all of them.
     /// Where that happens to one sample after another, the rules are at fault, and the next samples are spared them.
     pub(crate) fn ask(
@@ -92,12 +92,14 @@ impl Seat {
     ) -> Result<Report, Trouble> {
         self.fits(sample.len() as u64)?;
         let spares = self.spared > 0;
-        self.spared = self.spared.saturating_sub(1);
+        // A first report alone does not ask the user's rules: it neither spares them nor shows that they are quick.
+        self.spared = self.spared.saturating_sub(u32::from(question.wanted != Wanted::First));
         let asked =
             Question { without_users_rules: spares || question.without_users_rules, ..question.clone() };
         match self.try_once(&asked, sample, &mut first)? {
             Ok(report) => {
-                self.slow = if spares { self.slow } else { 0 };
+                let tried = !spares && report.depth.is_full();
+                self.slow = if tried { 0 } else { self.slow };
                 Ok(report)
             }
             Err(death) if spares => Err(Trouble::Died(death.how)),

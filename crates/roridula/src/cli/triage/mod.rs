@@ -8,6 +8,7 @@ use crate::rules;
 use crate::settings::{Settings, Sources};
 use crate::triage::{Question, Reins, Seat, bytes, question};
 use clap::Args;
+use roridula_desk::sample::Outline;
 use roridula_proto::event::Text;
 use roridula_triage::Report;
 use roridula_triage::rules::{RuleError, RuleFile};
@@ -42,7 +43,7 @@ pub(crate) struct TriageArgs {
     /// Rule files or folders with YARA rules, besides the configured ones; repeat for more
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
-    /// As JSON: an array with a report for each; with --all, what became of the samples
+    /// As JSON: an array with sentence and report for each; with --all, what became of the samples
     #[arg(long)]
     json: bool,
     /// A configuration file (see `roridula config`)
@@ -58,6 +59,9 @@ pub(crate) struct TriageArgs {
 struct Answer {
     /// As it was asked for.
     input: String,
+    /// What it is; not there where it could not be looked into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sentence: Option<String>,
     /// `None` where it could not be looked into.
     report: Option<Report>,
     /// Why not.
@@ -145,6 +149,7 @@ fn each(
     if args.json {
         let answer = |(what, result): (&'_ String, &'_ Result<Report, String>)| Answer {
             input: what.clone(),
+            sentence: result.as_ref().ok().map(|report| Outline::of(report).sentence()),
             report: result.as_ref().ok().cloned(),
             error: result.as_ref().err().cloned(),
         };
