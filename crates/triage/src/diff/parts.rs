@@ -118,8 +118,11 @@ pub(super) fn ranges(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
     }
     let mut borders = a.borders();
     borders.append(&mut b.borders());
-    let mut fine = &borders | &a.texts();
-    fine.append(&mut b.texts());
+    // A text that changed from within a longer one, as a domain in its URL, is no change of its own.
+    let same = |at: u64| bytes(a.bytes, &place(at, 1)) == bytes(b.bytes, &place(at, 1));
+    let stands_alone = |at: &u64| same(*at) || at.checked_sub(1).is_some_and(same);
+    let texts = a.texts().into_iter().chain(b.texts()).filter(stands_alone);
+    let fine: BTreeSet<u64> = borders.iter().copied().chain(texts).collect();
     let cut = |range: RangeDiff| {
         let borders = if range.a_size <= super::SMALL { &fine } else { &borders };
         pieces(range, borders, a.bytes, b.bytes)
