@@ -48,6 +48,24 @@ fn what_surrounds_the_worm_is_said() {
 }
 
 #[test]
+fn what_nobody_has_published_is_said() {
+    let url = "http://www.a-domain-that-nobody-has-ever-published.example";
+    let kill_switch = KillSwitch::Url(url);
+    let chain = Chain { kill_switch, ..Chain::new(X86, 1) };
+    let told =
+        "its kill switch (www.a-domain-that-nobody-has-ever-published.example: none that was published)";
+    says(&chain.payload(), &[told], &["the bytes of", "wallets", "password"]);
+    // Another wallet of the same length: its checksum has to be right to be one.
+    let mut payload = Chain::new(X86, 1).payload();
+    let (known, other) = (b"12t9YDPgwueZ9NyMgw519p7AA8isjr6SMw", b"1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa");
+    let places: Vec<usize> =
+        (0..payload.len() - known.len()).filter(|&at| payload[at..].starts_with(known)).collect();
+    assert!(!places.is_empty());
+    places.into_iter().for_each(|at| payload[at..at + known.len()].copy_from_slice(other));
+    says(&payload, &["its wallets (1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa)"], &["password"]);
+}
+
+#[test]
 fn what_is_cut_off_is_named() {
     let chain = Chain::new(X86, 1);
     let ransomware = Chain { cut: Cut::Ransomware(50_000), ..chain.clone() }.payload();
@@ -130,7 +148,7 @@ fn what_a_file_carries_is_said() {
 #[test]
 fn a_second_family_in_a_file_is_told() {
     let (conficker, notpetya) = (kin::conficker(1).bytes, kin::notpetya(1).bytes);
-    let files = [(10, &conficker[X86.stub_len..]), (11, &notpetya[X86.stub_len..])];
+    let files = [(10, &conficker[..]), (11, &notpetya[X86.stub_len..])];
     let mut at = 0x1000;
     let resources = files.map(|(id, file)| {
         let resource = Resource::new(ResourceName::Id(id), 7, file).at(at);
@@ -150,6 +168,16 @@ fn a_second_family_in_a_file_is_told() {
 fn an_archive_that_is_not_whole_or_not_unpacked_says_so() {
     let gzip = kin::gzip(&b"some text, and nothing else. ".repeat(400));
     says(&gzip[..gzip.len() - 20], &["GZIP archive (", " bytes, cut off) with 1 member"], &[]);
+}
+
+#[test]
+fn a_file_behind_another_ones_end_gives_it_no_family_and_a_member_fills_nothing() {
+    let conficker = kin::conficker(1).bytes;
+    let both = [kin::plain_dll(0x3000, 7), conficker].concat();
+    says(&both, &["Unknown DLL (x86, ", ", with a Conficker DLL of "], &["Conficker DLL (x86"]);
+    let dll = kin::plain_dll(0x3000, 7);
+    let members = [Member::new("a.dll", &dll, false), Member::new("zeros", &[0; 100], false)];
+    says(&zip::archive(&members, None).0, &["in a ZIP archive of 2 members"], &["padding"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod parts;
 mod stub;
 mod words;
 
+use crate::facts::Indicator;
 use crate::report::{FoundBy, Kind, Layer, Report};
 use crate::text::number;
 use parts::Side;
@@ -236,7 +237,12 @@ fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, (a_bytes, b_bytes): (&[u8], 
         let found_end = found.at.saturating_add(size(found.value.len()));
         found.at < end && at < found_end
     }) {
-        let change = if zeroed(range, b_bytes) { "zeroed" } else { "changed" };
+        let there = |other: &&Indicator| other.kind == found.kind && other.at == found.at;
+        let change = match b.facts.indicators.iter().find(there) {
+            _ if zeroed(range, b_bytes) => "zeroed".to_owned(),
+            Some(other) => format!("changed to {}", other.value),
+            None => "changed".to_owned(),
+        };
         return format!("{} {} {change}", found.kind, found.value);
     }
     let members = a.facts.zip.iter().chain(&b.facts.zip).flat_map(|zip| &zip.members);

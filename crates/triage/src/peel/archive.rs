@@ -86,7 +86,7 @@ pub(crate) fn gzip(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
 
 /// A child of these bytes, of whatever kind they are.
 pub(crate) fn decoded(bytes: Vec<u8>, found_by: FoundBy, range: std::ops::Range<usize>) -> Found {
-    let identity = identify::file(&bytes);
+    let identity = overlay::whole_file(&bytes);
     let kind = identity.as_ref().map_or_else(|| identify::plain(&bytes), |identity| identity.kind);
     let mut child = Found::new(kind, found_by, range);
     if let Some(identity) = identity {

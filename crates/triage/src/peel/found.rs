@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Bytes that anything may grow to.
+const SMALL: u64 = 64 * 1024;
+
 /// A child that a finder proposes. Its bytes are the parent's at `range`, or `decoded`.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
@@ -218,7 +221,7 @@ impl<'b> Purse<'b> {
         let left = self.budget.decoded_bytes_max.saturating_sub(self.spent.decoded);
         let stored = u64::try_from(stored).unwrap_or(u64::MAX);
         // A few bytes may grow by more than the ratio: what they make is small.
-        let grown = stored.saturating_mul(self.budget.ratio_max).max(4096);
+        let grown = stored.saturating_mul(self.budget.ratio_max).max(SMALL);
         usize::try_from(left.min(grown)).unwrap_or(usize::MAX)
     }
 

@@ -132,7 +132,7 @@ fn layer(archive: &[u8], entry: &Entry, read: Reading, range: Range<usize>) -> O
     if bytes.is_empty() {
         return None;
     }
-    let identity = identify::file(bytes);
+    let identity = overlay::whole_file(bytes);
     let kind = identity.as_ref().map_or_else(|| identify::plain(bytes), |identity| identity.kind);
     let mut found = Found::new(kind, FoundBy::Directory, range).named(entry.name.as_str());
     if let Some(identity) = identity {

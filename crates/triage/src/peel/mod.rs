@@ -160,9 +160,15 @@ fn core(layers: &[Peel<'_>]) -> Option<u32> {
         layer.kind == Kind::Pe && layer.found_by == FoundBy::LengthField && in_pe
     };
     let is_pe = |layer: &Peel<'_>| layer.kind == Kind::Pe;
+    // A member may be a PE with something behind its end.
+    let holds_pe = |at: usize| {
+        let inside = |layer: &Peel<'_>| layer.parent.is_some_and(|parent| usize::try_from(parent) == Ok(at));
+        layers.iter().any(|layer| inside(layer) && is_pe(layer))
+    };
     let members = |at: u32| {
-        let in_it = layers.iter().filter(|layer| layer.parent == Some(at) && is_pe(layer));
-        in_it.filter(|layer| layer.found_by == FoundBy::Directory).count()
+        let in_it = layers.iter().enumerate().filter(|(_, layer)| layer.parent == Some(at));
+        let in_it = in_it.filter(|(_, layer)| layer.found_by == FoundBy::Directory);
+        in_it.filter(|(at, layer)| is_pe(layer) || (layer.kind == Kind::Data && holds_pe(*at))).count()
     };
     // Parents stand in front of their children, so this ends.
     let is_alone = |layer: &Peel<'_>| {
@@ -193,11 +199,19 @@ fn inside(kind: Kind, bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
         Kind::Gzip | Kind::Cab if purse.depth == Depth::First => Inside::default(),
         Kind::Gzip => archive::gzip(bytes, purse),
         Kind::Cab => cabinet::inside(bytes, purse),
-        Kind::Data | Kind::Resource | Kind::Overlay | Kind::Payload => {
-            // Somebody's archive may hold an upload.
-            let found = stub::find(bytes).filter(|_| kind == Kind::Data);
-            let found = found.unwrap_or_else(|| anywhere(bytes, 0..bytes.len(), purse));
+        Kind::Data => {
+            // Somebody's archive may hold an upload, or a file with something behind its end.
+            let found = stub::find(bytes).unwrap_or_else(|| {
+                let mut found = anywhere(bytes, 0..bytes.len(), purse);
+                let first = found.first().filter(|first| first.kind == Kind::Pe && first.range.start == 0);
+                let end = first.and(found.last()).map_or(bytes.len(), |last| last.range.end);
+                found.extend(overlay::tail(bytes, end..bytes.len()));
+                found
+            });
             Inside { found, ..Inside::default() }
+        }
+        Kind::Resource | Kind::Overlay | Kind::Payload => {
+            Inside { found: anywhere(bytes, 0..bytes.len(), purse), ..Inside::default() }
         }
         Kind::Stub | Kind::Shellcode | Kind::Padding | Kind::Text => Inside::default(),
     }
@@ -267,7 +281,7 @@ struct Peeler<'a, 'b> {
 impl<'a, 'b> Peeler<'a, 'b> {
     fn new(sample: &'a [u8], budget: &'b Budget, depth: Depth) -> Self {
         // A tail is a sample's own, and no part of the file that others send too.
-        let identity = identify::file(sample).filter(|_| !overlay::is_tailed(sample));
+        let identity = overlay::whole_file(sample);
         let kind = identity.as_ref().map_or(Kind::Payload, |identity| identity.kind);
         let mut root = Found::new(kind, FoundBy::WholeSample, 0..sample.len());
         if let Some(identity) = identity {

@@ -1,7 +1,7 @@
 //! What stands behind a file's end.
 
 use super::found::Found;
-use super::identify;
+use super::identify::{self, Identity};
 use crate::bytes::slice;
 use crate::pe::Pe;
 use crate::report::{FoundBy, Kind};
@@ -13,8 +13,13 @@ const ALIGNMENT_MAX: usize = 3;
 /// longer, and makes it what it is.
 const GARBAGE_MAX: usize = 4096;
 
+/// The file that bytes are, where nothing stands behind its end that is no part of it.
+pub(crate) fn whole_file(bytes: &[u8]) -> Option<Identity> {
+    identify::file(bytes).filter(|_| !is_tailed(bytes))
+}
+
 /// Whether bytes are an executable with something behind its end that is no part of it: filling, or garbage.
-pub(crate) fn is_tailed(bytes: &[u8]) -> bool {
+fn is_tailed(bytes: &[u8]) -> bool {
     let end = Pe::parse(bytes).and_then(|pe| usize::try_from(pe.end).ok());
     let tail = end.and_then(|end| bytes.get(end..)).unwrap_or_default();
     let is_garbage = || tail.len() <= GARBAGE_MAX && identify::file(tail).is_none();

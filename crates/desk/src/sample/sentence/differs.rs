@@ -9,6 +9,8 @@ use roridula_triage::{FoundBy, Kind, Layer, Report, State, reference};
 const ORIGINAL: &str = "the 2017 original's";
 /// Differences that are named; more are counted.
 const DIFFERENCES_MAX: usize = 6;
+/// Wallets that are named; more are counted.
+const WALLETS_MAX: usize = 2;
 /// Layers that are named; more are counted.
 const LAYERS_MAX: usize = 3;
 
@@ -60,6 +62,8 @@ pub(crate) fn differs(report: &Report) -> String {
         found.push(format!("the size of its worm EXE ({} bytes instead of {})", sizes.0, sizes.1));
     }
     found.extend(kill_switch(report));
+    found.extend(wallets(report));
+    found.extend(password(report));
     found.extend(broken(report));
     // Nothing else tells why its worm EXE is another one.
     if found.is_empty() && first_cut(report).is_none() {
@@ -117,7 +121,7 @@ fn other_parts(report: &Report) -> Vec<String> {
 }
 
 /// Whether layer `inner` lies in layer `outer`, at whatever depth.
-fn is_inside(report: &Report, inner: u32, outer: u32) -> bool {
+pub(super) fn is_inside(report: &Report, inner: u32, outer: u32) -> bool {
     let mut at = report.layer(inner).and_then(|layer| layer.parent);
     // A parent stands in front of what lies in it.
     for _ in 0..report.layers.len() {
@@ -151,6 +155,28 @@ fn kill_switch(report: &Report) -> Vec<String> {
         }
     });
     told.collect()
+}
+
+/// Accounts to be paid to that nobody has published.
+fn wallets(report: &Report) -> Option<String> {
+    let indicators = report.layers.iter().flat_map(|layer| &layer.facts.indicators);
+    // The note of one that was published names whose it is.
+    let is_published = |note: &str| family(report).is_some_and(|family| note.contains(family));
+    let own = indicators.filter(|found| found.kind == IndicatorKind::Wallet && !is_published(&found.note));
+    let mut own: Vec<String> = own.map(|found| escaped(&found.value)).collect();
+    own.sort_unstable();
+    own.dedup();
+    (!own.is_empty()).then(|| format!("its wallets ({})", joined(own, WALLETS_MAX)))
+}
+
+/// An archive in it that no published password opens.
+fn password(report: &Report) -> Option<String> {
+    // Of one that is not whole, what would have opened it may be what is missing.
+    let whole = report.layers.iter().filter(|layer| layer.state == State::Intact);
+    let mut archives = whole.filter_map(|layer| layer.facts.zip.as_ref());
+    let is_locked =
+        archives.any(|zip| zip.password.is_empty() && zip.members.iter().any(|one| one.encrypted));
+    is_locked.then(|| "the password of its archive".to_owned())
 }
 
 /// Members and layers that are not whole. What lies in something truncated is so because of that, and is not told again.

@@ -5,6 +5,7 @@
 mod differs;
 mod words;
 
+use differs::is_inside;
 pub(super) use differs::{cut, differs};
 pub(super) use words::family;
 use words::{also, joined, name};
@@ -124,7 +125,8 @@ fn first_family(report: &Report) -> String {
     let Some(root) = report.layers.first() else { return "Nothing".to_owned() };
     // A user's rule may be anybody's text.
     let family = family(report).map(escaped);
-    let family = family.as_deref();
+    // A file behind another one's end does not make that one what it is.
+    let family = family.as_deref().filter(|_| family_behind(report).is_none());
     match (carrier(report), report.core_layer()) {
         (Some(carrier), Some(core)) => {
             let known = is_known_launcher(report);
@@ -185,12 +187,25 @@ fn around(report: &Report, file: &Layer, is_launcher: bool) -> String {
             let _ = write!(text, ", with {} of {} behind its end", counted(layer.size, "byte"), what(layer));
         }
         Some(layer) => {
-            let size = counted(layer.size, "byte");
-            let article = if what(layer).starts_with('E') { "an" } else { "a" };
-            let _ = write!(text, ", with {article} {} of {size} behind its end", what(layer));
+            let is_of_family = family_behind(report).is_some_and(|behind| std::ptr::eq(behind, layer));
+            let family = family(report).filter(|_| is_of_family);
+            let what = family.map_or(String::new(), |family| format!("{} ", escaped(family))) + what(layer);
+            let article = if what.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
+            let _ = write!(text, ", with {article} {what} of {} behind its end", counted(layer.size, "byte"));
         }
     }
     text
+}
+
+/// The file behind another one's end that all grounds of the family are of; nothing where one is of the rest.
+fn family_behind(report: &Report) -> Option<&Layer> {
+    let grounds = &report.verdict.as_ref()?.grounds;
+    let is_behind = |layer: &Layer| layer.found_by == FoundBy::BehindTheEnd && layer.kind == Kind::Pe;
+    let mut behind = (0u32..).zip(&report.layers).filter(|(_, layer)| is_behind(layer));
+    let all = |number: u32| {
+        grounds.iter().all(|ground| ground.layer == number || is_inside(report, ground.layer, number))
+    };
+    behind.find(|(number, _)| !grounds.is_empty() && all(*number)).map(|(_, layer)| layer)
 }
 
 /// The archive that the core came in, the outermost.
@@ -234,7 +249,8 @@ fn cargo(report: &Report) -> String {
 
 /// What filled up the upload.
 fn padding(report: &Report) -> String {
-    let tail = report.layers.iter().find(|layer| layer.kind == Kind::Padding && layer.parent == Some(0));
+    let is_tail = |layer: &&Layer| layer.kind == Kind::Padding && layer.found_by != FoundBy::Directory;
+    let tail = report.layers.iter().filter(is_tail).find(|layer| layer.parent == Some(0));
     tail.map_or(String::new(), |tail| format!(" with {} of upload padding", counted(tail.size, "byte")))
 }
 

@@ -5,6 +5,7 @@
 mod apis;
 #[cfg(any(feature = "emulate", test))]
 mod emulate;
+mod sockets;
 mod sweep;
 mod traits;
 
@@ -85,7 +86,7 @@ pub(crate) fn code(hint: Option<Machine>, bytes: &[u8]) -> Option<CodeFacts> {
         apis,
         emulated: Vec::new(),
         unwrapped: String::new(),
-        indicators: Vec::new(),
+        indicators: sockets::told(&sweep),
     };
     #[cfg(any(feature = "emulate", test))]
     let facts = {

@@ -189,3 +189,35 @@ fn a_decoder_whose_own_end_is_encoded_is_seen() {
     assert_eq!((facts.entry, facts.traits.join(" and ")), (0, "getpc and self-decoding".to_owned()));
     assert!(is_code(&bytes));
 }
+
+#[test]
+fn the_address_that_code_makes_for_a_socket_is_told() {
+    let pushed = built(32, |c| {
+        c.mov(eax, dword_ptr(0x30).fs())?;
+        c.push(0x4d02_00c0u32)?;
+        c.push(0x5c11_0002u32)?;
+        c.mov(esi, esp)?;
+        c.ror(edi, 13)?;
+        c.add(edi, eax)?;
+        c.xor(ecx, ecx)?;
+        c.inc(ecx)?;
+        c.ret()
+    });
+    let wide = built(64, |c| {
+        c.mov(rax, qword_ptr(0x60).gs())?;
+        c.mov(r12, 0x4d02_00c0_5c11_0002u64)?;
+        c.push(r12)?;
+        c.mov(r12, rsp)?;
+        c.ror(r9d, 13)?;
+        c.add(r9d, eax)?;
+        c.xor(ecx, ecx)?;
+        c.inc(ecx)?;
+        c.ret()
+    });
+    for bytes in [pushed, wide] {
+        let facts = code(None, &bytes).unwrap();
+        let told: Vec<_> =
+            facts.indicators.iter().map(|found| (found.kind.as_str(), &*found.value)).collect();
+        assert_eq!(told, [("ip", "192.0.2.77"), ("port", "4444")], "{facts:?}");
+    }
+}

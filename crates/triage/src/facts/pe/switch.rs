@@ -64,6 +64,10 @@ pub(crate) fn note(bytes: &[u8], is_worm: bool, indicators: &mut Vec<Indicator>)
                 add(&mut switch.note, &done);
             }
         }
+        if let Some(url) = indicators.iter_mut().find(|found| !told && is_asked(found, &asked)) {
+            make_switch(url, &done);
+            break;
+        }
         let zeroed = asked.into_iter().find(|&at| !told && is_zeroed(bytes, at));
         if let Some(at) = zeroed.filter(|_| indicators.len() < INDICATORS_MAX) {
             let mut note = known::ZEROED.to_owned();
@@ -74,6 +78,24 @@ pub(crate) fn note(bytes: &[u8], is_worm: bool, indicators: &mut Vec<Indicator>)
         }
     }
     indicators.sort_by_key(|indicator| (indicator.kind, indicator.at));
+}
+
+/// Whether it is an URL that an argument points to.
+fn is_asked(found: &Indicator, asked: &[usize]) -> bool {
+    let points = |argument: &usize| u64::try_from(*argument).is_ok_and(|argument| argument == found.at);
+    found.kind == IndicatorKind::Url && asked.iter().any(points)
+}
+
+/// Makes a kill switch of an URL that a worm asks for and nobody has published.
+fn make_switch(url: &mut Indicator, done: &str) {
+    let scheme = url.value.find("://").map_or(0, |at| at.saturating_add(3));
+    let domain = url.value.get(scheme..).unwrap_or_default();
+    let domain = domain.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
+    url.kind = IndicatorKind::KillSwitch;
+    url.at = url.at.saturating_add(u64::try_from(scheme).unwrap_or(0));
+    url.value = domain;
+    url.note = known::UNPUBLISHED.to_owned();
+    add(&mut url.note, done);
 }
 
 /// Adds to what a note says already.

@@ -48,6 +48,23 @@ fn members_are_layers_of_what_they_are() {
 }
 
 #[test]
+fn what_stands_behind_a_file_in_an_archive_makes_no_other_core() {
+    let file = look_alike(Machine::X86, 0x3000, 5);
+    for tail in [vec![0; 5000], noise(100, 3)] {
+        let tailed = [&file[..], &tail].concat();
+        let deflated = build::zip(&[("a.dll", &tailed, How::Deflated), ("b.txt", b"text", How::Stored)]);
+        for sample in [build::gzip(&tailed), deflated] {
+            let report = look(&sample, &Budget::default());
+            assert_eq!(report.core_layer().unwrap().hashes, crate::facts::hashes(&file));
+            assert_eq!(report.layers.iter().filter(|layer| layer.size == tail.len() as u64).count(), 1);
+        }
+        // Which of two matters, nothing tells, whatever stands behind them.
+        let two = build::zip(&[("a.dll", &tailed, How::Stored), ("b.dll", &tailed, How::Stored)]);
+        assert_eq!(look(&two, &Budget::default()).core, Some(0));
+    }
+}
+
+#[test]
 fn an_upload_in_an_archive_is_one_even_with_a_stub_that_reads_as_text() {
     let file = look_alike(Machine::X86, 0x3000, 5);
     let mut upload = super::blob(crate::stub::X86, &file, file.len(), 0);
