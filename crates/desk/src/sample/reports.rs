@@ -19,6 +19,9 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
+/// Pages of its log (of 4 KiB) after which that is folded in: reports are written twice, first and full, and a log of
+/// SQLite's thousand would be larger than what it is about.
+const LOG_PAGES: u32 = 256;
 /// Which layout of the file this build writes; any other is made anew.
 const VERSION: i64 = 3;
 /// zstd's level for what is written once and kept.
@@ -120,6 +123,7 @@ impl Reports {
         let fail = |source| ReportError::Database { path: path.clone(), source };
         let db = Connection::open(&path).map_err(fail)?;
         db.busy_timeout(BUSY).and_then(|()| write_ahead(&db)).map_err(fail)?;
+        db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(fail)?;
         let reports = Self { path: path.clone(), db };
         reports.ready().map_err(fail)?;
         Ok(reports)
