@@ -48,6 +48,39 @@ fn what_surrounds_the_worm_is_said() {
 }
 
 #[test]
+fn another_service_or_mutex_is_said() {
+    let chain = Chain::new(X86, 1);
+    let mut payload = chain.payload();
+    let count = put_for(&mut payload, b"mssecsvc2.0", b"netsvcupd.0");
+    assert!(count > 0);
+    says(&payload, &["differs from the 2017 original in the name of its service"], &["mutex"]);
+    let mut payload = chain.payload();
+    assert!(put_for(&mut payload, b"MsWinZonesCacheCounterMutexA", b"SomethingElseAltogetherMutex") > 0);
+    says(&payload, &["the name of its mutex (Global", "SomethingElseAltogetherMutex"], &["service"]);
+    says(&chain.payload(), &[], &["mutex", "service"]);
+}
+
+#[test]
+fn a_file_that_is_not_looked_into_is_called_what_it_is() {
+    let filled = |start: &[u8]| [start, &[0x80, 3, 0x91, 0xfe].repeat(100)].concat();
+    says(&filled(b"\x7fELF\x01\x01\x01\0"), &["Unknown ELF program (408 bytes"], &["data"]);
+    says(&filled(b"%PDF-1.7\n"), &["Unknown PDF document ("], &["data"]);
+    says(b"#!/bin/sh\necho hello\n", &["Unknown script (21 bytes)"], &["text"]);
+    let payload = Chain::new(X86, 1).payload();
+    let dll = &payload[X86.stub_len..payload.len() - 3];
+    let behind = [dll, &filled(b"7z\xbc\xaf\x27\x1c")].concat();
+    says(&behind, &["bytes of 7z archive behind its end"], &[]);
+}
+
+/// Puts `new` wherever `old` stands; how often that was.
+fn put_for(bytes: &mut [u8], old: &[u8], new: &[u8]) -> usize {
+    assert_eq!(old.len(), new.len());
+    let places: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(old)).collect();
+    places.iter().for_each(|&at| bytes[at..at + new.len()].copy_from_slice(new));
+    places.len()
+}
+
+#[test]
 fn what_nobody_has_published_is_said() {
     let url = "http://www.a-domain-that-nobody-has-ever-published.example";
     let kill_switch = KillSwitch::Url(url);
@@ -58,10 +91,7 @@ fn what_nobody_has_published_is_said() {
     // Another wallet of the same length: its checksum has to be right to be one.
     let mut payload = Chain::new(X86, 1).payload();
     let (known, other) = (b"12t9YDPgwueZ9NyMgw519p7AA8isjr6SMw", b"1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa");
-    let places: Vec<usize> =
-        (0..payload.len() - known.len()).filter(|&at| payload[at..].starts_with(known)).collect();
-    assert!(!places.is_empty());
-    places.into_iter().for_each(|at| payload[at..at + known.len()].copy_from_slice(other));
+    assert!(put_for(&mut payload, known, other) > 0);
     says(&payload, &["its wallets (1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa)"], &["password"]);
 }
 

@@ -5,6 +5,7 @@ mod code;
 pub mod fuzzing;
 mod hashes;
 mod indicators;
+mod magic;
 mod md5;
 mod pe;
 mod strings;
@@ -34,6 +35,9 @@ use std::ops::Range;
 pub struct Facts {
     /// Shannon entropy in bits a byte, rounded to hundredths.
     pub entropy: f32,
+    /// What it looks like by its first bytes, as `PDF document`, where it is nothing that is looked into; may be empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub looks_like: String,
     /// Of a PE file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pe: Option<PeFacts>,
@@ -218,6 +222,9 @@ fn walk(
 fn read(place: &Place<'_>, depth: Depth) -> Facts {
     let Place { kind, bytes, .. } = *place;
     let mut facts = Facts::default();
+    if matches!(kind, Kind::Payload | Kind::Data | Kind::Text | Kind::Overlay) {
+        facts.looks_like = magic::looks_like(bytes).to_owned();
+    }
     if kind == Kind::Pe {
         facts.pe = pe::read(bytes);
     }

@@ -28,7 +28,7 @@ fn own_rules_compile_and_say_by_whom_and_for_what_they_are() {
     let (rules, errors) = Rules::compile(&[]);
     assert_eq!(errors, []);
     let all = rules.list();
-    assert_eq!(all.len(), 18);
+    assert_eq!(all.len(), 20);
     for hit in all {
         assert_eq!((hit.author.as_str(), hit.licence.as_str()), ("Roridula", "MIT OR Apache-2.0"), "{hit:?}");
         assert_eq!(hit.file, "builtin");

@@ -62,6 +62,7 @@ pub(crate) fn differs(report: &Report) -> String {
         found.push(format!("the size of its worm EXE ({} bytes instead of {})", sizes.0, sizes.1));
     }
     found.extend(kill_switch(report));
+    found.extend(names(report));
     found.extend(wallets(report));
     found.extend(password(report));
     found.extend(broken(report));
@@ -155,6 +156,22 @@ fn kill_switch(report: &Report) -> Vec<String> {
         }
     });
     told.collect()
+}
+
+/// Published names that a whole part of the worm does not have: of its service, of its mutex.
+fn names(report: &Report) -> impl Iterator<Item = String> {
+    let family = family(report);
+    let wanted = [("worm EXE", IndicatorKind::Service), ("ransomware EXE", IndicatorKind::Mutex)];
+    wanted.into_iter().filter_map(move |(part, kind)| {
+        let is_part = |layer: &&Layer| {
+            layer.state == State::Intact && layer.kind == Kind::Pe && title(report, layer) == part
+        };
+        let part = report.layers.iter().find(is_part)?;
+        let here = part.facts.indicators.iter().filter(|found| found.kind == kind);
+        let is_published = here.clone().any(|found| Some(&*found.note) == family);
+        let value = here.map(|found| format!(" ({})", escaped(&found.value))).next().unwrap_or_default();
+        (!is_published).then(|| format!("the name of its {kind}{value}"))
+    })
 }
 
 /// Accounts to be paid to that nobody has published.

@@ -326,20 +326,18 @@ fn other(family: Option<&str>, report: &Report, root: &Layer) -> String {
             let first = root.facts.indicators.first();
             let tells = first
                 .map_or(String::new(), |found| format!(", names {} {}", found.kind, escaped(&found.value)));
-            format!(
-                "{}text ({size} bytes){tells}",
-                if family.is_empty() { "Unknown ".to_owned() } else { family }
-            )
+            format!("{}{} ({size} bytes){tells}", unknown(&family), looks_like(root, "text"))
         }
         _ if carried(report).is_some() => carried(report).unwrap_or_default(),
         _ if inside > 0 => {
-            format!("{}data ({size} bytes) with {} inside", unknown(&family), counted(inside as u64, "layer"))
+            let what = looks_like(root, "data");
+            let inside = counted(inside as u64, "layer");
+            format!("{}{what} ({size} bytes) with {inside} inside", unknown(&family))
         }
-        _ => format!(
-            "{}data ({size} bytes, {:.1} bits of entropy a byte)",
-            unknown(&family),
-            root.facts.entropy
-        ),
+        _ => {
+            let (what, bits) = (looks_like(root, "data"), root.facts.entropy);
+            format!("{}{what} ({size} bytes, {bits:.1} bits of entropy a byte)", unknown(&family))
+        }
     }
 }
 
@@ -384,6 +382,11 @@ fn members(report: &Report, number: u32, root: &Layer) -> String {
         0 => "no member that could be read".to_owned(),
         count => format!("{}{}", if is_cut { "at least " } else { "" }, counted(count as u64, "member")),
     }
+}
+
+/// What an upload calls itself, or else what it is.
+fn looks_like<'a>(root: &'a Layer, plain: &'a str) -> &'a str {
+    if root.facts.looks_like.is_empty() { plain } else { &root.facts.looks_like }
 }
 
 fn unknown(family: &str) -> &str {

@@ -56,8 +56,10 @@ fn known_part(report: &Report, layer: &Layer) -> Option<String> {
 }
 
 /// What a layer is, without its name.
-pub(super) fn what(layer: &Layer) -> &'static str {
+pub(super) fn what(layer: &Layer) -> &str {
     match (layer.kind, &layer.facts.pe) {
+        // Of a piece that lies in something, and of nothing that could be told better.
+        _ if layer.parent.is_some() && !layer.facts.looks_like.is_empty() => &layer.facts.looks_like,
         (Kind::Pe, Some(PeFacts { dll: true, .. })) => "DLL",
         (Kind::Pe, Some(_)) => "EXE",
         (Kind::Pe, None) => "PE file",

@@ -91,6 +91,9 @@ fn named(report: &Report, number: u32, layer: &Layer) -> String {
     if !layer.name.is_empty() {
         text = format!("{text} {}", cut(&escaped(&layer.name), NAME_MAX));
     }
+    if !layer.facts.looks_like.is_empty() {
+        text = format!("{text}  {}", escaped(&layer.facts.looks_like));
+    }
     if layer.state != State::Intact {
         text = format!("{text}  {}", layer.state);
     }

@@ -46,3 +46,36 @@ rule Dropper_Download_And_Run
         any of ($download*) and
         any of ($shell*, $run*)
 }
+
+rule Dropper_Encoded_PowerShell
+{
+    meta:
+        author = "Roridula"
+        license = "MIT OR Apache-2.0"
+        description = "A command line that hands PowerShell its script in Base64"
+        family = "Dropper"
+        confidence = "low"
+        reference = "https://attack.mitre.org/techniques/T1059/001/"
+    strings:
+        $encoded = /powershell(\.exe)?[ ]{1,4}[^\r\n\x00]{0,64}-e[a-z]{0,14}[ ]{1,4}['"]?[A-Za-z0-9+\/=]{32}/ nocase ascii wide
+    condition:
+        $encoded
+}
+
+rule Dropper_Shell_Download
+{
+    meta:
+        author = "Roridula"
+        license = "MIT OR Apache-2.0"
+        description = "A shell command that fetches a file and runs it"
+        family = "Dropper"
+        confidence = "low"
+        reference = "https://attack.mitre.org/techniques/T1059/004/"
+    strings:
+        $wget = /wget[ ]{1,4}[^\r\n\x00]{0,160}(https?|ftp):\/\/[^\r\n\x00]{1,160}[|;&][ ]{0,4}(sudo[ ]{1,4})?(ba|da|a)?sh[ \r\n\x00;&]/ ascii
+        $curl = /curl[ ]{1,4}[^\r\n\x00]{0,160}(https?|ftp):\/\/[^\r\n\x00]{1,160}[|;&][ ]{0,4}(sudo[ ]{1,4})?(ba|da|a)?sh[ \r\n\x00;&]/ ascii
+        $chmod_wget = /wget[ ]{1,4}[^\r\n\x00]{0,160}(https?|ftp):\/\/[^\x00]{1,240}chmod[ ]{1,4}(\+x|[0-7]{3,4})/ ascii
+        $chmod_curl = /curl[ ]{1,4}[^\r\n\x00]{0,160}(https?|ftp):\/\/[^\x00]{1,240}chmod[ ]{1,4}(\+x|[0-7]{3,4})/ ascii
+    condition:
+        filesize < 1MB and any of them
+}

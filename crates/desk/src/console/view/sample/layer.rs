@@ -77,6 +77,7 @@ fn hashes(layer: &Layer) -> Markup {
             @for (name, hash) in all {
                 @if !hash.is_empty() { dt { (name) } dd { (whole_hash(hash)) } }
             }
+            @if !layer.facts.looks_like.is_empty() { dt { "Looks like" } dd { (text::shown(&layer.facts.looks_like)) } }
             dt { "Entropy" } dd { (format!("{:.2} bits a byte", layer.facts.entropy)) }
         }
     }
