@@ -267,12 +267,13 @@ fn entry(
     whole: Option<(String, &str)>,
     sightings: Sightings,
 ) -> Entry {
+    let is_buffer = sample.origin == Origin::ExploitBuffer.as_str();
     let lead = match (outline.lead.as_str(), sample.triaged) {
         ("", true) if !sample.triage_error.is_empty() => format!("Not explained ({})", sample.triage_error),
         ("", true) => "Looked into, but its report is gone (`roridula triage --all`)".to_owned(),
         ("", false) => format!("Not looked into yet ({} bytes)", super::thousands(sample.size)),
-        // Text or data tells nothing by itself.
-        (lead, _) if sample.origin == Origin::ExploitBuffer.as_str() => {
+        // Text or data tells nothing by itself; of a piece it is said already.
+        (lead, _) if is_buffer && !(is_piece(sample) && sample.total.is_none()) => {
             format!("{lead}, the buffer of an exploit")
         }
         (lead, _) => lead.to_owned(),
@@ -282,6 +283,7 @@ fn entry(
     let piece = is_piece(sample).then(|| Piece {
         size: sample.size,
         total: sample.total,
+        of: if is_buffer { "exploit's buffer" } else { "upload" },
         is_beginning: matches!(sample.ranges.as_slice(), [only] if only.start == 0),
         kin: whole.as_ref().map(|(sha256, family)| (sha256.as_str(), *family)),
     });

@@ -222,7 +222,7 @@ fn walk(
 fn read(place: &Place<'_>, depth: Depth) -> Facts {
     let Place { kind, bytes, .. } = *place;
     let mut facts = Facts::default();
-    if matches!(kind, Kind::Payload | Kind::Data | Kind::Text | Kind::Overlay) {
+    if matches!(kind, Kind::Payload | Kind::Data | Kind::Text | Kind::Overlay | Kind::Resource) {
         facts.looks_like = magic::looks_like(bytes).to_owned();
     }
     if kind == Kind::Pe {

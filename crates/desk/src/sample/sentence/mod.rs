@@ -43,6 +43,8 @@ pub(super) struct Piece<'a> {
     pub(super) size: u64,
     /// Bytes that its sender announced.
     pub(super) total: Option<u64>,
+    /// What they are of: `upload`, `exploit's buffer`.
+    pub(super) of: &'static str,
     /// Whether they are the first ones.
     pub(super) is_beginning: bool,
     /// A whole sample that is as large as was announced, and its family.
@@ -101,7 +103,7 @@ impl Piece<'_> {
         let first = if self.is_beginning { "The first " } else { "" };
         let mut text = match self.total {
             Some(total) => format!("{first}{size} of {} announced bytes: {lead}", thousands(total)),
-            None => format!("{first}{} of an upload: {lead}", counted(self.size, "byte")),
+            None => format!("{first}{} of an {}: {lead}", counted(self.size, "byte"), self.of),
         };
         if let Some((sha256, family)) = self.kin {
             let family = if family.is_empty() { String::new() } else { format!("{} ", escaped(family)) };

@@ -66,6 +66,7 @@ pub(super) fn what(layer: &Layer) -> &str {
         (Kind::Zip, _) => "ZIP archive",
         (Kind::Cab, _) => "cabinet",
         (Kind::Gzip, _) => "gzip stream",
+        (Kind::Data, _) if layer.found_by == FoundBy::StubSizeField => "carried file",
         (Kind::Overlay | Kind::Data, _) => "unknown data",
         (Kind::Payload, _) => "upload",
         (kind, _) => kind.as_str(),
