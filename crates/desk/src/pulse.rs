@@ -111,25 +111,26 @@ impl Pulse {
 /// Was something new caught?
 #[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 pub struct News {
-    /// Cores that came for the first time in the last 24 hours.
-    pub new_cores: u64,
+    /// Cores that came for the first time in the last 24 hours; null while the samples are still being read.
+    pub new_cores: Option<u64>,
     /// Captures in the last 24 hours, to the minute.
     pub captures: u64,
 }
 
 impl News {
-    /// As of `now`.
-    pub fn of(catalog: &Catalog, index: &mut Index, now: WallClock) -> Result<Self, IndexError> {
+    /// As of `now`; without a catalog the samples are not known yet.
+    pub fn of(catalog: Option<&Catalog>, index: &mut Index, now: WallClock) -> Result<Self, IndexError> {
         /// Microseconds of a day.
         const DAY: u64 = 24 * 3600 * 1_000_000;
         let day = Span::last(DAY, now);
         let captures = index.funnel(&day.into())?.total.captures;
-        Ok(Self { new_cores: catalog.new_cores(day.since, day.until).count() as u64, captures })
+        let new_cores = catalog.map(|catalog| catalog.new_cores(day.since, day.until).count() as u64);
+        Ok(Self { new_cores, captures })
     }
 
     /// What the number of new cores is a number of.
     pub const fn noun(self) -> &'static str {
-        if self.new_cores == 1 { "new core in 24 hours" } else { "new cores in 24 hours" }
+        if matches!(self.new_cores, Some(1)) { "new core in 24 hours" } else { "new cores in 24 hours" }
     }
 }
 

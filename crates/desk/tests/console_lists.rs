@@ -237,7 +237,16 @@ struct Answer {
 }
 
 async fn get(router: &Router, address: &str) -> Answer {
-    let response = router.clone().oneshot(Request::get(address).body(Body::empty()).unwrap()).await.unwrap();
+    let begun = Instant::now();
+    let response = loop {
+        let request = Request::get(address).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        if response.status() != StatusCode::SERVICE_UNAVAILABLE || begun.elapsed() > PATIENCE {
+            break response;
+        }
+        // The samples are still being read.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
     let header = |name: &str| response.headers().get(name).map_or("", |it| it.to_str().unwrap()).to_owned();
     let (status, location, file) = (response.status(), header("Location"), header("Content-Disposition"));
     let body = to_bytes(response.into_body(), 64 << 20).await.unwrap();

@@ -75,7 +75,10 @@ const FAILURES: &[(&str, &str)] = &[
     ("404", "There is no such thing."),
     ("421", "The console is not called by this name (`console.hosts`)."),
     ("500", "Something of the console's failed."),
-    ("503", "Too many ask for it at the same time."),
+    (
+        "503",
+        "Too many ask for it at the same time, or the samples are still being read since the console's start: `Retry-After` says when to ask again.",
+    ),
 ];
 
 /// An answer for each of [`FAILURES`].

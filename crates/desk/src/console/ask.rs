@@ -112,6 +112,9 @@ pub(crate) enum Problem {
     /// Too many ask for it at the same time.
     #[error("{0}")]
     Busy(String),
+    /// What the samples are is not known yet.
+    #[error("the samples are still being read since the console's start: ask again in a few seconds")]
+    Reading,
     /// Something of ours failed.
     #[error("{0}")]
     Failed(String),

@@ -33,6 +33,7 @@ pub(crate) fn spawn(dir: &Path, shelves: Weak<Shelves>, live: Arc<Feed>) {
             told: None,
             last: None,
             funnel: None,
+            catalog: Arc::default(),
             next_catalog: now,
             next_pulse: now,
             next_funnel: now,
@@ -40,7 +41,8 @@ pub(crate) fn spawn(dir: &Path, shelves: Weak<Shelves>, live: Arc<Feed>) {
         let mut views = None;
         while let Some(shelves) = shelves.upgrade() {
             // What cannot be read now is opened anew and tried again; a view that reads it says why.
-            if step(&dir, &mut views, &mut seen, &shelves, &live).is_err() {
+            if let Err(error) = step(&dir, &mut views, &mut seen, &shelves, &live) {
+                shelves.put_fault(error.to_string());
                 views = None;
             }
             drop(shelves);
@@ -63,6 +65,7 @@ struct Seen {
     last: Option<u64>,
     /// The last event that the funnel was told of.
     funnel: Option<u64>,
+    catalog: Arc<Catalog>,
     next_catalog: Instant,
     next_pulse: Instant,
     next_funnel: Instant,
@@ -95,17 +98,17 @@ fn step(
     }
     if seen.last != Some(last) && Instant::now() >= seen.next_catalog {
         let begun = Instant::now();
-        let catalog = Catalog::load(index, &Reports::open(dir)?)?;
-        shelves.put_catalog(catalog, bytes_below(&dir.join("samples"), 2));
+        seen.catalog = Arc::new(Catalog::load(index, &Reports::open(dir)?)?);
+        shelves.put_catalog(&seen.catalog, bytes_below(&dir.join("samples"), 2));
         seen.last = Some(last);
         seen.next_catalog = Instant::now() + begun.elapsed() * CATALOG_REST;
     }
     if live.is_read() && Instant::now() >= seen.next_pulse {
         let ask = Ask { now: wall_clock(), path: "/".to_owned(), ..Ask::default() };
-        let catalog = shelves.catalog();
+        let catalog = &seen.catalog;
         live.part(pulse_part(&Pulse::take(dir, reader, index)?, &ask).into_string());
-        live.part(headline_part(&News::of(&catalog, index, ask.now)?).into_string());
-        live.part(novel_part(&catalog, ask.now).into_string());
+        live.part(headline_part(&News::of(Some(catalog), index, ask.now)?).into_string());
+        live.part(novel_part(catalog, ask.now).into_string());
         if seen.funnel != Some(last) || Instant::now() >= seen.next_funnel {
             live.funnel(funnel_part_of_all(index, &ask)?.into_string());
             (seen.funnel, seen.next_funnel) = (Some(last), Instant::now() + FUNNEL_EVERY);

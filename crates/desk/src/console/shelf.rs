@@ -14,6 +14,17 @@ use tokio::sync::Semaphore;
 /// Requests that read at the same time; more wait.
 const READERS_MAX: usize = 4;
 
+/// All samples of the data directory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Samples {
+    /// What they are; `None`: they have not been read since the start.
+    pub(crate) catalog: Option<Arc<Catalog>>,
+    /// Bytes that they take on disk.
+    pub(crate) bytes: u64,
+    /// Why they could not be read so far; empty: nothing is wrong.
+    fault: String,
+}
+
 /// Everything that a view may read.
 #[derive(Debug)]
 pub(crate) struct Shelf {
@@ -28,9 +39,7 @@ pub(crate) struct Shelf {
     /// Counts and rows.
     pub(crate) index: Index,
     /// All samples, as of a moment ago.
-    pub(crate) catalog: Arc<Catalog>,
-    /// Bytes that the samples take on disk, as of then.
-    pub(crate) sample_bytes: u64,
+    pub(crate) samples: Samples,
     /// Where addresses are.
     pub(crate) geo: Arc<Geo>,
 }
@@ -43,10 +52,20 @@ impl Shelf {
             reports: Reports::open(dir).map_err(Problem::failed)?,
             incidents: Incidents::open_or_temporary(dir).map_err(Problem::failed)?,
             index: open_index(dir)?,
-            catalog: Arc::default(),
-            sample_bytes: 0,
+            samples: Samples::default(),
             geo: Arc::default(),
         })
+    }
+}
+
+impl Samples {
+    /// What the samples are. Until that is known, nobody may take the lack of it for the lack of samples.
+    pub(crate) fn catalog(&self) -> Result<Arc<Catalog>, Problem> {
+        match &self.catalog {
+            Some(catalog) => Ok(Arc::clone(catalog)),
+            None if self.fault.is_empty() => Err(Problem::Reading),
+            None => Err(Problem::failed(&self.fault)),
+        }
     }
 }
 
@@ -69,7 +88,7 @@ fn open_index(dir: &Path) -> Result<Index, Problem> {
 pub(crate) struct Shelves {
     dir: PathBuf,
     idle: Mutex<Vec<Shelf>>,
-    catalog: RwLock<(Arc<Catalog>, u64)>,
+    samples: RwLock<Samples>,
     geo: Arc<Geo>,
     readers: Semaphore,
 }
@@ -81,20 +100,21 @@ impl Shelves {
         Ok(Self {
             dir: dir.to_owned(),
             idle: Mutex::new(vec![first]),
-            catalog: RwLock::default(),
+            samples: RwLock::default(),
             geo: Arc::default(),
             readers: Semaphore::new(READERS_MAX),
         })
     }
 
     /// Replaces the catalog that views see from now on; the samples take `bytes` on disk.
-    pub(crate) fn put_catalog(&self, catalog: Catalog, bytes: u64) {
-        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(catalog), bytes);
+    pub(crate) fn put_catalog(&self, catalog: &Arc<Catalog>, bytes: u64) {
+        let samples = Samples { catalog: Some(Arc::clone(catalog)), bytes, fault: String::new() };
+        *self.samples.write().unwrap_or_else(PoisonError::into_inner) = samples;
     }
 
-    /// All samples, as of a moment ago.
-    pub(crate) fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner).0)
+    /// Says why there is no catalog; where there is an earlier one, it stays.
+    pub(crate) fn put_fault(&self, fault: String) {
+        self.samples.write().unwrap_or_else(PoisonError::into_inner).fault = fault;
     }
 
     /// Where addresses are.
@@ -130,8 +150,7 @@ impl Shelves {
     fn take(&self) -> Result<Shelf, Problem> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut shelf = idle.map_or_else(|| Shelf::open(&self.dir), Ok)?;
-        (shelf.catalog, shelf.sample_bytes) =
-            self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone();
+        shelf.samples = self.samples.read().unwrap_or_else(PoisonError::into_inner).clone();
         shelf.geo = Arc::clone(&self.geo);
         Ok(shelf)
     }

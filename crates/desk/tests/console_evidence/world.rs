@@ -173,7 +173,12 @@ pub(crate) async fn ask(router: &Router, method: &str, address: &str) -> Answer 
 }
 
 pub(crate) async fn get(router: &Router, address: &str) -> Answer {
-    let answer = ask(router, "GET", address).await;
+    let mut answer = ask(router, "GET", address).await;
+    // The samples are still being read.
+    while answer.status == StatusCode::SERVICE_UNAVAILABLE {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        answer = ask(router, "GET", address).await;
+    }
     assert_eq!(answer.status, StatusCode::OK, "{address}: {}", answer.text());
     answer
 }

@@ -61,15 +61,15 @@ pub(super) fn step(ask: &Ask) -> Option<Step> {
 }
 
 /// The filter in the index's words.
-pub(super) fn filter(shelf: &Shelf, ask: &Ask) -> Filter {
-    Filter {
+pub(super) fn filter(shelf: &Shelf, ask: &Ask) -> Result<Filter, Problem> {
+    Ok(Filter {
         span: span(ask),
         source: ask.filter.source,
         step: step(ask),
         tool: ask.filter.tool.clone(),
-        brought: of_family(shelf, ask),
+        brought: of_family(shelf, ask)?,
         ..Filter::default()
-    }
+    })
 }
 
 /// The question, where it names a tool that there is; with a note, where nothing came of the family that it names.
@@ -83,7 +83,7 @@ pub(super) fn checked(shelf: &mut Shelf, mut ask: Ask) -> Result<Ask, Problem> {
         }
     }
     if let Some(family) = &ask.filter.family
-        && !shelf.catalog.entries.iter().any(|entry| contains(&entry.family, family))
+        && !shelf.samples.catalog()?.entries.iter().any(|entry| contains(&entry.family, family))
     {
         ask.notes.push(format!("No sample was caught whose family is called like {family}."));
     }
@@ -91,10 +91,11 @@ pub(super) fn checked(shelf: &mut Shelf, mut ask: Ask) -> Result<Ask, Problem> {
 }
 
 /// The samples of the filter's family; `None` where it asks for none.
-pub(super) fn of_family(shelf: &Shelf, ask: &Ask) -> Option<Vec<SampleId>> {
-    let family = ask.filter.family.as_ref()?;
-    let entries = shelf.catalog.entries.iter().filter(|entry| contains(&entry.family, family));
-    Some(entries.map(|entry| entry.sha256).collect())
+pub(super) fn of_family(shelf: &Shelf, ask: &Ask) -> Result<Option<Vec<SampleId>>, Problem> {
+    let Some(family) = &ask.filter.family else { return Ok(None) };
+    let catalog = shelf.samples.catalog()?;
+    let entries = catalog.entries.iter().filter(|entry| contains(&entry.family, family));
+    Ok(Some(entries.map(|entry| entry.sha256).collect()))
 }
 
 /// The samples that visitors brought who fit the filter's source, stage and time; `None` where it asks for none of
@@ -141,9 +142,9 @@ pub(super) fn is_within(ask: &Ask, first: &str, last: &str) -> bool {
     filter.since.is_none_or(|since| last >= since) && filter.until.is_none_or(|until| first < until)
 }
 
-/// The sample of the catalog with this hash.
+/// The sample of the catalog with this hash, as far as that is read.
 pub(super) fn entry(shelf: &Shelf, id: SampleId) -> Option<&Entry> {
-    shelf.catalog.entries.iter().find(|entry| entry.sha256 == id)
+    shelf.samples.catalog.as_ref()?.entries.iter().find(|entry| entry.sha256 == id)
 }
 
 /// An answer of the index: a cursor that it does not know is the asker's mistake.

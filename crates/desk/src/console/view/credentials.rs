@@ -52,7 +52,7 @@ impl View for Credentials {
             Some("yes") => true,
             Some(_) => return Err(Problem::Bad("`accounts` is yes or no".to_owned())),
         };
-        let filter = asked::filter(shelf, ask);
+        let filter = asked::filter(shelf, ask)?;
         let found = shelf.index.logons(&filter, accounts, ask.cursor(), ask.limit()?);
         let page = found.map_err(asked::problem)?;
         Ok(Model { credentials: rows(shelf, page.rows)?, next: page.next })

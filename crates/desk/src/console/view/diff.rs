@@ -1,6 +1,7 @@
 //! Two samples compared: in words, and as two pictures on which what differs is marked.
 
 use super::View;
+use super::asked;
 use super::sample::{Mark, find_named, picture};
 use crate::console::ask::{Ask, Problem};
 use crate::console::chart;
@@ -123,7 +124,7 @@ fn report(shelf: &Shelf, sample: &SampleView) -> Result<Report, Problem> {
 }
 
 fn side(shelf: &Shelf, sample: &SampleView, report: Report) -> SideRow {
-    let entry = shelf.catalog.entries.iter().find(|entry| entry.sha256 == sample.sha256);
+    let entry = asked::entry(shelf, sample.sha256);
     SideRow {
         sha256: sample.sha256.to_string(),
         size: sample.size,

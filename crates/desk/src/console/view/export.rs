@@ -1,6 +1,7 @@
 //! The first step of taking a sample away: what it is, and a button. The second step sends the archive (`download`).
 
 use super::View;
+use super::asked;
 use super::sample::find;
 use crate::console::archive::PASSWORD;
 use crate::console::ask::{Ask, Problem};
@@ -41,7 +42,7 @@ impl View for Export {
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let sample = find(shelf, ask)?;
         let kept = shelf.reader.kept(sample.sha256).map_err(Problem::failed)?;
-        let entry = shelf.catalog.entries.iter().find(|entry| entry.sha256 == sample.sha256);
+        let entry = asked::entry(shelf, sample.sha256);
         Ok(Model {
             sha256: sample.sha256.to_string(),
             size: sample.size,

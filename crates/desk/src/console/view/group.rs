@@ -77,10 +77,11 @@ impl View for OfCore {
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let from = asked::offset(ask)?;
-        let group = find(&shelf.catalog.groups, ask.place("core"))?.clone();
+        let catalog = shelf.samples.catalog()?;
+        let group = find(&catalog.groups, ask.place("core"))?.clone();
         let days = Days::of(ask, std::slice::from_ref(&group));
         let entries: Vec<Entry> =
-            shelf.catalog.entries.iter().filter(|entry| entry.core == group.core).cloned().collect();
+            catalog.entries.iter().filter(|entry| entry.core == group.core).cloned().collect();
         let ids: Vec<SampleId> = entries.iter().map(|entry| entry.sha256).collect();
         let spreads = shelf.index.spreads(std::slice::from_ref(&ids), &days.span.into());
         let spread = spreads.map_err(asked::problem)?.pop();

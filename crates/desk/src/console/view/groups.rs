@@ -128,7 +128,7 @@ impl View for Groups {
 
 /// The groups that fit the filter.
 fn wanted(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Group>, Problem> {
-    let catalog = shelf.catalog.clone();
+    let catalog = shelf.samples.catalog()?;
     let of = |fits: &dyn Fn(&Entry) -> bool| -> HashSet<&str> {
         catalog.entries.iter().filter(|entry| fits(entry)).map(|entry| entry.core.as_str()).collect()
     };
@@ -214,7 +214,7 @@ impl Days {
 
 /// The rows of groups.
 pub(super) fn rows(shelf: &mut Shelf, groups: &[Group], days: &Days) -> Result<Vec<Row>, Problem> {
-    let catalog = shelf.catalog.clone();
+    let catalog = shelf.samples.catalog()?;
     let mut members: HashMap<&str, Vec<&Entry>> = HashMap::new();
     for entry in catalog.entries.iter().filter(|entry| !entry.core.is_empty()) {
         members.entry(&entry.core).or_default().push(entry);

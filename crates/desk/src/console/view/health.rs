@@ -101,7 +101,7 @@ fn storage(shelf: &Shelf) -> Vec<Stored> {
     let stored = |what, ground, bytes| Stored { what, ground, bytes };
     vec![
         stored("journal.sqlite", true, database("journal.sqlite")),
-        stored("samples", true, shelf.sample_bytes),
+        stored("samples", true, shelf.samples.bytes),
         stored("desk/incidents.sqlite", false, database("desk/incidents.sqlite")),
         stored("desk/index.sqlite", false, database("desk/index.sqlite")),
         stored("desk/reports.sqlite", false, database("desk/reports.sqlite")),

@@ -34,7 +34,7 @@ pub(crate) struct Model {
     news: News,
     /// How far connections came, for the last hour, day, week and month, or the one range that was asked for.
     funnels: Vec<Funnel>,
-    /// The sample to look at first.
+    /// The sample to look at first; null where nothing was uploaded, or as long as `new_cores` is.
     novel: Option<Novel>,
     /// The latest incidents.
     incidents: Vec<Latest>,
@@ -99,14 +99,15 @@ impl View for Home {
     const HEEDS: &'static [&'static str] = &FILTERS;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
-        let novel = novel(&shelf.catalog, ask.now);
-        let visitors = asked::filter(shelf, ask);
+        let catalog = shelf.samples.catalog.clone();
+        let novel = catalog.as_ref().and_then(|catalog| novel(catalog, ask.now));
+        let visitors = asked::filter(shelf, ask)?;
         let filter = Filter { limit: Some(LATEST), ..incidents::filter(ask) };
         let incidents = shelf.incidents.list(&filter).map_err(Problem::failed)?;
         let books = shelf.geo.books();
         Ok(Model {
             pulse: Pulse::take(&shelf.dir, &shelf.reader, &mut shelf.index).map_err(Problem::failed)?,
-            news: News::of(&shelf.catalog, &mut shelf.index, ask.now).map_err(Problem::failed)?,
+            news: News::of(catalog.as_deref(), &mut shelf.index, ask.now).map_err(Problem::failed)?,
             funnels: funnels(&mut shelf.index, &visitors, ask)?,
             novel,
             incidents: incidents.iter().map(|incident| latest(incident, &books)).collect(),
@@ -153,7 +154,7 @@ pub(crate) fn funnel_of_all(index: &mut Index, ask: &Ask) -> Result<Markup, Prob
 
 /// The funnel as the page shows it to who filters.
 pub(crate) fn funnel_of(shelf: &mut Shelf, ask: &Ask) -> Result<Markup, Problem> {
-    let filter = asked::filter(shelf, ask);
+    let filter = asked::filter(shelf, ask)?;
     Ok(funnel(&funnels(&mut shelf.index, &filter, ask)?, ask))
 }
 
@@ -221,8 +222,13 @@ pub(crate) fn headline(news: &News) -> Markup {
     html! {
         section.headline #headline aria-label="New" {
             p.new {
-                a href="/groups?new=yes&order=first&range=24h" { strong { (text::number(news.new_cores)) } " " (news.noun()) }
-                ", of " (text::count(news.captures, "capture"))
+                @if let Some(count) = news.new_cores {
+                    a href="/groups?new=yes&order=first&range=24h" { strong { (text::number(count)) } " " (news.noun()) }
+                    ", of "
+                } @else {
+                    "The samples are still being read; 24 hours brought "
+                }
+                (text::count(news.captures, "capture"))
             }
         }
     }

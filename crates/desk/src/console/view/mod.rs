@@ -42,7 +42,9 @@ use crate::json;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK};
+use axum::http::header::{
+    CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, REFRESH, RETRY_AFTER,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -64,6 +66,9 @@ const PAGES: &[&str] = &["limit", "cursor"];
 const FORM: &[&str] = &["as", "table"];
 /// Characters of what a view is of, in the name of a file.
 const PLACE_CHARS_MAX: usize = 16;
+
+/// After so many seconds it is worth asking again for samples that are still being read.
+const READING_SECS: u64 = 2;
 
 /// One view.
 pub(crate) trait View: 'static {
@@ -360,15 +365,21 @@ pub(crate) fn failed(ask: &Ask, problem: &Problem) -> Response {
         Problem::Elsewhere(address) => return Redirect::to(address).into_response(),
         Problem::Bad(_) => (StatusCode::BAD_REQUEST, "This cannot be asked"),
         Problem::Missing(_) => (StatusCode::NOT_FOUND, "Not here"),
-        Problem::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "Not just now"),
+        Problem::Busy(_) | Problem::Reading => (StatusCode::SERVICE_UNAVAILABLE, "Not just now"),
         Problem::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something of ours failed"),
     };
-    if ask.form == Form::Json || ask.path.starts_with("/api/") {
-        let body = json::error(&problem.to_string());
-        return (status, [(CONTENT_TYPE, "application/json")], body).into_response();
+    let is_page = ask.form != Form::Json && !ask.path.starts_with("/api/");
+    let (kind, body) = match is_page {
+        true => ("text/html; charset=utf-8", page::problem(title, &problem.to_string()).html(ask)),
+        false => ("application/json", json::error(&problem.to_string())),
+    };
+    let mut response = (status, [(CONTENT_TYPE, kind)], body).into_response();
+    if matches!(problem, Problem::Reading) {
+        // A page asks again by itself, also without scripts.
+        let name = if is_page { REFRESH } else { RETRY_AFTER };
+        response.headers_mut().insert(name, HeaderValue::from(READING_SECS));
     }
-    let body = page::problem(title, &problem.to_string()).html(ask);
-    (status, [(CONTENT_TYPE, "text/html; charset=utf-8")], body).into_response()
+    response
 }
 
 async fn missing(uri: Uri) -> Response {
@@ -380,6 +391,11 @@ async fn missing(uri: Uri) -> Response {
 mod tests {
     use super::asked::tests::ask;
     use super::*;
+    use crate::console::shelf::Shelves;
+    use axum::http::Request;
+    use roridula_evidence::{Options, Store};
+    use std::sync::Arc;
+    use tower::ServiceExt;
 
     #[test]
     fn each_table_has_a_file_of_its_own_and_no_name_leads_elsewhere() {
@@ -398,5 +414,50 @@ mod tests {
         ] {
             assert_eq!(csv_file(view, &asked, table), file);
         }
+    }
+
+    #[tokio::test]
+    async fn until_the_samples_are_read_nobody_is_told_that_there_are_none() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Store::open(dir.path(), "here", Options::default()).unwrap());
+        let desk = Desk { shelves: Arc::new(Shelves::open(dir.path()).unwrap()), live: Arc::default() };
+        let router = routes().with_state(desk.clone());
+        let ask = async |address: &str| {
+            let request = Request::get(address).body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            let header = |name| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            let (status, refresh, retry) = (answer.status(), header(REFRESH), header(RETRY_AFTER));
+            let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+            (status, refresh, retry, String::from_utf8(body.to_vec()).unwrap())
+        };
+        let after = Some("2".to_owned());
+        for view in
+            ["/samples", "/groups", "/groups/abcdef", "/report", "/sources?family=x", "/tools?family=x"]
+        {
+            let (status, refresh, retry, body) = ask(view).await;
+            assert!(
+                body.contains("still being read") && !body.contains("Nothing was caught"),
+                "{view}: {body}"
+            );
+            assert_eq!((status, &refresh, retry), (StatusCode::SERVICE_UNAVAILABLE, &after, None), "{view}");
+            let (status, refresh, retry, body) = ask(&format!("/api/v1{view}")).await;
+            assert!(body.contains("still being read"), "{view}: {body}");
+            assert_eq!((status, refresh, &retry), (StatusCode::SERVICE_UNAVAILABLE, None, &after), "{view}");
+        }
+        let told = async |address: &str, word: &str| {
+            let (status, _, _, body) = ask(address).await;
+            assert!(status == StatusCode::OK && body.contains(word), "{address} lacks {word}: {body}");
+        };
+        told("/", "still being read").await;
+        told("/api/v1/home", "\"new_cores\": null").await;
+        told("/search?q=wannacry", "still being read").await;
+        told("/api/v1/search?q=wannacry", "\"reading\": true").await;
+        desk.shelves.put_fault("the reports are damaged".to_owned());
+        let (status, _, _, body) = ask("/samples").await;
+        assert!(status == StatusCode::INTERNAL_SERVER_ERROR && body.contains("are damaged"), "{body}");
+        desk.shelves.put_catalog(&Arc::default(), 0);
+        told("/samples", "Nothing was caught yet").await;
+        told("/api/v1/home", "\"new_cores\": 0").await;
+        told("/api/v1/search?q=wannacry", "\"reading\": false").await;
     }
 }

@@ -68,7 +68,8 @@ impl View for Samples {
         let fits = |entry: &&Entry| {
             fits(entry, ask) && brought.as_ref().is_none_or(|brought| brought.contains(&entry.sha256))
         };
-        let wanted: Vec<&Entry> = shelf.catalog.entries.iter().filter(fits).collect();
+        let catalog = shelf.samples.catalog()?;
+        let wanted: Vec<&Entry> = catalog.entries.iter().filter(fits).collect();
         let samples = wanted.iter().skip(from).take(limit).map(|entry| row(entry)).collect();
         let next = (wanted.len() > from.saturating_add(limit)).then(|| (from + limit).to_string());
         Ok(Model { count: wanted.len() as u64, samples, next })

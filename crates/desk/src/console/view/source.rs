@@ -134,7 +134,7 @@ impl View for OfVisitor {
         let source = source.filter(|source| source.connections > 0);
         let source = source.ok_or_else(|| Problem::Missing("nobody came from this address".to_owned()))?;
         let network = Some(Network::from(address));
-        let filter = Filter { source: network, ..asked::filter(shelf, ask) };
+        let filter = Filter { source: network, ..asked::filter(shelf, ask)? };
         let page = shelf.index.connections(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
         // What it is does not depend on the step and the tool of the filter.
         let of_it = Filter { span: filter.span, source: network, ..Filter::default() };
@@ -237,6 +237,10 @@ fn incidents(shelf: &mut Shelf, span: Span, address: IpAddr) -> Result<Vec<Attac
 /// What it brought, the latest first.
 fn samples(shelf: &mut Shelf, filter: &Filter) -> Result<Vec<Sample>, Problem> {
     let captures = shelf.index.captures(filter, None, CAPTURES_MAX).map_err(asked::problem)?;
+    if !captures.rows.is_empty() {
+        // What they are must be known.
+        shelf.samples.catalog()?;
+    }
     let mut order: Vec<SampleId> = Vec::new();
     let mut seen: HashMap<SampleId, Sample> = HashMap::new();
     // The latest come first.

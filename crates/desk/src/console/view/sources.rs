@@ -107,7 +107,7 @@ impl View for Sources {
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let (order, new) = (order(ask)?, new(ask)?);
-        let filter = Filter { brought: brought(shelf, ask)?, ..asked::filter(shelf, ask) };
+        let filter = Filter { brought: brought(shelf, ask)?, ..asked::filter(shelf, ask)? };
         let books = shelf.geo.books();
         let page = shelf.index.sources(&filter, new, order, ask.cursor(), ask.limit()?);
         let page = page.map_err(asked::problem)?;
@@ -155,13 +155,14 @@ fn new(ask: &Ask) -> Result<Option<bool>, Problem> {
 
 /// The samples that a visitor must have brought one of; `None` where nothing is asked of that kind.
 fn brought(shelf: &Shelf, ask: &Ask) -> Result<Option<Vec<SampleId>>, Problem> {
-    let Some(core) = ask.value("core") else { return Ok(asked::of_family(shelf, ask)) };
+    let Some(core) = ask.value("core") else { return asked::of_family(shelf, ask) };
     if core.len() < CORE_MIN {
         return Err(Problem::Bad(format!("`core` needs at least {CORE_MIN} digits")));
     }
     let core = core.to_ascii_lowercase();
     let family = ask.filter.family.as_deref().unwrap_or_default();
-    let entries = shelf.catalog.entries.iter();
+    let catalog = shelf.samples.catalog()?;
+    let entries = catalog.entries.iter();
     let fits =
         entries.filter(|entry| entry.core.starts_with(&core) && asked::contains(&entry.family, family));
     Ok(Some(fits.map(|entry| entry.sha256).collect()))

@@ -48,7 +48,7 @@ impl View for OfFingerprint {
         let name = ask.place("fingerprint").to_ascii_lowercase();
         let row = shelf.index.fingerprint(&name).map_err(asked::problem)?;
         let row = row.ok_or_else(|| Problem::Missing("no connection had this fingerprint".to_owned()))?;
-        let filter = Filter { fingerprint: Some(name.clone()), ..asked::filter(shelf, ask) };
+        let filter = Filter { fingerprint: Some(name.clone()), ..asked::filter(shelf, ask)? };
         let page = shelf.index.connections(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
         let of_all = Filter { fingerprint: Some(name), ..Filter::default() };
         let sources = shelf.index.sources(&of_all, None, SourceOrder::Last, None, SOURCES);

@@ -32,7 +32,7 @@ impl View for Tools {
     const ABOUT: &'static str = "Implementation fingerprints, and the tools that they prove.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
-        let filter = asked::filter(shelf, ask);
+        let filter = asked::filter(shelf, ask)?;
         let tools = shelf.index.tools(&filter).map_err(asked::problem)?;
         let page = shelf.index.fingerprints(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
         Ok(Model { tools, fingerprints: page.rows, next: page.next })

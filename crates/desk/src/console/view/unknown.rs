@@ -64,7 +64,7 @@ impl View for Unknown {
             Some(_) => return Err(Problem::Bad("`known` is yes or no".to_owned())),
         };
         let shapes = Shapes { strangers, only: ask.value("shape"), latest: true };
-        let found = shelf.index.unknown(&asked::filter(shelf, ask), &shapes, ask.cursor(), ask.limit()?);
+        let found = shelf.index.unknown(&asked::filter(shelf, ask)?, &shapes, ask.cursor(), ask.limit()?);
         let page = found.map_err(asked::problem)?;
         let shapes = page.rows.into_iter().map(|row| shape(shelf, row)).collect::<Result<_, _>>()?;
         Ok(Model { shapes, next: page.next })

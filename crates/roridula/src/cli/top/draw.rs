@@ -174,9 +174,10 @@ impl Drawn<'_> {
     fn news(&self, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
         let inner = section("new", area, buffer);
         let news = snapshot.news;
-        let style = if news.new_cores > 0 { self.palette.strong(Color::Green) } else { Style::new() };
+        let cores = news.new_cores.unwrap_or_default();
+        let style = if cores > 0 { self.palette.strong(Color::Green) } else { Style::new() };
         let count = Line::from(vec![
-            Span::styled(format!("{} {}", thousands(news.new_cores), news.noun()), style),
+            Span::styled(format!("{} {}", thousands(cores), news.noun()), style),
             Span::raw(format!(", of {}", counted(news.captures, "capture"))),
         ]);
         let mut lines = vec![count];

@@ -158,7 +158,7 @@ impl Source {
                 Funnel::from(&open.index.funnel(&Span::last(time.micros(), snapshot.now).into())?.total);
         }
         open.keep_catalog(&dir)?;
-        snapshot.news = News::of(&open.catalog, &mut open.index, snapshot.now)?;
+        snapshot.news = News::of(Some(&open.catalog), &mut open.index, snapshot.now)?;
         snapshot.novel = open.catalog.novel(snapshot.now).map(|(entry, _)| novel(entry));
         let latest = Incidental { limit: Some(FEED), ..Incidental::default() };
         snapshot.incidents = open.incidents.list(&latest)?.iter().map(row).collect();

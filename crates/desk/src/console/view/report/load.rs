@@ -24,8 +24,8 @@ pub(super) const CAPTURES: &str = "Captures";
 /// The whole model.
 pub(super) fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
     let period = Period::of(ask)?;
-    let catalog = shelf.catalog.clone();
-    let filter = asked::filter(shelf, ask);
+    let catalog = shelf.samples.catalog()?;
+    let filter = asked::filter(shelf, ask)?;
     let now = Scope::of(shelf, ask, &catalog, Filter { span: period.span, ..filter.clone() })?;
     let before = Scope::of(shelf, ask, &catalog, Filter { span: period.before, ..filter })?;
     let cores = now.new_cores();

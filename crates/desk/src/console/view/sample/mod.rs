@@ -187,7 +187,7 @@ impl View for Sample {
         let report = shelf.reports.get(id).map_err(Problem::failed)?;
         let kept = shelf.reader.kept(id).map_err(Problem::failed)?;
         let lookups = looked_up(shelf, report.as_ref());
-        let catalog = &shelf.catalog;
+        let catalog = shelf.samples.catalog()?;
         let entry = catalog.entries.iter().find(|entry| entry.sha256 == id);
         let core = entry.map_or_else(|| sample.core.clone(), |entry| entry.core.clone());
         let is_alike = |other: &&Entry| !core.is_empty() && other.core == core && other.sha256 != id;

@@ -7,6 +7,7 @@ use crate::console::text;
 use crate::console::view::asked;
 use crate::incident::{self, IncidentId, Technique, attack};
 use crate::index;
+use crate::sample::Catalog;
 use roridula_evidence::rfc3339;
 use std::collections::BTreeMap;
 
@@ -25,17 +26,18 @@ pub(super) fn find(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> 
         return Ok(hits);
     }
     let lower = query.to_ascii_lowercase();
+    let catalog = shelf.samples.catalog.clone();
     hits.extend(techniques(shelf, query)?);
     for hit in shelf.index.search(query, EACH_MAX).map_err(asked::problem)? {
         hits.push(of_index(shelf, hit, &lower)?);
     }
     if lower.len() >= HASH_MIN && lower.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        hits.extend(cores(shelf, &lower));
+        hits.extend(catalog.iter().flat_map(|catalog| cores(catalog, &lower)));
         hits.extend(layers(shelf, &lower)?);
     }
     if lower.len() >= PART_MIN {
         hits.extend(incidents(shelf, &lower)?);
-        hits.extend(families(shelf, &lower));
+        hits.extend(catalog.iter().flat_map(|catalog| families(catalog, &lower)));
         hits.extend(tools(shelf, &lower)?);
         hits.extend(indicators(shelf, &lower)?);
     }
@@ -158,8 +160,8 @@ fn of_index(shelf: &mut Shelf, hit: index::Hit, query: &str) -> Result<Hit, Prob
     })
 }
 
-fn cores(shelf: &Shelf, query: &str) -> Vec<Hit> {
-    let groups = shelf.catalog.groups.iter().filter(|group| group.core.starts_with(query));
+fn cores(catalog: &Catalog, query: &str) -> Vec<Hit> {
+    let groups = catalog.groups.iter().filter(|group| group.core.starts_with(query));
     let hit = |group: &crate::sample::Group| Hit {
         kind: "core",
         name: group.core.clone(),
@@ -188,9 +190,9 @@ fn layers(shelf: &Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
     Ok(found.into_iter().map(hit).collect())
 }
 
-fn families(shelf: &Shelf, query: &str) -> Vec<Hit> {
+fn families(catalog: &Catalog, query: &str) -> Vec<Hit> {
     let mut families: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    let known = shelf.catalog.entries.iter().filter(|entry| !entry.family.is_empty());
+    let known = catalog.entries.iter().filter(|entry| !entry.family.is_empty());
     for entry in known.filter(|entry| asked::contains(&entry.family, query)) {
         let sum = families.entry(&entry.family).or_default();
         *sum = (sum.0 + 1, sum.1 + entry.captures);

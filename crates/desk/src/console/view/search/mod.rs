@@ -32,6 +32,8 @@ pub(crate) struct Search;
 pub(crate) struct Model {
     /// What was searched.
     query: String,
+    /// Whether the samples are still being read since the console's start: until then no core and no family is found.
+    reading: bool,
     /// What was found, those of one kind together.
     hits: Vec<Hit>,
     /// Kinds of which there are more than are listed.
@@ -76,7 +78,10 @@ impl View for Search {
         let hits = find::find(shelf, &query)?;
         match clear(&hits) {
             Some(hit) if ask.form == Form::Page => Err(Problem::Elsewhere(hit.href.clone())),
-            _ => Ok(Model { more: more(&hits, &query), query, hits }),
+            _ => {
+                let reading = shelf.samples.catalog.is_none();
+                Ok(Model { more: more(&hits, &query), reading, query, hits })
+            }
         }
     }
 
@@ -134,6 +139,9 @@ fn clear(hits: &[Hit]) -> Option<&Hit> {
 
 fn body(model: &Model, ask: &Ask) -> Markup {
     html! {
+        @if model.reading {
+            p.notice { "The samples are still being read: no core and no family is found yet. Ask again in a few seconds." }
+        }
         @if model.hits.is_empty() {
             section {
                 @if !model.query.is_empty() {
@@ -196,7 +204,7 @@ mod tests {
     #[test]
     fn nothing_found_says_what_can_be_searched_and_escapes_what_was() {
         let query = format!("<script>\u{202e}{}", "A".repeat(65_536));
-        let model = Model { query, hits: Vec::new(), more: Vec::new() };
+        let model = Model { query, reading: false, hits: Vec::new(), more: Vec::new() };
         let ask = ask("/search", &[]);
         let page = Search::page(&model, &ask).html(&ask);
         assert!(
@@ -212,10 +220,11 @@ mod tests {
     #[test]
     fn hits_are_listed_with_their_kind() {
         let hits = vec![hit("=1+1\"><b>", false), hit("b", false)];
-        let model = Model { query: "x".to_owned(), hits, more: Vec::new() };
+        let model = Model { query: "x".to_owned(), reading: true, hits, more: Vec::new() };
         let ask = ask("/search", &[("q", "x")]);
         let page = Search::page(&model, &ask).html(&ask);
         assert!(page.contains("2 hits") && !page.contains("<b>"), "{page}");
+        assert!(page.contains("still being read"), "{page}");
         assert!(Search::tables(&model, &ask).remove(0).csv().contains("\"'=1+1\"\"><b>\""));
     }
 }
