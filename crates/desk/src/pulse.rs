@@ -113,7 +113,7 @@ impl Pulse {
 pub struct News {
     /// Cores that came for the first time in the last 24 hours; null while the samples are still being read.
     pub new_cores: Option<u64>,
-    /// Captures in the last 24 hours, to the minute.
+    /// Captures of uploads, without buffers, in the last 24 hours, to the minute.
     pub captures: u64,
 }
 

@@ -33,7 +33,7 @@ const VIEWS: [(&str, &str); 8] = [
     ("/tools", "WannaCry"),
     ("/credentials", "=HYPERLINK(1)"),
     ("/unknown", "ff 00"),
-    ("/report", "1 new core of 3 captures from 3 visitors"),
+    ("/report", "1 new core of 3 captured uploads from 3 visitors"),
     ("/search", "T1595"),
     ("/health", "connection.opened"),
 ];
@@ -464,7 +464,7 @@ async fn a_report_is_a_page_a_table_and_markdown() {
         let found = report["totals"].as_array().unwrap().iter().find(|total| total["name"] == name);
         found.map(|total| (total["now"].as_u64().unwrap(), total["before"].as_u64().unwrap()))
     };
-    assert_eq!(total("Captures"), Some((3, 0)));
+    assert_eq!(total("Captured uploads"), Some((3, 0)));
     assert_eq!(total("New cores"), Some((1, 0)));
     assert_eq!(total("Visitors"), Some((3, 0)));
     assert_eq!(report["hosts"][0]["source"], "192.0.2.2");
@@ -482,7 +482,7 @@ async fn a_report_is_a_page_a_table_and_markdown() {
                 .as_u64()
         };
         assert_eq!(total("Visitors"), Some(visitors), "{filter}");
-        assert_eq!(total("Captures"), Some(captures), "{filter}");
+        assert_eq!(total("Captured uploads"), Some(captures), "{filter}");
         assert_eq!(total("Incidents"), Some(incidents), "{filter}");
         assert_eq!(total("New cores"), Some(u64::from(captures > 0)), "{filter}");
         assert_eq!(report["only"][0], filter.replace('=', " "));

@@ -109,7 +109,7 @@ pub struct Counts {
     pub uploads: u64,
     /// Of which an upload arrived to its last byte.
     pub completes: u64,
-    /// Captures of samples that came through the implant.
+    /// Captures of uploads: what came through the implant, no buffers.
     pub captures: u64,
     /// Those of them that nobody had brought before.
     pub new_samples: u64,

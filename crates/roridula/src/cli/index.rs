@@ -47,7 +47,7 @@ fn rebuild(data: &Path) -> Result<(), Failure> {
     let mut out = out::stdout();
     writeln!(
         out,
-        "{} connections of {} visitors, {} captures of {} samples: {} events in {:.1} s",
+        "{} connections of {} visitors, {} captures (uploads and buffers) of {} samples: {} events in {:.1} s",
         status.connections,
         status.sources,
         status.captures,

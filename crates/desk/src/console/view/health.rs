@@ -160,7 +160,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 dl {
                     dt { "Connections" } dd { (text::number(model.counts.connections)) ", " (rate(model.counts.connections)) }
                     dt { "Uploads" } dd { (text::number(model.counts.uploads)) ", " (rate(model.counts.uploads)) }
-                    dt { "Captures" } dd { (text::number(model.counts.captures)) ", " (rate(model.counts.captures)) }
+                    dt { "Captured uploads" } dd { (text::number(model.counts.captures)) ", " (rate(model.counts.captures)) }
                     dt { "Waiting for triage" } dd { (text::number(model.untriaged)) }
                     dt { "Version" }
                     dd {

@@ -228,7 +228,7 @@ pub(crate) fn headline(news: &News) -> Markup {
                 } @else {
                     "The samples are still being read; 24 hours brought "
                 }
-                (text::count(news.captures, "capture"))
+                (text::count(news.captures, "captured upload"))
             }
         }
     }

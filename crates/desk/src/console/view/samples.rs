@@ -78,6 +78,7 @@ impl View for Samples {
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
             (asked::ignored(ask, &[]))
+            p.quiet { "A capture is a file that was kept: an upload, or a buffer that an exploit or an unknown message carried." }
             @for table in Self::tables(model, ask) { (table.html(ask)) }
         };
         Page::new("Samples", body)

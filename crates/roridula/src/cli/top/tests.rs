@@ -92,7 +92,7 @@ fn ten_seconds_fit_on_eighty_by_twenty_four() {
     for word in [
         "● listening 0.0.0.0:445 for 2 h · last visitor 12 s ago, 198.51.100.7",
         "disk 50.0 GiB free · journal 3.0 MiB, up to date",
-        "3 new cores in 24 hours, of 312 captures",
+        "3 new cores in 24 hours, of 312 captured uploads",
         "24d024d024d0 · novelty 87 · since 2026-11-17 20:26 UTC",
         "37 captures from 21 hosts.",
         "[24 h]",

@@ -19,7 +19,7 @@ const CORES_MAX: usize = 25;
 /// Names of totals that the headline is made of.
 pub(super) const VISITORS: &str = "Visitors";
 pub(super) const CORES: &str = "New cores";
-pub(super) const CAPTURES: &str = "Captures";
+pub(super) const CAPTURES: &str = "Captured uploads";
 
 /// The whole model.
 pub(super) fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {

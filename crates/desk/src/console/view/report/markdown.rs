@@ -88,8 +88,8 @@ fn who(model: &Model, out: &mut String, empty: &mut Vec<&'static str>) {
             number(host.connections),
         ]
     });
-    let head = ["Source", "Where", "New", "Captures", "Connections"];
-    rows(out, empty, "Infected hosts with the most captures", &head, hosts.collect());
+    let head = ["Source", "Where", "New", "Captured uploads", "Connections"];
+    rows(out, empty, "Infected hosts with the most captured uploads", &head, hosts.collect());
 }
 
 fn what(model: &Model, out: &mut String, empty: &mut Vec<&'static str>) {

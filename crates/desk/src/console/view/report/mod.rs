@@ -184,7 +184,7 @@ fn headline(model: &Model) -> String {
     format!(
         "{} of {} from {} (before: {} of {} from {})",
         now(load::CORES, "new core"),
-        now(load::CAPTURES, "capture"),
+        now(load::CAPTURES, "captured upload"),
         now(load::VISITORS, "visitor"),
         before(load::CORES),
         before(load::CAPTURES),

@@ -177,8 +177,8 @@ fn hosts(model: &Model) -> Table {
             Cell::text(text::stage(&host.furthest)),
         ]
     });
-    let columns = vec!["Source", "Where", "New", "Captures", "Connections", "Furthest"];
-    table("hosts", "Infected hosts with the most captures", columns, rows.collect())
+    let columns = vec!["Source", "Where", "New", "Captured uploads", "Connections", "Furthest"];
+    table("hosts", "Infected hosts with the most captured uploads", columns, rows.collect())
 }
 
 fn families(model: &Model) -> Table {

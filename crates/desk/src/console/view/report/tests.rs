@@ -67,7 +67,7 @@ fn the_page_says_what_is_new_and_how_it_changed() {
     let ask = ask("/report", &[("source", "192.0.2.7")]);
     let page = Report::page(&model(), &ask).html(&ask);
     assert!(
-        page.contains("3 new cores of 2,312 captures from 41 visitors (before: 6 of 280 from 0)"),
+        page.contains("3 new cores of 2,312 captured uploads from 41 visitors (before: 6 of 280 from 0)"),
         "{page}"
     );
     assert!(page.contains(">+726 %<") && page.contains(">-50 %<") && page.contains(">new<"));
@@ -127,10 +127,10 @@ fn an_empty_report_is_a_report() {
         ..model()
     };
     let page = Report::page(&empty, &ask).html(&ask);
-    assert!(page.contains("0 new cores of 0 captures") && page.contains("None in this time."));
+    assert!(page.contains("0 new cores of 0 captured uploads") && page.contains("None in this time."));
     assert!(page.contains("href=\"/health#doctor\""));
     let text = markdown::text(&empty);
-    let none = "None in this time: New cores; Infected hosts with the most captures; Families; Tools; Novel samples; \
+    let none = "None in this time: New cores; Infected hosts with the most captured uploads; Families; Tools; Novel samples; \
                 What was not understood.\n";
     assert!(
         text.contains(none) && text.matches("None in").count() == 1 && !text.contains("## Tools"),
