@@ -42,7 +42,10 @@ fn an_upload_is_an_incident_while_it_runs_and_after_a_rebuild() {
     assert!(rebuilt.starts_with("1 incidents, put together from "), "{rebuilt}");
     assert_eq!(json(&["incidents", "show", id, "--json", "--data", data]), shown);
     let made = text(&["index", "rebuild", "--data", data]);
-    assert!(made.starts_with("1 connections of 1 visitors, 1 captures (uploads and buffers) of 1 samples: "), "{made}");
+    assert!(
+        made.starts_with("1 connections of 1 visitors, 1 captures (uploads and buffers) of 1 samples: "),
+        "{made}"
+    );
     let missing = roridula(&["incidents", "show", "zzzzzz", "--data", data]);
     assert!(!missing.status.success());
     assert!(String::from_utf8_lossy(&missing.stderr).contains("no incident `zzzzzz`"));

@@ -8,9 +8,10 @@ use crate::past::HOUR;
 use roridula_desk::index::{
     Filter, FingerprintRow, Index, LogonRow, Network, ShapeRow, Shapes, SourceOrder, Span, Step, ToolRow,
 };
+use roridula_evidence::SampleId;
 use roridula_proto::event::Event;
 use roridula_proto::time::WallClock;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 const MOST: usize = 1000;
@@ -73,6 +74,41 @@ fn who_brought_the_most_uploads_comes_first() {
         assert_eq!(found, counts, "{span:?}");
     }
     assert_eq!(index.senders_of_most(&Span::ALL.into(), 2).unwrap().len(), 2);
+}
+
+#[test]
+fn what_is_compared_is_counted_to_the_moment() {
+    let (_dir, mut index, naive) = world(27);
+    let samples: BTreeSet<SampleId> = naive.caught.iter().map(|one| one.sample).collect();
+    let set_of: HashMap<SampleId, usize> =
+        samples.iter().enumerate().filter(|(at, _)| at % 3 > 0).map(|(at, id)| (*id, at % 3)).collect();
+    let source = naive.caught[0].source;
+    for span in spans(27) {
+        for only in [None, Some(source)] {
+            let filter = Filter { span, source: only.map(Network::from), ..Filter::default() };
+            let is_of = |ip: IpAddr| only.is_none_or(|only| only == ip);
+            let inside = |at: u64| (span.since.0..span.until.0).contains(&at);
+            let mut caught: HashMap<usize, (u64, BTreeSet<IpAddr>)> = HashMap::new();
+            for one in naive.caught.iter().filter(|one| inside(one.at) && is_of(one.source)) {
+                let Some(set) = set_of.get(&one.sample) else { continue };
+                let sum = caught.entry(*set).or_default();
+                sum.0 += 1;
+                sum.1.insert(one.source);
+            }
+            let caught: HashMap<usize, (u64, u64)> =
+                caught.into_iter().map(|(set, (count, hosts))| (set, (count, hosts.len() as u64))).collect();
+            assert_eq!(index.caught(&set_of, &filter).unwrap(), caught, "{span:?}");
+            let mut used: HashMap<String, u64> = HashMap::new();
+            let begins = span.since.0 / HOUR * HOUR;
+            for visit in naive.visits.values().filter(|visit| is_of(visit.source)) {
+                let Some(closed) = visit.closed else { continue };
+                for tool in visit.tools.iter().filter(|_| (begins..span.until.0).contains(&closed)) {
+                    *used.entry(tool.clone()).or_default() += 1;
+                }
+            }
+            assert_eq!(index.tools_until(&filter).unwrap(), used, "{span:?}");
+        }
+    }
 }
 
 fn sources(index: &mut Index, filter: &Filter) -> BTreeSet<IpAddr> {

@@ -283,7 +283,15 @@ fn table(model: &Model) -> Table {
     };
     let mut columns = vec!["Source"];
     columns.extend(["Country", "AS", "Organisation"].into_iter().filter(|_| model.places));
-    columns.extend(["New", "First visit", "Last heard of", "Days", "Connections", "Captured uploads", "Furthest"]);
+    columns.extend([
+        "New",
+        "First visit",
+        "Last heard of",
+        "Days",
+        "Connections",
+        "Captured uploads",
+        "Furthest",
+    ]);
     let empty = html! {
         p { "Nobody came, or nobody who fits the filter." }
         p {

@@ -196,14 +196,51 @@ impl Index {
         })
     }
 
+    /// The sets that the samples are in, by their numbers.
+    fn sets(&self, set_of: &HashMap<SampleId, usize>) -> Result<HashMap<i64, usize>, IndexError> {
+        let numbers = self.file.rows("SELECT n, sha256 FROM sample", [], |row| {
+            Ok((row.get::<_, i64>(0)?, SampleId(row.get(1)?)))
+        })?;
+        Ok(numbers.iter().filter_map(|(n, id)| Some((*n, *set_of.get(id)?))).collect())
+    }
+
+    /// Captures of the samples of each set from the filter's visitors, to the moment in its span, and their hosts; a
+    /// sample that is in no set is left out, and so is a set that nobody brought.
+    pub fn caught(
+        &mut self,
+        set_of: &HashMap<SampleId, usize>,
+        filter: &Filter,
+    ) -> Result<HashMap<usize, (u64, u64)>, IndexError> {
+        let (since, until) = filter.span.moments();
+        self.look(|index| {
+            let sets = index.sets(set_of)?;
+            let mut wanted = Wanted::default();
+            wanted.and("at BETWEEN ? AND ?", [since, until].map(Value::from));
+            wanted.visitors(index, filter)?;
+            let sql = format!(
+                "SELECT sample, source, count(*) FROM capture WHERE {} GROUP BY sample, source",
+                wanted.text()
+            );
+            let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, count(row, 2)?));
+            let mut caught: HashMap<usize, (u64, HashSet<i64>)> = HashMap::new();
+            for (sample, source, captures) in index.file.rows(&sql, params_from_iter(&wanted.values), read)? {
+                if let Some(set) = sets.get(&sample) {
+                    let sum = caught.entry(*set).or_default();
+                    sum.0 += captures;
+                    sum.1.insert(source);
+                }
+            }
+            Ok(caught
+                .into_iter()
+                .map(|(set, (captures, hosts))| (set, (captures, hosts.len() as u64)))
+                .collect())
+        })
+    }
+
     /// Different visitors who brought one of the samples of each set; a sample that is in no set is left out.
     pub fn hosts(&mut self, set_of: &HashMap<SampleId, usize>) -> Result<HashMap<usize, u64>, IndexError> {
         self.look(|index| {
-            let numbers = index.file.rows("SELECT n, sha256 FROM sample", [], |row| {
-                Ok((row.get::<_, i64>(0)?, SampleId(row.get(1)?)))
-            })?;
-            let sets: HashMap<i64, usize> =
-                numbers.iter().filter_map(|(n, id)| Some((*n, *set_of.get(id)?))).collect();
+            let sets = index.sets(set_of)?;
             let mut hosts: HashMap<usize, HashSet<i64>> = HashMap::new();
             let sql = "SELECT sample, source FROM sample_source";
             let mut statement = index.file.db.prepare_cached(sql).map_err(index.file.fail())?;

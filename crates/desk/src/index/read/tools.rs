@@ -1,11 +1,13 @@
 //! Implementations: known tools, fingerprints, and what nobody knows.
 
-use super::super::filter::{Cursor, Filter, Shapes};
-use super::super::fold::HOUR;
+use super::super::filter::{Cursor, Filter, Shapes, Span};
+use super::super::fold::{DAY, HOUR};
 use super::super::view::{FingerprintRow, Page, ShapeRow, ToolRow};
 use super::super::{Index, IndexError};
 use super::{Wanted, bounded, count, cut, time, words};
+use crate::derived::to_sql;
 use roridula_proto::connection::ConnectionId;
+use roridula_proto::time::WallClock;
 use rusqlite::types::Value;
 use rusqlite::{Row, params, params_from_iter};
 use std::collections::{BTreeSet, HashMap};
@@ -39,6 +41,35 @@ impl Index {
                 })
             })
         })
+    }
+
+    /// Connections of the known tools of the filter's visitors, from the whole hour in which its span begins to the
+    /// moment at which it ends: the part of a time that is as long as another one that is not over.
+    pub fn tools_until(&mut self, filter: &Filter) -> Result<HashMap<String, u64>, IndexError> {
+        let until = filter.span.until.0;
+        let hour = until / HOUR * HOUR;
+        let whole = Span { until: WallClock(hour), ..filter.span };
+        let rows = self.tools(&Filter { span: whole, ..filter.clone() })?;
+        let mut counts: HashMap<String, u64> =
+            rows.into_iter().map(|row| (row.tool, row.connections)).collect();
+        let rest: Vec<(Vec<String>, u64)> = self.look(|index| {
+            let mut wanted = Wanted::default();
+            // A tool is named when a connection ends, and nobody stays for a day.
+            let times = [hour.saturating_sub(DAY), until, hour, until].map(to_sql);
+            wanted.and("opened BETWEEN ? AND ? AND closed >= ? AND closed < ?", times.map(Value::from));
+            wanted.visitors(index, filter)?;
+            let sql = format!(
+                "SELECT t.names, count(*) FROM connection JOIN toolset t ON t.n = toolset WHERE {} GROUP BY t.n",
+                wanted.text()
+            );
+            let read = |row: &Row<'_>| Ok((words(&row.get::<_, String>(0)?), count(row, 1)?));
+            index.file.rows(&sql, params_from_iter(&wanted.values), read)
+        })?;
+        for (tools, connections) in rest {
+            let asked = |tool: &String| filter.tool.as_ref().is_none_or(|only| only == tool);
+            tools.into_iter().filter(asked).for_each(|tool| *counts.entry(tool).or_default() += connections);
+        }
+        Ok(counts)
     }
 
     /// The names of all known tools that were ever seen.

@@ -10,7 +10,7 @@ use crate::index::{Counts, Filter, Shapes, Span};
 use crate::moment;
 use crate::sample::{Catalog, Entry, Group};
 use roridula_evidence::{SampleId, rfc3339};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// Rows of each list.
 const ROWS: usize = 10;
@@ -44,8 +44,8 @@ pub(super) fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         cores_more: cores.len().saturating_sub(CORES_MAX) as u64,
         cores: told,
         hosts: hosts(shelf, &now.filter)?,
-        families: families(shelf, &now, &before, period.so_far)?,
-        tools: tools(shelf, &now, &before, period.so_far)?,
+        families: families(shelf, &now, &before)?,
+        tools: tools(shelf, &now, &before)?,
         novel: now.novel(),
         unknown: unknown(shelf, &now.filter)?,
         sensor: sensor::load(shelf, period.span, ask.now)?,
@@ -169,52 +169,40 @@ fn hosts(shelf: &mut Shelf, filter: &Filter) -> Result<Vec<sources::Row>, Proble
     Ok(found.into_iter().map(host).collect())
 }
 
-fn families(
-    shelf: &mut Shelf,
-    scope: &Scope<'_>,
-    before: &Scope<'_>,
-    so_far: bool,
-) -> Result<Vec<Family>, Problem> {
-    let mut sets: BTreeMap<&str, Vec<SampleId>> = BTreeMap::new();
-    let seen = |entry: &&Entry| {
-        moment::parse_time(&entry.last_seen).is_some_and(|last| last >= before.filter.span.since)
-            && moment::parse_time(&entry.first_seen).is_some_and(|first| first < scope.filter.span.until)
-    };
+fn families(shelf: &mut Shelf, scope: &Scope<'_>, before: &Scope<'_>) -> Result<Vec<Family>, Problem> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut family_of: HashMap<SampleId, usize> = HashMap::new();
     // Who brought them the visitors of the filter's are asked for below.
-    let entries = scope.catalog.entries.iter().filter(|entry| asked::fits(scope.ask, entry)).filter(seen);
+    let entries = scope.catalog.entries.iter().filter(|entry| asked::fits(scope.ask, entry));
     for entry in entries.filter(|entry| !entry.family.is_empty()) {
-        sets.entry(&entry.family).or_default().push(entry.sha256);
+        let known = names.iter().position(|name| *name == entry.family);
+        family_of.insert(entry.sha256, known.unwrap_or(names.len()));
+        if known.is_none() {
+            names.push(&entry.family);
+        }
     }
-    let (names, sets): (Vec<&str>, Vec<Vec<SampleId>>) = sets.into_iter().unzip();
-    let now = shelf.index.spreads(&sets, &scope.filter).map_err(asked::problem)?;
-    let then = shelf.index.spreads(&sets, &before.filter).map_err(asked::problem)?;
-    let family = |((name, now), then): ((&str, &crate::index::Spread), &crate::index::Spread)| Family {
-        family: name.to_owned(),
-        captures: now.captures,
-        before: (!so_far).then_some(then.captures),
-        hosts: now.sources,
+    let now = shelf.index.caught(&family_of, &scope.filter).map_err(asked::problem)?;
+    let then = shelf.index.caught(&family_of, &before.filter).map_err(asked::problem)?;
+    let family = |(at, name): (usize, &&str)| {
+        let (captures, hosts) = now.get(&at).copied().unwrap_or_default();
+        let (before, _) = then.get(&at).copied().unwrap_or_default();
+        Family { family: (*name).to_owned(), captures, before, hosts }
     };
-    let mut families: Vec<Family> = names.into_iter().zip(&now).zip(&then).map(family).collect();
-    families.retain(|family| family.captures > 0 || family.before.is_some_and(|before| before > 0));
+    let mut families: Vec<Family> = names.iter().enumerate().map(family).collect();
+    families.retain(|family| family.captures > 0 || family.before > 0);
     families.sort_by_key(|family| std::cmp::Reverse((family.captures, family.before)));
     families.truncate(ROWS);
     Ok(families)
 }
 
-fn tools(
-    shelf: &mut Shelf,
-    scope: &Scope<'_>,
-    before: &Scope<'_>,
-    so_far: bool,
-) -> Result<Vec<Tool>, Problem> {
+fn tools(shelf: &mut Shelf, scope: &Scope<'_>, before: &Scope<'_>) -> Result<Vec<Tool>, Problem> {
     let now = shelf.index.tools(&scope.filter).map_err(asked::problem)?;
-    let then = shelf.index.tools(&before.filter).map_err(asked::problem)?;
-    let before = |name: &str| then.iter().find(|tool| tool.tool == name).map_or(0, |tool| tool.connections);
+    let then = shelf.index.tools_until(&before.filter).map_err(asked::problem)?;
     let tool = |row: &crate::index::ToolRow| Tool {
         tool: row.tool.clone(),
         label: asked::tool(&row.tool).to_owned(),
         connections: row.connections,
-        before: (!so_far).then(|| before(&row.tool)),
+        before: then.get(&row.tool).copied().unwrap_or_default(),
         hosts: row.sources,
     };
     Ok(now.iter().take(ROWS).map(tool).collect())

@@ -130,8 +130,7 @@ fn rows(
     out.push_str(&table(head, rows));
 }
 
-/// A number against the one before, where that is known.
-fn compared(now: u64, before: Option<u64>) -> [String; 3] {
-    let none = || "–".to_owned();
-    [number(now), before.map_or_else(none, number), before.map_or_else(none, |before| change(now, before))]
+/// A number against the one before.
+fn compared(now: u64, before: u64) -> [String; 3] {
+    [number(now), number(before), change(now, before)]
 }

@@ -96,8 +96,8 @@ struct Family {
     family: String,
     /// Captures.
     captures: u64,
-    /// Captures in the period before; null while the report's is not over, since only whole days are counted.
-    before: Option<u64>,
+    /// Captures in the period before, or in the same part of it.
+    before: u64,
     /// Addresses that brought one.
     hosts: u64,
 }
@@ -111,8 +111,8 @@ struct Tool {
     label: String,
     /// Connections.
     connections: u64,
-    /// Connections in the period before; null as for families.
-    before: Option<u64>,
+    /// Connections in the period before, or in the same part of it.
+    before: u64,
     /// Addresses of them.
     hosts: u64,
 }

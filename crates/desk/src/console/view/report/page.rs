@@ -188,8 +188,8 @@ fn families(model: &Model) -> Table {
         vec![
             Cell::Link(family.family.clone(), address),
             Cell::Number(family.captures),
-            family.before.map_or(Cell::None, Cell::Number),
-            Cell::text(family.before.map_or_else(String::new, |before| change(family.captures, before))),
+            Cell::Number(family.before),
+            Cell::text(change(family.captures, family.before)),
             Cell::Number(family.hosts),
         ]
     });
@@ -202,8 +202,8 @@ fn tools(model: &Model) -> Table {
         vec![
             Cell::Link(tool.label.clone(), address),
             Cell::Number(tool.connections),
-            tool.before.map_or(Cell::None, Cell::Number),
-            Cell::text(tool.before.map_or_else(String::new, |before| change(tool.connections, before))),
+            Cell::Number(tool.before),
+            Cell::text(change(tool.connections, tool.before)),
             Cell::Number(tool.hosts),
         ]
     });

@@ -42,7 +42,7 @@ fn model() -> Model {
             captures: 4,
             furthest: "new".to_owned(),
         }],
-        families: vec![Family { family: HOSTILE.to_owned(), captures: 3, before: Some(1), hosts: 1 }],
+        families: vec![Family { family: HOSTILE.to_owned(), captures: 3, before: 1, hosts: 1 }],
         tools: Vec::new(),
         novel: Vec::new(),
         unknown: vec![Shape {
