@@ -6,11 +6,17 @@ use roridula_triage::{Budget, Diff, Road, diff, triage};
 
 /// The difference of two look-alikes, by their names.
 fn differ(a: &str, b: &str) -> Diff {
+    between(&look_alike(a), &look_alike(b))
+}
+
+fn look_alike(name: &str) -> Vec<u8> {
+    world::file(name, 1).expect("a look-alike")
+}
+
+fn between(a: &[u8], b: &[u8]) -> Diff {
     let (rules, budget) = (Rules::compile(&[]).0, Budget::default());
-    let of = |name: &str| world::file(name, 1).expect("a look-alike");
-    let (a, b) = (of(a), of(b));
     let report = |bytes: &[u8]| triage(bytes, Road::Payload, &rules, &budget);
-    diff(&a, &report(&a), &b, &report(&b))
+    diff(a, &report(a), b, &report(b))
 }
 
 /// Asserts that a line with each of these words is there, and that there are no more than so many lines.
@@ -69,4 +75,29 @@ fn what_one_side_has_alone_is_told_once() {
     assert!(!found.lines.iter().any(|line| line.contains("R/1831")), "{:#?}", found.lines);
     let found = differ("zip-bomb-flat", "zip-bomb-shared");
     tells(&found, 12, &["more members of the ZIP differ"]);
+}
+
+#[test]
+fn a_file_is_compared_with_itself_wherever_it_lies() {
+    let (rules, budget) = (Rules::compile(&[]).0, Budget::default());
+    let part = |name: &str, wanted: &str| {
+        let upload = look_alike(name);
+        let report = triage(&upload, Road::Payload, &rules, &budget);
+        let number = report.layers.iter().position(|layer| layer.name == wanted).expect("a part");
+        let start = usize::try_from(report.place(u32::try_from(number).unwrap()).unwrap()).unwrap();
+        upload[start..start + usize::try_from(report.layers[number].stored_size).unwrap()].to_vec()
+    };
+    let upload = look_alike("wannacry-x86");
+    for wanted in ["W/101", "R/1831"] {
+        let alone = part("wannacry-x86", wanted);
+        for found in [between(&upload, &alone), between(&alone, &upload)] {
+            assert!(found.lines.iter().any(|line| line.starts_with("identical: EXE")), "{:#?}", found.lines);
+            let differs = found.lines.iter().any(|line| line.contains(" differs in "));
+            let only = found.lines.iter().any(|line| line.starts_with("only ") && line.contains("ZIP"));
+            assert!(!differs && !only, "{wanted}: {:#?}", found.lines);
+        }
+    }
+    // A worm by itself with one jump patched, against the one in an upload.
+    let found = between(&upload, &part("wannacry-x86-check-patched-out", "W/101"));
+    tells(&found, 6, &["EXE W/101 differs in 1 range", "1 jump patched: conditional → always taken"]);
 }

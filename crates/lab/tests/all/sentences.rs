@@ -58,6 +58,11 @@ fn another_service_or_mutex_is_said() {
     assert!(put_for(&mut payload, b"MsWinZonesCacheCounterMutexA", b"SomethingElseAltogetherMutex") > 0);
     says(&payload, &["the name of its mutex (Global", "SomethingElseAltogetherMutex"], &["service"]);
     says(&chain.payload(), &[], &["mutex", "service"]);
+    // Its service is not what a worm is known by: another one hides no other kill switch.
+    let kill_switch = KillSwitch::Url("http://www.a-domain-that-nobody-has-ever-published.example");
+    let mut payload = Chain { kill_switch, ..chain }.payload();
+    assert!(put_for(&mut payload, b"mssecsvc2.0", b"netsvcupd.0") > 0);
+    says(&payload, &["its kill switch (www.a-domain-that-nobody-has", "the name of its service"], &[]);
 }
 
 #[test]

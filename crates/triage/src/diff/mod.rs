@@ -70,9 +70,10 @@ pub struct RangeDiff {
 
 /// Compares two samples by their bytes and reports.
 pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
-    let mut others: BTreeMap<String, u32> = roads(rb).into_iter().map(|(n, road)| (road, n)).collect();
+    let (at_a, at_b) = elsewhere(ra, rb).unzip();
+    let mut others: BTreeMap<String, u32> = roads(rb, at_b).into_iter().map(|(n, road)| (road, n)).collect();
     let mut found = Diff::default();
-    for (na, road) in roads(ra) {
+    for (na, road) in roads(ra, at_a) {
         let Some(la) = ra.layer(na) else { continue };
         let other = others.remove(&road).and_then(|nb| Some((nb, rb.layer(nb)?)));
         let Some((nb, lb)) = other else {
@@ -151,9 +152,41 @@ fn alone(layer: &Layer, a: Option<u32>, b: Option<u32>) -> LayerDiff {
     LayerDiff { what: words::title(layer), a, b, a_size: layer.size, ..LayerDiff::default() }
 }
 
+/// The outermost file of both that lies in something else here than there: the same bytes, or else the cores.
+fn elsewhere(ra: &Report, rb: &Report) -> Option<(u32, u32)> {
+    let (of_a, of_b) = (files(ra), files(rb));
+    let by_hash: BTreeMap<&str, _> = of_b.iter().rev().map(|file| (file.sha256, file)).collect();
+    let same = of_a.iter().find_map(|file| Some((file, *by_hash.get(file.sha256)?)));
+    let core_of_a = of_a.iter().find(|file| Some(file.number) == ra.core);
+    let core_of_b = of_b.iter().find(|file| Some(file.number) == rb.core);
+    let cores = core_of_a.zip(core_of_b).filter(|(one, other)| one.is_dll == other.is_dll);
+    // What is equal in two cores lies where it does because of them.
+    let is_core =
+        |(one, other): &(&File<'_>, &File<'_>)| Some(one.number) == ra.core || Some(other.number) == rb.core;
+    let (one, other) = same.filter(is_core).or(cores).or(same)?;
+    (one.road != other.road).then_some((one.number, other.number))
+}
+
+/// A file of a report, and its road.
+struct File<'a> {
+    number: u32,
+    road: String,
+    sha256: &'a str,
+    is_dll: bool,
+}
+
+fn files(report: &Report) -> Vec<File<'_>> {
+    let file = |(number, road): (u32, String)| {
+        let layer = report.layer(number).filter(|layer| layer.kind == Kind::Pe)?;
+        let is_dll = layer.facts.pe.as_ref().is_some_and(|pe| pe.dll);
+        Some(File { number, road, sha256: &layer.hashes.sha256, is_dll })
+    };
+    roads(report, None).into_iter().filter_map(file).collect()
+}
+
 /// Each layer's road; layers with the same road are counted. A file is the same file whatever is around it: roads start
-/// at the first PE, by its name only where an archive gave it one.
-fn roads(report: &Report) -> Vec<(u32, String)> {
+/// at the first PE, by its name only where an archive gave it one, and again at the one that lies elsewhere.
+fn roads(report: &Report, elsewhere: Option<u32>) -> Vec<(u32, String)> {
     let mut roads: Vec<(u32, String)> = Vec::new();
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     let mut in_pe: Vec<bool> = Vec::new();
@@ -164,6 +197,7 @@ fn roads(report: &Report) -> Vec<(u32, String)> {
         let is_first = layer.kind == Kind::Pe && !around;
         in_pe.push(around || is_first);
         let mut road = match parent {
+            _ if elsewhere == Some(number) => "the same".to_owned(),
             _ if is_first && layer.found_by != FoundBy::Directory => "file".to_owned(),
             // What stands behind an end is that, whatever its bytes are.
             Some((_, road)) if is_tail(layer) => format!("{road}\ntail"),

@@ -19,10 +19,9 @@ pub(in crate::facts) const UNPUBLISHED: &str = "none that was published";
 pub(in crate::facts) const ZEROED: &str = "zeroed: the original has its URL here";
 
 /// WannaCry's service.
-pub(super) const WORM_SERVICE: &str = "mssecsvc2.0";
+pub(super) const WORM: &str = "WannaCry";
 /// Services, and whose. WannaCry's by Symantec's and Talos' reports of May 2017; the second by Sophos 2019.
-pub(super) const SERVICES: &[(&str, &str)] =
-    &[(WORM_SERVICE, "WannaCry"), ("mssecsvc2.1", "WannaCry variant")];
+pub(super) const SERVICES: &[(&str, &str)] = &[("mssecsvc2.0", WORM), ("mssecsvc2.1", "WannaCry variant")];
 
 /// What names of objects start with that are one for all, or for one session.
 pub(super) const NAME_SPACES: &[&str] = &["Global\\", "Local\\"];

@@ -116,9 +116,10 @@ fn pieces<const WIDTH: usize>(units: &[[u8; WIDTH]], run: Range<usize>, tell: &m
     }
 }
 
-/// Whether these are WannaCry's worm's, by the service that it installs.
+/// Whether these are WannaCry's worm's: its service, or the programs that it writes, whatever its service is called.
 pub(super) fn names_worm(indicators: &[Indicator]) -> bool {
-    indicators.iter().any(|one| one.kind == IndicatorKind::Service && one.value == known::WORM_SERVICE)
+    let is_of_worm = |one: &Indicator| matches!(one.kind, IndicatorKind::Service | IndicatorKind::File);
+    indicators.iter().any(|one| is_of_worm(one) && one.note.starts_with(known::WORM))
 }
 
 #[derive(Default)]
