@@ -320,7 +320,7 @@ async fn the_address_filters_and_pages() {
         assert_eq!(found, ["192.0.2.1", "192.0.2.2"], "{query}");
     }
     assert_eq!(sources("source=192.0.2.2").await, ["192.0.2.2"]);
-    assert_eq!(sources("family=nothing-of-the-kind").await.len(), 0);
+    assert_eq!(sources("family=notpetya").await.len(), 0);
     assert_eq!(sources("until=2020-01-01").await.len(), 0);
     assert_eq!(sources("range=1h&new=no").await.len(), 0);
     assert_eq!(sources("stage=probe").await, ["192.0.2.1"]);
@@ -337,7 +337,7 @@ async fn the_address_filters_and_pages() {
     assert_eq!(prints("source=2001:db8::3").await, ["8899aabbccddeeff"]);
     assert_eq!(prints("tool=wannacry").await, ["0011223344556677"]);
     assert_eq!(values(&router, "/groups?source=192.0.2.1", "groups", "core").await, [core.as_str()]);
-    for query in ["source=2001:db8::3", "tool=nmap", "until=2020-01-01", "family=x&stage=captured"] {
+    for query in ["source=2001:db8::3", "tool=nmap", "until=2020-01-01", "family=petya&stage=captured"] {
         assert_eq!(json(&router, &format!("/groups?{query}")).await["count"], 0, "{query}");
     }
     assert_eq!(
@@ -355,16 +355,17 @@ async fn the_address_filters_and_pages() {
         let unknown = json(&router, &format!("/unknown?{query}")).await;
         assert_eq!(unknown["shapes"].as_array().unwrap().len(), shapes, "{query}");
     }
-    for query in ["family=nothing-of-the-kind", "stage=exploit", "tool=nmap"] {
+    for query in ["family=notpetya", "stage=exploit", "tool=nmap"] {
         assert_eq!(
             json(&router, &format!("/credentials?{query}")).await["credentials"],
             Value::Array(Vec::new())
         );
     }
-    let page = get(&router, "/credentials?family=nothing-of-the-kind").await.body;
-    assert!(page.contains("whose family is called like nothing-of-the-kind"), "{page}");
+    let page = get(&router, "/credentials?family=notpetya").await.body;
+    assert!(page.contains("whose family is called like notpetya"), "{page}");
     for address in [
         "/tools?tool=nobody",
+        "/samples?family=nothing-of-the-kind",
         "/api/v1/samples?tool=wanna",
         "/live?family=x&tol=y",
         "/report?since=9999-01-01",
@@ -377,7 +378,7 @@ async fn the_address_filters_and_pages() {
         let bad = get(&router, address).await;
         assert_eq!(bad.status, StatusCode::BAD_REQUEST, "{address}");
     }
-    for query in ["stage=bogus", "source=x", "range=2y", "technique=T12"] {
+    for query in ["stage=bogus", "source=x", "range=2y", "technique=T12", "tool=nobody", "family=nothing"] {
         let bad = get(&router, &format!("/api/v1/incidents?{query}")).await;
         assert_eq!(bad.status, StatusCode::BAD_REQUEST, "{query}");
         let told: Value = serde_json::from_str(&bad.body).expect("the API answers JSON");
@@ -474,7 +475,7 @@ async fn a_report_is_a_page_a_table_and_markdown() {
         ("source=192.0.2.0/24", 2, 3, 2),
         ("stage=probe", 1, 1, 1),
         ("tool=wannacry", 2, 3, 2),
-        ("family=nothing-of-the-kind", 0, 0, 0),
+        ("family=notpetya", 0, 0, 0),
     ] {
         let report = json(&router, &format!("/report?range=24h&{filter}")).await;
         let total = |name: &str| {

@@ -81,6 +81,12 @@ struct Said {
     what: String,
 }
 
+/// All families that a rule of ours or a published hash can name.
+pub fn known() -> BTreeSet<&'static str> {
+    let published = reference::files().iter().map(|file| file.family.as_str());
+    published.chain(crate::rules::families()).collect()
+}
+
 /// What the layers say together: of the family with the surest verdict, then the most grounds.
 pub(crate) fn verdict(layers: &[Layer]) -> Option<Verdict> {
     let mut families: BTreeMap<String, Vec<Said>> = BTreeMap::new();
@@ -233,6 +239,15 @@ mod tests {
     use super::*;
     use crate::facts::{Facts, PeFacts};
     use crate::report::{Hashes, State};
+
+    #[test]
+    fn families_are_known_from_rules_and_from_published_hashes() {
+        let known = known();
+        assert!(
+            ["WannaCry", "NotPetya", "Conficker", "DoublePulsar"].iter().all(|name| known.contains(name))
+        );
+        assert!(!known.contains(""), "{known:?}");
+    }
 
     fn layer() -> Layer {
         Layer {

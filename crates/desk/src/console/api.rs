@@ -16,7 +16,7 @@ const FILTER: &[(&str, &str)] = &[
     ("since", "Nothing before this time, UTC: 2026-11-23 or 2026-11-23T02:50:00Z."),
     ("until", "Nothing at or after this time."),
     ("source", "Only of this address."),
-    ("family", "Only of this family."),
+    ("family", "Only of families with this in their name; of such as were caught or are known."),
     ("stage", "Only what came just so far."),
     ("tool", "Only of this tool."),
     ("limit", "Rows of a list, from 1 to 1000."),

@@ -10,3 +10,9 @@ pub(super) const BUILTIN: [(&str, &str); 7] = [
     ("packers.yar", include_str!("builtin/packers.yar")),
     ("own.yar", include_str!("builtin/own.yar")),
 ];
+
+/// The families that they name, some of them often.
+pub(crate) fn families() -> impl Iterator<Item = &'static str> {
+    let lines = BUILTIN.iter().flat_map(|(_, text)| text.lines());
+    lines.filter_map(|line| line.trim().strip_prefix("family = \"")?.strip_suffix('"'))
+}

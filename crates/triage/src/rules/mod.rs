@@ -3,6 +3,8 @@
 mod builtin;
 mod compile;
 
+pub(crate) use builtin::families;
+
 use boreal::memory::{FragmentedMemory, MemoryParams, Region, RegionDescription};
 use boreal::scanner::{EvaluatedRule, ScanError, ScanParams, ScanResult};
 use boreal::{Metadata, MetadataValue, Scanner};

@@ -13,7 +13,8 @@ use maud::{Markup, html};
 use roridula_evidence::SampleId;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::time::WallClock;
-use std::collections::HashSet;
+use roridula_triage::family::known as known_families;
+use std::collections::{BTreeSet, HashSet};
 
 /// Microseconds of an hour.
 const HOUR: u64 = 3_600_000_000;
@@ -72,7 +73,7 @@ pub(super) fn filter(shelf: &Shelf, ask: &Ask) -> Result<Filter, Problem> {
     })
 }
 
-/// The question, where it names a tool that there is; with a note, where nothing came of the family that it names.
+/// The question, where it names a tool and a family that there are; with a note, where nothing came of that family.
 pub(super) fn checked(shelf: &mut Shelf, mut ask: Ask) -> Result<Ask, Problem> {
     if let Some(tool) = ask.filter.tool.as_ref().filter(|tool| tool_label(tool).is_none()) {
         // Old visitors may have been named by another build.
@@ -82,10 +83,19 @@ pub(super) fn checked(shelf: &mut Shelf, mut ask: Ask) -> Result<Ask, Problem> {
             return Err(Problem::Bad(format!("`tool` is one of {}", known.join(", "))));
         }
     }
-    if let Some(family) = &ask.filter.family
-        && !shelf.samples.catalog()?.entries.iter().any(|entry| contains(&entry.family, family))
-    {
-        ask.notes.push(format!("No sample was caught whose family is called like {family}."));
+    if let Some(family) = &ask.filter.family {
+        let catalog = shelf.samples.catalog()?;
+        let caught: BTreeSet<&str> = catalog.entries.iter().map(|entry| entry.family.as_str()).collect();
+        let is_of = |families: &BTreeSet<&str>| families.iter().any(|name| contains(name, family));
+        let known = known_families();
+        if !is_of(&caught) && !is_of(&known) {
+            // The user's rules may name others.
+            let all: Vec<&str> = known.union(&caught).copied().filter(|name| !name.is_empty()).collect();
+            return Err(Problem::Bad(format!("`family` is one of {}, or a part of it", all.join(", "))));
+        }
+        if !is_of(&caught) {
+            ask.notes.push(format!("No sample was caught whose family is called like {family}."));
+        }
     }
     Ok(ask)
 }
