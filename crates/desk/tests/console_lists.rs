@@ -321,6 +321,11 @@ async fn the_address_filters_and_pages() {
     }
     assert_eq!(sources("source=192.0.2.2").await, ["192.0.2.2"]);
     assert_eq!(sources("family=notpetya").await.len(), 0);
+    // An incident is of the family of what it brought, whatever its sentence says.
+    let mut brought = values(&router, "/incidents?family=wannacry", "incidents", "source").await;
+    brought.sort();
+    assert_eq!(brought, ["192.0.2.1", "192.0.2.2"]);
+    assert_eq!(values(&router, "/incidents?family=notpetya", "incidents", "source").await.len(), 0);
     assert_eq!(sources("until=2020-01-01").await.len(), 0);
     assert_eq!(sources("range=1h&new=no").await.len(), 0);
     assert_eq!(sources("stage=probe").await, ["192.0.2.1"]);

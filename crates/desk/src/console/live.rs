@@ -8,7 +8,7 @@ use super::ask::{self, Ask, FILTERS, Problem};
 use super::server::Peer;
 use super::share::{Share, Shares};
 use super::shelf::Shelves;
-use super::view::{funnel_part, has_own_funnel, incidents_filter};
+use super::view::{funnel_part, has_own_funnel, incidents_filter, incidents_of_family};
 use crate::incident::{Filter, Incident, Incidents};
 use axum::Router;
 use axum::extract::{Extension, Query, State};
@@ -139,8 +139,8 @@ async fn live(
     peer: Option<Extension<Peer>>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
-    let filter = match asked(&pairs) {
-        Ok(ask) => incidents_filter(&ask),
+    let ask = match asked(&pairs) {
+        Ok(ask) => ask,
         Err(problem) => return (StatusCode::BAD_REQUEST, problem.to_string()).into_response(),
     };
     if desk.live.sender.receiver_count() >= READERS_MAX {
@@ -152,7 +152,7 @@ async fn live(
             .into_response();
     };
     let news = desk.live.sender.subscribe();
-    let reader = Reader { news, filter, pairs, shelves: desk.shelves, _share: share };
+    let reader = Reader { news, filter: incidents_filter(&ask), pairs, shelves: desk.shelves, _share: share };
     let stream = futures_util::stream::unfold(reader, next);
     Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
 }
@@ -184,6 +184,15 @@ impl Reader {
         }
         self.shelves.read(move |shelf| Ok(funnel_part(shelf, &ask)?.into_string())).await
     }
+
+    /// Whether he asked for an incident like this. Which samples are of his family is only known by then.
+    async fn wants(&self, incident: &Incident) -> Result<bool, Problem> {
+        let ask = asked(&self.pairs)?;
+        if ask.filter.family.is_none() {
+            return Ok(self.filter.fits(incident));
+        }
+        Ok(self.shelves.read(move |shelf| incidents_of_family(shelf, &ask)).await?.fits(incident))
+    }
 }
 
 async fn next(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)> {
@@ -195,10 +204,11 @@ async fn next(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
                 // It cannot be read just now; the next one comes.
                 Err(_) => continue,
             },
-            Ok(News::Incident(incident)) if reader.filter.fits(&incident.0) => {
-                Event::default().event("incident").data(incident.1.as_str())
-            }
-            Ok(News::Incident(_)) | Err(RecvError::Lagged(_)) => continue,
+            Ok(News::Incident(incident)) => match reader.wants(&incident.0).await {
+                Ok(true) => Event::default().event("incident").data(incident.1.as_str()),
+                Ok(false) | Err(_) => continue,
+            },
+            Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return None,
         };
         return Some((Ok(event), reader));

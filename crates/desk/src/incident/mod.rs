@@ -90,7 +90,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether an incident fits; its span, samples and limit do not count.
+    /// Whether an incident fits; its span and limit do not count.
     pub fn fits(&self, incident: &Incident) -> bool {
         let lower = |text: &str| text.to_lowercase();
         let label = incident.tool.label.as_deref().unwrap_or_default();
@@ -111,6 +111,10 @@ impl Filter {
             && self.tool.as_ref().is_none_or(tool)
             && self.technique.as_ref().is_none_or(technique)
             && self.text.as_ref().is_none_or(|text| said.contains(&lower(text)))
+            && self
+                .samples
+                .as_ref()
+                .is_none_or(|wanted| incident.samples.iter().any(|sample| wanted.contains(&sample.sha256)))
     }
 }
 

@@ -88,7 +88,8 @@ async fn incidents_are_filtered_and_paged_by_all_that_a_view_filters_by() {
         ("stage=ping", 6),
         ("stage=kill", 0),
         ("source=192.0.2.3", 1),
-        ("family=wannacry", 6),
+        // Their sentences name it; nobody has looked into what they brought.
+        ("family=wannacry", 0),
         ("family=conficker", 0),
         ("since=2020-01-01", 6),
         ("until=2020-01-01", 0),
@@ -218,6 +219,8 @@ async fn a_sample_leaves_only_encrypted_and_as_a_file() {
     let world = World::new(dir.path());
     world.visit("192.0.2.7:4000", UPLOAD, &payload(1), &same);
     let (router, _) = world.open();
+    // Its page is there once all samples are read; until then nothing leaves.
+    get(&router, &format!("/samples/{}", sha256(&payload(1)))).await;
     let address = format!("/samples/{}/export", sha256(&payload(1)));
     let first = get(&router, &address).await;
     assert!(first.text().contains("method=\"post\"") && first.text().contains("name=\"csrf\""));

@@ -102,7 +102,7 @@ impl View for Home {
         let catalog = shelf.samples.catalog.clone();
         let novel = catalog.as_ref().and_then(|catalog| novel(catalog, ask.now));
         let visitors = asked::filter(shelf, ask)?;
-        let filter = Filter { limit: Some(LATEST), ..incidents::filter(ask) };
+        let filter = Filter { limit: Some(LATEST), ..incidents::of_family(shelf, ask)? };
         let incidents = shelf.incidents.list(&filter).map_err(Problem::failed)?;
         let books = shelf.geo.books();
         Ok(Model {

@@ -10,7 +10,7 @@ use crate::console::text;
 use crate::incident::{Filter, Incident, Outcome, Stage, attack};
 use crate::moment;
 use maud::html;
-use roridula_evidence::rfc3339;
+use roridula_evidence::{SampleId, rfc3339};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -68,7 +68,8 @@ impl View for Incidents {
                 "`technique` is an id of ATT&CK, as T1190 or S0366, and not {technique}"
             )));
         }
-        let page = shelf.incidents.page(&filter(ask), ask.cursor(), ask.limit()?).map_err(asked::problem)?;
+        let filter = of_family(shelf, ask)?;
+        let page = shelf.incidents.page(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
         Ok(Model { incidents: page.rows.iter().map(row).collect(), next: page.next })
     }
 
@@ -123,7 +124,14 @@ impl View for Incidents {
     }
 }
 
-/// The filter in the incidents' words.
+/// The filter in the incidents' words. Of a family are those that brought a sample of it.
+pub(crate) fn of_family(shelf: &Shelf, ask: &Ask) -> Result<Filter, Problem> {
+    let samples = asked::of_family(shelf, ask)?;
+    let samples = samples.map(|samples| samples.iter().map(SampleId::to_string).collect());
+    Ok(Filter { samples, ..filter(ask) })
+}
+
+/// The same, whatever family it asks for.
 pub(crate) fn filter(ask: &Ask) -> Filter {
     let wanted = &ask.filter;
     let word = wanted.stage.as_deref();
@@ -141,7 +149,6 @@ pub(crate) fn filter(ask: &Ask) -> Filter {
         outcome,
         stage: stage.or(of_step).filter(|_| outcome.is_none()),
         tool: wanted.tool.clone(),
-        text: wanted.family.clone(),
         technique: ask.value("technique").map(str::to_ascii_uppercase),
         ..Filter::default()
     }

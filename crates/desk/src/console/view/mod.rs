@@ -30,7 +30,7 @@ pub(crate) use home::{
     funnel_of as funnel_part, funnel_of_all as funnel_part_of_all, has_own_funnel, headline as headline_part,
     incident_row, novel_of as novel_part,
 };
-pub(crate) use incidents::filter as incidents_filter;
+pub(crate) use incidents::{filter as incidents_filter, of_family as incidents_of_family};
 
 use super::Desk;
 use super::ask::{self, Ask, Form, Problem};

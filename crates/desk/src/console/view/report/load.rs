@@ -140,7 +140,7 @@ fn totals(
         if span.is_empty() {
             return Ok(0);
         }
-        let filter = incident::Filter { span, ..incidents::filter(ask) };
+        let filter = incident::Filter { span, ..incidents::of_family(shelf, ask)? };
         shelf.incidents.count(&filter).map_err(Problem::failed)
     };
     let (incidents_now, incidents_then) = (incidents(scope.filter.span)?, incidents(before.filter.span)?);
