@@ -305,6 +305,30 @@ async fn every_view_shows_what_came_and_nothing_hostile_is_raw() {
     assert_eq!(source["incidents"].as_array().unwrap().len(), 1);
 }
 
+/// An incident is of the family of what it brought, whatever its sentence and its tool are called.
+#[tokio::test]
+async fn incidents_are_of_the_families_of_their_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    for (source, text) in [
+        ("192.0.2.1", "Pay to 12t9YDPgwueZ9NyMgw519p7AA8isjr6SMw to have your files back."),
+        ("192.0.2.2", "A text of nobody's."),
+    ] {
+        let visitor = world.accept(source);
+        world.capture(&visitor, 1, text.as_bytes());
+        world.close(&visitor, "0011223344556677", "72 73 75", &["wannacry"]);
+    }
+    world.store.flush();
+    let router = console::router(dir.path(), &Default::default()).unwrap();
+    let of = async |query: &str| values(&router, &format!("/incidents?{query}"), "incidents", "source").await;
+    assert_eq!(of("family=wannacry").await, ["192.0.2.1"]);
+    assert_eq!(of("family=notpetya").await.len(), 0);
+    assert_eq!(of("tool=wannacry").await.len(), 2);
+    let report = json(&router, "/report?range=all&family=wannacry").await;
+    let incidents = report["totals"].as_array().unwrap().iter().find(|total| total["name"] == "Incidents");
+    assert_eq!(incidents.unwrap()["now"], 1);
+}
+
 #[tokio::test]
 async fn the_address_filters_and_pages() {
     let dir = tempfile::tempdir().unwrap();
@@ -321,11 +345,6 @@ async fn the_address_filters_and_pages() {
     }
     assert_eq!(sources("source=192.0.2.2").await, ["192.0.2.2"]);
     assert_eq!(sources("family=notpetya").await.len(), 0);
-    // An incident is of the family of what it brought, whatever its sentence says.
-    let mut brought = values(&router, "/incidents?family=wannacry", "incidents", "source").await;
-    brought.sort();
-    assert_eq!(brought, ["192.0.2.1", "192.0.2.2"]);
-    assert_eq!(values(&router, "/incidents?family=notpetya", "incidents", "source").await.len(), 0);
     assert_eq!(sources("until=2020-01-01").await.len(), 0);
     assert_eq!(sources("range=1h&new=no").await.len(), 0);
     assert_eq!(sources("stage=probe").await, ["192.0.2.1"]);
