@@ -473,7 +473,7 @@ pub struct ShapeRow {
     pub new: bool,
     /// Tools that were named for anybody all the same.
     pub tools: Vec<String>,
-    /// A few of the connections.
+    /// A few of the connections, as far as they fit what is asked for.
     pub examples: Vec<String>,
     /// The latest of them.
     #[serde(serialize_with = "as_text")]
