@@ -497,7 +497,7 @@ pub struct LogonRow {
     pub native_os: String,
     /// The visitor's LAN manager.
     pub native_lan_manager: String,
-    /// The latest answer of anybody to our challenge in the form that password auditors read, or empty.
+    /// The latest answer to our challenge of one of those visitors, in the form that password auditors read, or empty.
     pub response: String,
     /// The latest connection.
     #[serde(serialize_with = "as_text")]
