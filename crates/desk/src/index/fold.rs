@@ -147,7 +147,7 @@ pub(super) struct Batch {
     pub(super) sample_sources: HashMap<(i64, i64), (u64, Seen)>,
     pub(super) sample_days: HashMap<(i64, u64, i64), u64>,
     /// The latest answers to our challenge.
-    pub(super) responses: HashMap<i64, String>,
+    pub(super) responses: HashMap<(i64, i64), (u64, String)>,
     pub(super) logon_hours: Hours<i64>,
     pub(super) health: HashMap<(u64, Kind, String), u64>,
     pub(super) runs: Vec<(u64, u64, Event)>,
@@ -296,7 +296,7 @@ impl Batch {
             Event::ConnectionClosed { .. } => self.closed(whose, &event.event),
             Event::ClientFingerprint { .. } => self.print(names, file, whose, &event.event)?,
             Event::SampleCaptured { .. } => self.captured(names, file, whose, event)?,
-            Event::Smb1Session { .. } => self.logon(names, file, whose, &event.event)?,
+            Event::Smb1Session { .. } => self.logon(names, file, whose, event)?,
             _ => {}
         }
         Ok(())
@@ -468,12 +468,12 @@ impl Batch {
         names: &mut Names,
         file: &Derived,
         whose: Whose,
-        event: &Event,
+        event: &Published,
     ) -> Result<(), DerivedError> {
-        let n = names.logon(file, event)?;
-        let Event::Smb1Session { response, .. } = event else { return Ok(()) };
+        let n = names.logon(file, &event.event)?;
+        let Event::Smb1Session { response, .. } = &event.event else { return Ok(()) };
         if !response.is_empty() {
-            self.responses.insert(n, response.clone());
+            self.responses.insert((n, whose.source), (event.seq, response.clone()));
         }
         whose.count_in(&mut self.logon_hours, n);
         Ok(())

@@ -9,7 +9,7 @@ use crate::derived::Layout;
 use std::sync::LazyLock;
 
 /// Which layout, and which meaning of what is in it, this build writes.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// The columns of what is counted for each hour and visitor, so that it can be told of any time and any of them; `n` is
 /// the row of what is counted, or a tool's id, `connection` the latest.
@@ -88,13 +88,16 @@ CREATE TABLE sample_source (sample INTEGER, source INTEGER, captures INTEGER NOT
   last INTEGER NOT NULL, PRIMARY KEY (sample, source)) WITHOUT ROWID;
 CREATE TABLE sample_day (sample INTEGER, at INTEGER, source INTEGER, captures INTEGER NOT NULL,
   PRIMARY KEY (sample, at, source)) WITHOUT ROWID;
--- response: the latest.
+-- response: the latest of all visitors.
 CREATE TABLE logon (n INTEGER PRIMARY KEY, method TEXT NOT NULL, account TEXT NOT NULL, domain TEXT NOT NULL,
   workstation TEXT NOT NULL, native_os TEXT NOT NULL, native_lan_manager TEXT NOT NULL, response TEXT NOT NULL,
   {ever}, UNIQUE (account, domain, workstation, native_os, native_lan_manager, method));
 CREATE INDEX logon_count ON logon (count);
 CREATE TABLE logon_hour (n INTEGER, {hours} PRIMARY KEY (at, n, source)) WITHOUT ROWID;
 CREATE INDEX logon_hour_source ON logon_hour (source, n);
+-- The latest response of each visitor; seq: of its event.
+CREATE TABLE offered (n INTEGER, source INTEGER, seq INTEGER NOT NULL, response TEXT NOT NULL, PRIMARY KEY (n, source))
+  WITHOUT ROWID;
 CREATE TABLE health (at INTEGER, kind TEXT, name TEXT, count INTEGER NOT NULL, PRIMARY KEY (at, kind, name))
   WITHOUT ROWID;
 -- seq: its sensor.started or sensor.stopped; version and what follows is of a start, connections of a stop.
@@ -122,6 +125,7 @@ const NAMES: &[&str] = &[
     "sample_day",
     "logon",
     "logon_hour",
+    "offered",
     "health",
     "run",
 ];

@@ -473,7 +473,7 @@ pub struct ShapeRow {
     pub new: bool,
     /// Tools that were named for anybody all the same.
     pub tools: Vec<String>,
-    /// A few of the connections.
+    /// A few of the connections, as far as they fit what is asked for.
     pub examples: Vec<String>,
     /// The latest of them.
     #[serde(serialize_with = "as_text")]
@@ -497,7 +497,7 @@ pub struct LogonRow {
     pub native_os: String,
     /// The visitor's LAN manager.
     pub native_lan_manager: String,
-    /// The latest answer of anybody to our challenge in the form that password auditors read, or empty.
+    /// The latest answer to our challenge of one of those visitors, in the form that password auditors read, or empty.
     pub response: String,
     /// The latest connection.
     #[serde(serialize_with = "as_text")]

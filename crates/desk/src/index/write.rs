@@ -182,7 +182,11 @@ impl Batch {
     }
 
     fn logons(&self, file: &Derived) -> Result<(), DerivedError> {
-        for (n, response) in &self.responses {
+        let mut responses: Vec<_> = self.responses.iter().collect();
+        responses.sort_by_key(|(_, (seq, _))| *seq);
+        let sql = "INSERT OR REPLACE INTO offered VALUES (?, ?, ?, ?)";
+        for ((n, source), (seq, response)) in responses {
+            file.run(sql, params![n, source, to_sql(*seq), response])?;
             file.run("UPDATE logon SET response = ?2 WHERE n = ?1", params![n, response])?;
         }
         put_sums(file, "logon", &self.logon_hours)

@@ -436,6 +436,22 @@ fn logons_that_said_the_same_are_one_row() {
     let of_one = index.logons(&one, false, None, 100).unwrap().rows;
     let ip: IpAddr = "198.51.100.1".parse().unwrap();
     assert_eq!(of_one.len(), expected.values().filter(|(_, sources, _)| sources.contains(&ip)).count());
+    let mut others = 0;
+    for row in &of_one {
+        let mut own = String::new();
+        for event in naive.events.iter().filter(|event| event.source.is_some_and(|from| from.ip() == ip)) {
+            if let Event::Smb1Session { method, account, workstation, response, .. } = &event.event
+                && (method, &account.0, &workstation.0) == (&row.method, &row.account, &row.workstation)
+                && !response.is_empty()
+            {
+                own.clone_from(response);
+            }
+        }
+        assert_eq!(row.response, own, "a hash is the one of who is asked for");
+        let key = (row.method.clone(), row.account.clone(), row.workstation.clone());
+        others += usize::from(expected[&key].2 != own);
+    }
+    assert!(others > 0, "another visitor offered another one later");
 }
 
 #[test]

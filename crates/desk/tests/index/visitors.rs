@@ -9,6 +9,7 @@ use roridula_desk::index::{
     Filter, FingerprintRow, Index, LogonRow, Network, ShapeRow, Shapes, SourceOrder, Span, Step, ToolRow,
 };
 use roridula_evidence::SampleId;
+use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::Event;
 use roridula_proto::time::WallClock;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -194,6 +195,15 @@ fn what_was_said_used_and_not_understood_is_found_by_who_did_it() {
         let logons = index.logons(&filter, false, None, MOST).unwrap().rows.len();
         assert_eq!(logons, of(&naive, &sources, logon).len(), "{filter:?}");
         let shapes = index.unknown(&filter, &Shapes::default(), None, MOST).unwrap().rows;
+        for row in &shapes {
+            let fits = |name: &String| {
+                let connection: ConnectionId = name.parse().unwrap();
+                sources.contains(&naive.visits[&connection.0].source)
+            };
+            assert!(row.examples.iter().all(fits) && row.examples.contains(&row.latest.to_string()));
+            let few = row.connections.min(row.sources).min(5) as usize;
+            assert!(row.examples.len() >= few && row.examples.len() <= 5, "{row:?}");
+        }
         let shapes: BTreeSet<String> = shapes.into_iter().map(|row| row.shape).collect();
         assert_eq!(shapes, of(&naive, &sources, shape), "{filter:?}");
         if filter.tool.is_none() {

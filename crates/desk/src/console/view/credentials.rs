@@ -63,7 +63,7 @@ impl View for Credentials {
             (asked::ignored(ask, &[]))
             (asked::hours(ask))
             p.quiet {
-                "A hash is what the visitor answered to our challenge: nothing of it is a password of ours. "
+                "A hash is what the latest of these visitors answered to our challenge: nothing of it is a password of ours. "
                 @if ask.value("accounts") == Some("yes") {
                     a href=(ask.with("accounts", "")) { "Anonymous logons too" }
                 } @else {

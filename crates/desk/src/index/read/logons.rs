@@ -39,12 +39,31 @@ impl Index {
                 wanted.text()
             );
             wanted.values.push(Value::from(more));
-            let rows = index
+            let mut rows = index
                 .file
                 .rows(&sql, params_from_iter(&wanted.values), |row| Ok((row.get(0)?, logon(row)?)))?;
+            if !hours.sql.is_empty() {
+                index.tell_responses(&hours, &mut rows)?;
+            }
             let key = |(n, row): (i64, LogonRow)| (Cursor(to_sql(row.count), n), row);
             Ok(cut(rows.into_iter().map(key).collect(), limit))
         })
+    }
+
+    /// Puts the latest response of those who are asked for in the place of anybody's.
+    fn tell_responses(&self, hours: &Wanted, rows: &mut [(i64, LogonRow)]) -> Result<(), IndexError> {
+        let sql = format!(
+            "SELECT response FROM offered o WHERE n = ? AND EXISTS
+                (SELECT 1 FROM logon_hour h WHERE h.n = o.n AND h.source = o.source AND {})
+            ORDER BY seq DESC LIMIT 1",
+            hours.text()
+        );
+        for (n, row) in rows.iter_mut().filter(|(_, row)| !row.response.is_empty()) {
+            let values = std::iter::once(Value::from(*n)).chain(hours.values.iter().cloned());
+            let found = self.file.rows(&sql, params_from_iter(values), |row| row.get(0))?;
+            row.response = found.into_iter().next().unwrap_or_default();
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Implementations: known tools, fingerprints, and what nobody knows.
 
 use super::super::filter::{Cursor, Filter, Shapes, Span};
-use super::super::fold::{DAY, HOUR};
+use super::super::fold::{DAY, EXAMPLES_MAX, HOUR};
 use super::super::view::{FingerprintRow, Page, ShapeRow, ToolRow};
 use super::super::{Index, IndexError};
 use super::{Wanted, bounded, count, cut, time, words};
@@ -199,9 +199,8 @@ impl Index {
             wanted.values.extend([cursor.0, cursor.1, more].map(Value::from));
             let read = |row: &Row<'_>| Ok((Cursor(row.get(key)?, row.get(0)?), shape_row(row)?));
             let mut page = cut(index.file.rows(&sql, params_from_iter(&wanted.values), read)?, limit);
-            for row in page.rows.iter_mut().filter(|_| !hours.sql.is_empty()) {
-                // Those that are kept are of anybody.
-                row.examples = vec![row.latest.to_string()];
+            if !hours.sql.is_empty() {
+                index.tell_examples(&hours, shapes.strangers, &mut page.rows)?;
             }
             if !shapes.strangers {
                 index.tell_hosts(&hours, &mut page.rows)?;
@@ -210,12 +209,55 @@ impl Index {
         })
     }
 
+    /// Puts connections of the filter's in the place of the examples, which are of anybody: the latest ones of its hours and
+    /// visitors, and what of the examples fits.
+    fn tell_examples(
+        &self,
+        hours: &Wanted,
+        strangers: bool,
+        rows: &mut [ShapeRow],
+    ) -> Result<(), IndexError> {
+        let mut wanted = hours.clone();
+        let shapes: Vec<&str> = rows.iter().map(|row| row.shape.as_str()).collect();
+        wanted.and("t.shape IN (SELECT value FROM json_each(?))", [json(&shapes)]);
+        if strangers {
+            wanted.and("NOT t.known", []);
+        }
+        let sql = format!(
+            "SELECT shape, id FROM (SELECT t.shape AS shape, h.connection AS id,
+                row_number() OVER (PARTITION BY t.shape ORDER BY h.connection DESC) AS place
+            FROM shape_hour h JOIN shape t USING (n) WHERE {}) WHERE place <= {EXAMPLES_MAX}",
+            wanted.text()
+        );
+        let latest = self.file.rows(&sql, params_from_iter(&wanted.values), |row| {
+            Ok((row.get::<_, String>(0)?, count(row, 1)?))
+        })?;
+        let ids = |row: &ShapeRow| -> Vec<u64> {
+            row.examples.iter().filter_map(|name| name.parse::<ConnectionId>().ok()).map(|id| id.0).collect()
+        };
+        let kept: Vec<u64> = rows.iter().flat_map(ids).collect();
+        // A connection's shape is told when it ends.
+        let sql = format!(
+            "SELECT id FROM (SELECT id, source, closed / {HOUR} AS at FROM connection
+                WHERE id IN (SELECT value FROM json_each(?))) WHERE {}",
+            hours.text()
+        );
+        let values = std::iter::once(json(&kept)).chain(hours.values.iter().cloned());
+        let fits = self.file.rows(&sql, params_from_iter(values), |row| count(row, 0))?;
+        for row in rows {
+            let mut found: BTreeSet<u64> = ids(row).into_iter().filter(|id| fits.contains(id)).collect();
+            found.extend(latest.iter().filter(|(shape, _)| *shape == row.shape).map(|(_, id)| *id));
+            let found = found.into_iter().rev().take(EXAMPLES_MAX);
+            row.examples = found.map(|id| ConnectionId(id).to_string()).collect();
+        }
+        Ok(())
+    }
+
     /// Counts the hosts of shapes, some of whom a tool was named for and some not.
     fn tell_hosts(&self, hours: &Wanted, rows: &mut [ShapeRow]) -> Result<(), IndexError> {
         let shapes: Vec<&str> = rows.iter().map(|row| row.shape.as_str()).collect();
         let mut wanted = hours.clone();
-        let list = Value::from(serde_json::to_string(&shapes).unwrap_or_default());
-        wanted.and("t.shape IN (SELECT value FROM json_each(?))", [list]);
+        wanted.and("t.shape IN (SELECT value FROM json_each(?))", [json(&shapes)]);
         let sql = format!(
             "SELECT t.shape, count(DISTINCT source) FROM shape_hour JOIN shape t USING (n) WHERE {} GROUP BY t.shape",
             wanted.text()
@@ -229,6 +271,11 @@ impl Index {
         }
         Ok(())
     }
+}
+
+/// A list, as `json_each` reads it.
+fn json<T: serde::Serialize>(list: &[T]) -> Value {
+    Value::from(serde_json::to_string(list).unwrap_or_default())
 }
 
 fn fingerprint(row: &Row<'_>) -> rusqlite::Result<FingerprintRow> {
@@ -251,7 +298,7 @@ fn shape_row(row: &Row<'_>) -> rusqlite::Result<ShapeRow> {
     tools.sort();
     tools.dedup();
     let mut examples = words(&row.get::<_, String>(6)?);
-    examples.truncate(super::super::fold::EXAMPLES_MAX);
+    examples.truncate(EXAMPLES_MAX);
     Ok(ShapeRow {
         shape: row.get(1)?,
         connections: count(row, 2)?,
