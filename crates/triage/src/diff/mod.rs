@@ -1,7 +1,8 @@
 //! What two samples have in common and where they differ, mapped to meaning.
 //!
-//! Layers are paired by their road (kind and name of each layer on the way in from the first file). Each pair's own
-//! bytes, without those of the layers inside, are compared once, so that the cost is a few passes over both samples.
+//! Layers are paired by their road (kind and name of each layer on the way in from the first file, or from one that both
+//! have in other places). Each pair's own bytes, without those of the layers inside, are compared once, so that the cost
+//! is a few passes over both samples.
 
 mod parts;
 mod stub;

@@ -18,7 +18,7 @@ pub(in crate::facts) const PATCHED: &str = "its check was patched out";
 pub(in crate::facts) const UNPUBLISHED: &str = "none that was published";
 pub(in crate::facts) const ZEROED: &str = "zeroed: the original has its URL here";
 
-/// WannaCry's service.
+/// The family whose worm asks for a kill switch.
 pub(super) const WORM: &str = "WannaCry";
 /// Services, and whose. WannaCry's by Symantec's and Talos' reports of May 2017; the second by Sophos 2019.
 pub(super) const SERVICES: &[(&str, &str)] = &[("mssecsvc2.0", WORM), ("mssecsvc2.1", "WannaCry variant")];
