@@ -1,6 +1,7 @@
 //! The user's rule folders: read here, because triage itself reads no files.
 
 use roridula_triage::rules::{RuleError, RuleFile, Rules};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,8 @@ pub(crate) fn folders(configured: &[PathBuf], data: &Path) -> Vec<PathBuf> {
 }
 
 /// All `*.yar` and `*.yara` in these folders and below, in the order of their paths; a file that is named itself may
-/// be called anything. Links inside of a folder are not followed. What cannot be read is told and left out.
+/// be called anything. Inside of a folder, links to files are followed and those to folders are not, so that no way is
+/// endless. What is not read is told.
 pub(crate) fn read(folders: &[PathBuf]) -> (Vec<RuleFile>, Vec<RuleError>) {
     read_within(folders, FILES_MAX, BYTES_MAX)
 }
@@ -29,8 +31,9 @@ fn read_within(folders: &[PathBuf], files_max: usize, bytes_max: u64) -> (Vec<Ru
     let mut errors = Vec::new();
     let mut paths = find(folders, files_max, &mut errors);
     paths.sort();
-    // Folders in each other: a rule must not come twice.
-    paths.dedup();
+    // Folders in each other, and links: a rule must not come twice.
+    let mut seen = BTreeSet::new();
+    paths.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     let mut files = Vec::new();
     let mut left = bytes_max;
     for path in paths {
@@ -60,7 +63,6 @@ fn find(folders: &[PathBuf], files_max: usize, errors: &mut Vec<RuleError>) -> V
     let mut found = Vec::new();
     let mut waiting = Vec::new();
     for path in folders {
-        // What the user names may be a link; what lies in it may not.
         match std::fs::metadata(path) {
             Ok(meta) if meta.is_dir() => waiting.push(path.clone()),
             Ok(meta) if meta.is_file() => found.push(path.clone()),
@@ -83,13 +85,19 @@ fn find(folders: &[PathBuf], files_max: usize, errors: &mut Vec<RuleError>) -> V
             }
         };
         for entry in entries.flatten() {
-            let Ok(kind) = entry.file_type() else { continue };
             let path = entry.path();
             let ours = path.extension().is_some_and(|end| end == "yar" || end == "yara");
-            if kind.is_dir() {
-                waiting.push(path);
-            } else if kind.is_file() && ours && found.len() <= files_max {
-                found.push(path);
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            match std::fs::metadata(&path) {
+                Ok(meta) if meta.is_dir() && is_link => {
+                    let what =
+                        "a link to a folder, which is not followed: name the folder itself in triage.rules";
+                    errors.push(wrong(&path, what));
+                }
+                Ok(meta) if meta.is_dir() => waiting.push(path),
+                Ok(meta) if meta.is_file() && ours && found.len() <= files_max => found.push(path),
+                Err(error) if ours => errors.push(wrong(&path, &format!("cannot be read: {error}"))),
+                _ => {}
             }
         }
     }
@@ -150,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_found_below_their_folder_and_links_are_not_followed() {
+    fn rules_are_found_below_their_folder_and_links_to_folders_are_told() {
         let dir = tempfile::tempdir().unwrap();
         let (inside, outside) = (dir.path().join("in"), dir.path().join("out"));
         std::fs::create_dir_all(inside.join("a/b")).unwrap();
@@ -162,10 +170,16 @@ mod tests {
         }
         std::os::unix::fs::symlink(&outside, inside.join("link")).unwrap();
         std::os::unix::fs::symlink(outside.join("o.yar"), inside.join("link.yar")).unwrap();
+        std::os::unix::fs::symlink(inside.join("z.yar"), inside.join("z-again.yar")).unwrap();
+        std::os::unix::fs::symlink("nowhere", inside.join("broken.yar")).unwrap();
         std::os::unix::fs::symlink(&inside, inside.join("a/loop")).unwrap();
         let (files, errors) = read(&[inside.clone(), inside.join("a")]);
-        assert_eq!(names(&files, &inside), ["a/b/y.yara", "z.yar"]);
-        assert_eq!(errors, []);
+        assert_eq!(names(&files, &inside), ["a/b/y.yara", "link.yar", "z-again.yar"]);
+        let mut wrong: Vec<_> = errors.iter().map(|error| error.file.as_str()).collect();
+        wrong.sort_unstable();
+        wrong.dedup();
+        let named = ["a/loop", "broken.yar", "link"].map(|name| inside.join(name).display().to_string());
+        assert_eq!(wrong, named, "{errors:?}");
     }
 
     #[test]

@@ -56,16 +56,12 @@ impl Pe {
         if slice(file, 0..2)? != b"MZ" {
             return None;
         }
-        let signature_at = le_size(file, E_LFANEW_AT).filter(|&at| (4..=E_LFANEW_MAX).contains(&at))?;
-        let coff_at = signature_at.checked_add(4)?;
-        if slice(file, signature_at..coff_at)? != b"PE\0\0" {
-            return None;
-        }
-        let machine = match le_u16(file, coff_at)? {
+        let machine = match signed_machine(file)? {
             0x014c => Machine::X86,
             0x8664 => Machine::X64,
             _ => return None,
         };
+        let coff_at = le_size(file, E_LFANEW_AT)?.checked_add(4)?;
         let sections = le_u16(file, coff_at.checked_add(2)?).filter(|n| (1..=SECTIONS_MAX).contains(n))?;
         let optional_size = usize::from(le_u16(file, coff_at.checked_add(16)?)?);
         let optional_at = coff_at.checked_add(COFF_SIZE)?;
@@ -91,6 +87,30 @@ impl Pe {
         let mut pe = Self { machine, sections, end, table_at, directories: (directories_at, directories) };
         pe.end = pe.certificates_end(file).unwrap_or(end).max(end);
         Some(pe)
+    }
+
+    /// What a file calls itself whose headers lead to a PE signature, and that is none that we look into; empty where
+    /// they lead to none.
+    pub(crate) fn foreign(file: &[u8]) -> &'static str {
+        let is_foreign = file.starts_with(b"MZ") && Self::parse(file).is_none();
+        let Some(machine) = signed_machine(file).filter(|_| is_foreign) else { return "" };
+        // PE Format, "Machine Types".
+        match machine {
+            0x014c | 0x8664 => "PE file with broken headers",
+            0x01c0 | 0x01c2 | 0x01c4 => "PE file for ARM",
+            0xaa64 | 0xa641 | 0xa64e => "PE file for ARM64",
+            0x0200 => "PE file for Itanium",
+            0x0166 | 0x0169 | 0x0266 | 0x0366 | 0x0466 => "PE file for MIPS",
+            0x01f0 | 0x01f1 => "PE file for PowerPC",
+            0x0ebc => "PE file in EFI byte code",
+            0x5032 | 0x5064 | 0x5128 => "PE file for RISC-V",
+            _ => "PE file for an unknown machine",
+        }
+    }
+
+    /// Whether bytes are a PE file but for its first two, which are not `MZ` any more.
+    pub(crate) fn is_without_mark(file: &[u8]) -> bool {
+        !file.starts_with(b"MZ") && signed_machine(file).is_some()
     }
 
     /// Address (or, for certificates, file offset) and size of data directory `number`.
@@ -135,6 +155,13 @@ impl Pe {
         let behind = u64::from(at).checked_sub(self.end)? < 8;
         (behind && end <= length).then_some(end)
     }
+}
+
+/// The machine behind a PE signature that the headers lead to.
+fn signed_machine(file: &[u8]) -> Option<u16> {
+    let at = le_size(file, E_LFANEW_AT).filter(|&at| (4..=E_LFANEW_MAX).contains(&at))?;
+    slice(file, at..at.checked_add(4)?).filter(|four| *four == b"PE\0\0")?;
+    le_u16(file, at.checked_add(4)?)
 }
 
 /// Where the bytes of the last section end; `None` where the table cannot be one.

@@ -202,6 +202,10 @@ fn roads(report: &Report, elsewhere: Option<u32>) -> Vec<(u32, String)> {
             _ if is_first && layer.found_by != FoundBy::Directory => "file".to_owned(),
             // What stands behind an end is that, whatever its bytes are.
             Some((_, road)) if is_tail(layer) => format!("{road}\ntail"),
+            // Damage makes data of a text: an archive's member is the same by its name.
+            Some((_, road)) if layer.found_by == FoundBy::Directory => {
+                format!("{road}\nmember {}", layer.name)
+            }
             // A depth instead of the parent's whole road would be shorter, but members of two archives would mix.
             // What a file says of itself may change: its kind and the name that its container gives stay.
             Some((_, road)) => format!("{road}\n{} {}", layer.kind, layer.name),
@@ -276,7 +280,8 @@ fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, (a_bytes, b_bytes): (&[u8], 
         let change = match b.facts.indicators.iter().find(there) {
             _ if zeroed(range, b_bytes) => "zeroed".to_owned(),
             Some(other) => format!("changed to {}", other.value),
-            None => "changed".to_owned(),
+            None => text(b_bytes, range.b_at, range.b_size)
+                .map_or("changed".to_owned(), |text| format!("changed to {text}")),
         };
         return format!("{} {} {change}", found.kind, found.value);
     }
@@ -303,12 +308,38 @@ fn meaning(a: &Layer, b: &Layer, range: &RangeDiff, (a_bytes, b_bytes): (&[u8], 
             let what = jump(range, a_bytes, b_bytes).unwrap_or("code patched");
             format!("{what}, section {}", section.name)
         }
-        Some(section) => format!("section {}", section.name),
+        Some(section) => {
+            let is_data = is_small && section.flags & EXECUTABLE == 0;
+            let here = text(a_bytes, range.a_at, range.a_size).filter(|_| is_data);
+            match here.zip(text(b_bytes, range.b_at, range.b_size)) {
+                Some((here, there)) => {
+                    format!("text `{here}` changed to `{there}`, section {}", section.name)
+                }
+                None => format!("section {}", section.name),
+            }
+        }
         None if pe.end > 0 && at >= pe.end => "overlay".to_owned(),
         None if pe.sections.iter().any(|one| one.size > 0 && u64::from(one.offset) <= at) => GAP.to_owned(),
         None => HEADER.to_owned(),
     }
 }
+
+/// The readable text that these bytes stand in, with zeros behind it; `None` where they are no text.
+fn text(bytes: &[u8], at: u64, size: u64) -> Option<String> {
+    let is_letter = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+    let (at, size) = usize::try_from(at).ok().zip(usize::try_from(size).ok())?;
+    let (before, from) = (bytes.get(..at)?, bytes.get(at..)?);
+    let front = before.iter().rev().take(TEXT_MAX).take_while(|byte| is_letter(byte)).count();
+    let letters = from.iter().take(TEXT_MAX).take_while(|byte| is_letter(byte)).count();
+    let rest = from.get(letters..size).unwrap_or_default();
+    let text = bytes.get(at.checked_sub(front)?..at.checked_add(letters)?)?;
+    let is_text = text.len() >= TEXT_MIN && rest.iter().all(|&byte| byte == 0);
+    is_text.then(|| String::from_utf8_lossy(text).trim().to_owned())
+}
+
+/// Letters on each side of a difference that are told, and that make a text.
+const TEXT_MAX: usize = 64;
+const TEXT_MIN: usize = 6;
 
 /// What stands in a PE between its sections.
 const GAP: &str = "between sections";
@@ -321,6 +352,7 @@ const EXECUTABLE: u32 = 0x2000_0000;
 fn jump(range: &RangeDiff, a: &[u8], b: &[u8]) -> Option<&'static str> {
     let byte = |bytes: &[u8], at: u64| bytes.get(usize::try_from(at).ok()?).copied();
     match (byte(a, range.a_at)?, byte(b, range.b_at)?) {
+        (one @ 0x70..=0x7f, other) if one ^ 1 == other => Some("1 jump patched: turned round"),
         (0x70..=0x7f, 0xeb) => Some("1 jump patched: conditional → always taken"),
         (0xeb, 0x70..=0x7f) => Some("1 jump patched: always taken → conditional"),
         (0x70..=0x7f, 0x90) => Some("1 jump patched: conditional → nothing"),

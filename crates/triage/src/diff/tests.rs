@@ -280,3 +280,39 @@ fn members_are_told_up_to_a_few() {
         (6, true)
     );
 }
+
+#[test]
+fn a_text_of_the_data_is_told_with_what_it_became() {
+    let mut data = [0u8; 200];
+    data[40..60].copy_from_slice(b"Old display name, 1\0");
+    data[100..110].copy_from_slice(b"WNcry@2ol7");
+    data[140..160].fill(0xee);
+    let (a, la) = executable(&[(".data", &data), (".rsrc", &[2; 100])], None, 0);
+    data[40..60].copy_from_slice(b"Printer Helper\0\0\0\0\0\0");
+    data[105..110].copy_from_slice(b"other");
+    data[150] = b'x';
+    let (b, lb) = executable(&[(".data", &data), (".rsrc", &[2; 100])], None, 0);
+    let found = diff(&a, &report(la), &b, &report(lb));
+    let told: Vec<_> = ranges(&found.layers[0]).into_iter().map(|(at, .., what)| (at, what)).collect();
+    let wanted = [
+        (140, "text `Old display name, 1` changed to `Printer Helper`, section .data"),
+        (205, "text `WNcry@2ol7` changed to `WNcryother`, section .data"),
+        (250, "section .data"),
+    ];
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn a_member_that_damage_makes_data_of_is_one_member() {
+    let archive = |member: Layer| report(vec![layer(None, Kind::Zip, 0, &[1; 300]), member]);
+    let member = |kind, bytes: &[u8]| Layer {
+        name: "t.wnry".to_owned(),
+        found_by: FoundBy::Directory,
+        encoding: "deflate".to_owned(),
+        ..layer(Some(0), kind, 30, bytes)
+    };
+    let (a, b) = (archive(member(Kind::Text, b"text")), archive(member(Kind::Data, b"\x01\x02")));
+    let found = diff(&[1; 300], &a, &[1; 300], &b);
+    assert!(!found.lines.iter().any(|line| line.starts_with("only ")), "{:?}", found.lines);
+    assert_eq!(found.layers.len(), 2);
+}

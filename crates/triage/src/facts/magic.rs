@@ -1,6 +1,7 @@
 //! What a file that we do not look into calls itself, by its first bytes.
 
 use crate::bytes::slice;
+use crate::pe::Pe;
 
 /// First bytes, and what a file with them is. Each is long enough to be no chance, or is followed by a check below.
 /// Sources: the formats' own specifications; for OLE [MS-CFB] section 2.2, for shortcuts [MS-SHLLINK] section 2.1.
@@ -71,6 +72,7 @@ fn with_a_check(bytes: &[u8]) -> Option<&'static str> {
         b"RIFF" if is_at(8, b"WAVE") => Some("WAV sound"),
         b"RIFF" if is_at(8, b"AVI ") => Some("AVI film"),
         b"RIFF" if is_at(8, b"WEBP") => Some("WebP image"),
+        [b'M', b'Z', ..] => Some(Pe::foreign(bytes)).filter(|what| !what.is_empty()),
         _ if is_at(TAR_AT, b"ustar") => Some("tar archive"),
         _ => None,
     }

@@ -145,19 +145,21 @@ pub(crate) fn resources(file: &[u8], pe: &Pe, max: usize) -> (Vec<(String, usize
 }
 
 /// The number of the core: the innermost layer that stays the same while what is around it changes. By this rule:
-/// 1. the PE that its carrier holds behind a length field (WannaCry's launcher carries its sender's own EXE so);
+/// 1. the PE that its carrier holds behind a length field (WannaCry's launcher carries its sender's own EXE so), or
+///    what is left of it;
 /// 2. the PE behind a stub;
-/// 3. the outermost PE that had not to be decoded: the sample itself if it is one;
-/// 4. the code that a stub carries (Metasploit's user code);
-/// 5. the outermost PE that had to be decoded: hidden by an encoding, or packed in an archive;
-/// 6. the sample.
+/// 3. the sample, where it is a PE that is not looked into: for another machine, or with broken headers;
+/// 4. the outermost PE that had not to be decoded: the sample itself if it is one;
+/// 5. the code that a stub carries (Metasploit's user code);
+/// 6. the outermost PE that had to be decoded: hidden by an encoding, or packed in an archive;
+/// 7. the sample.
 ///
-/// Of several PEs in one archive, 3 and 5 take none: which of them matters, nothing tells.
+/// Of several PEs in one archive, 4 and 6 take none: which of them matters, nothing tells.
 fn core(layers: &[Peel<'_>]) -> Option<u32> {
     let parent = |layer: &Peel<'_>| layer.parent.and_then(|at| layers.get(usize::try_from(at).ok()?));
     let carried = |layer: &Peel<'_>| {
         let in_pe = parent(layer).is_some_and(|parent| parent.kind == Kind::Pe);
-        layer.kind == Kind::Pe && layer.found_by == FoundBy::LengthField && in_pe
+        layer.found_by == FoundBy::LengthField && in_pe
     };
     let is_pe = |layer: &Peel<'_>| layer.kind == Kind::Pe;
     // A member may be a PE with something behind its end.
@@ -176,9 +178,10 @@ fn core(layers: &[Peel<'_>]) -> Option<u32> {
             std::iter::successors(layer.parent, |&at| layers.get(usize::try_from(at).ok()?)?.parent);
         around.all(|at| members(at) < 2)
     };
-    let rules: [&dyn Fn(&Peel<'_>) -> bool; 6] = [
+    let rules: [&dyn Fn(&Peel<'_>) -> bool; 7] = [
         &carried,
         &|layer| is_pe(layer) && layer.found_by == FoundBy::StubSizeField,
+        &|layer| layer.parent.is_none() && !is_pe(layer) && !Pe::foreign(&layer.bytes).is_empty(),
         &|layer| is_pe(layer) && layer.home.is_some() && is_alone(layer),
         &|layer| {
             let is_carried = matches!(layer.found_by, FoundBy::LengthField | FoundBy::StubSizeField);
@@ -222,12 +225,18 @@ fn payload(bytes: &[u8], road: Road, purse: &mut Purse<'_>) -> Inside {
     let mut found = stub::find(bytes).or_else(|| stub::single_packet(bytes)).unwrap_or_default();
     if found.is_empty() {
         found = anywhere(bytes, 0..bytes.len(), purse);
+        if let Some(broken) = stub::before_no_file(bytes, &found) {
+            return Inside { found: broken, ..Inside::default() };
+        }
         let first = found.first().filter(|first| first.kind == Kind::Pe);
         let pe = first.and_then(|first| {
             let decoded = first.decoded.as_deref();
             Pe::parse(decoded.or_else(|| slice(bytes, first.range.clone()))?)
         });
-        let front = first.zip(pe).and_then(|(first, pe)| stub::in_front(bytes, first, pe.machine));
+        // A program that we do not look into is no stub of what it carries.
+        let is_code = Pe::foreign(bytes).is_empty();
+        let front = first.zip(pe).filter(|_| is_code);
+        let front = front.and_then(|(first, pe)| stub::in_front(bytes, first, pe.machine));
         let end = found.last().map_or(bytes.len(), |last| last.range.end);
         found.extend(overlay::tail(bytes, end..bytes.len()));
         match front {

@@ -4,9 +4,10 @@
 //! Section". An own walk, bounded by a number of entries, never deeper than three: a loop ends by itself.
 
 use super::found::{Found, Purse};
-use super::{encoded, identify, overlay};
+use super::{encoded, identify, overlay, search, stub};
 use crate::bytes::{array, le_size, le_u16, le_u32, slice};
 use crate::pe::Pe;
+use crate::reference;
 use crate::report::{FoundBy, Kind, State};
 use crate::text;
 use std::ops::Range;
@@ -131,7 +132,7 @@ pub(crate) fn find(file: &[u8], pe: &Pe, purse: &mut Purse<'_>) -> Vec<Found> {
             let mut child = Found::new(identity.kind, FoundBy::Resource, range).named(resource.name);
             (child.state, child.remarks) = (identity.state, identity.remarks);
             found.push(cut_off(child, missing));
-        } else if let Some(children) = behind_length(file, &resource, range.clone()) {
+        } else if let Some(children) = behind_length(file, &resource, range.clone(), purse) {
             found.extend(children);
         } else if bytes.len() >= RESOURCE_MIN || !encoded::find(bytes, 0..bytes.len(), purse).is_empty() {
             let child = Found::new(Kind::Resource, FoundBy::Resource, range).named(resource.name);
@@ -152,13 +153,20 @@ fn cut_off(child: Found, missing: usize) -> Found {
 }
 
 /// A file behind its 32-bit length, and the fill behind it: how WannaCry's launcher carries the worm (`W/101`).
-fn behind_length(file: &[u8], resource: &Resource, range: Range<usize>) -> Option<Vec<Found>> {
+fn behind_length(
+    file: &[u8],
+    resource: &Resource,
+    range: Range<usize>,
+    purse: &mut Purse<'_>,
+) -> Option<Vec<Found>> {
     let claimed = usize::try_from(u32::from_le_bytes(array(file, range.start)?)).ok()?;
     let start = range.start.checked_add(4)?;
     let rest = slice(file, start..range.end)?;
     let lies = Pe::parse(rest).and_then(|pe| own_length(rest, &pe, claimed));
     let there = lies.unwrap_or(claimed).min(rest.len());
-    let identity = identify::file(rest.get(..there)?)?;
+    let Some(identity) = identify::file(rest.get(..there)?) else {
+        return no_file(file, resource, start..start.checked_add(claimed)?, purse);
+    };
     let end = start.checked_add(there)?;
     let mut child = Found::new(identity.kind, FoundBy::LengthField, start..end).named(resource.name.as_str());
     (child.state, child.remarks) = (identity.state, identity.remarks);
@@ -174,6 +182,37 @@ fn behind_length(file: &[u8], resource: &Resource, range: Range<usize>) -> Optio
     }
     let mut found = vec![child];
     found.extend(overlay::tail(file, end..range.end));
+    Some(found)
+}
+
+/// What stands behind a length at a place where a file was published, and is none: damaged, where it is not hidden. Small
+/// ones are taken for chance.
+fn no_file(
+    file: &[u8],
+    resource: &Resource,
+    carried: Range<usize>,
+    purse: &mut Purse<'_>,
+) -> Option<Vec<Found>> {
+    let bytes = slice(file, carried.clone()).filter(|bytes| bytes.len() >= RESOURCE_MIN)?;
+    let is_published = reference::carriers().iter().any(|carrier| {
+        carrier.path == resource.name && carrier.carries.ends_with("behind its 32-bit length")
+    });
+    let all = 0..bytes.len();
+    // What a plain file in it begins with looks like a hidden one a byte earlier.
+    let mut is_hidden = || {
+        search::find(bytes, all.clone(), purse).is_empty()
+            && !encoded::find(bytes, all.clone(), purse).is_empty()
+    };
+    if !is_published || is_hidden() {
+        return None;
+    }
+    let remark =
+        if Pe::is_without_mark(bytes) { stub::NO_MARK } else { "its first bytes are those of no file" };
+    let end = carried.end;
+    let child = Found::new(Kind::Data, FoundBy::LengthField, carried).named(resource.name.as_str());
+    let resource_end = resource.at.saturating_add(resource.size).min(file.len());
+    let mut found = vec![child.wrong(State::Damaged, remark.to_owned())];
+    found.extend(overlay::tail(file, end..resource_end));
     Some(found)
 }
 

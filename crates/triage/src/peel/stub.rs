@@ -33,6 +33,9 @@ pub const X86: Layout =
 pub const X64: Layout =
     Layout { machine: Machine::X64, size_at: 0x17f8, file_at: 0x1800, copied_at: 0x86e, loader: 3978 };
 
+/// What is said of a PE file whose first bytes are others.
+pub(crate) const NO_MARK: &str = "the headers of a PE file, without the `MZ` in front";
+
 /// All stubs that we know.
 pub const ALL: [Layout; 2] = [X86, X64];
 
@@ -118,6 +121,23 @@ pub(crate) fn alone(sample: &[u8], carries: bool) -> Option<Vec<Found>> {
         let file = Found::new(kind, FoundBy::StubSizeField, start..end);
         found.push(if gone > 0 { file.wrong(State::Truncated, cut(claimed, gone)) } else { file });
         found.extend(overlay::tail(sample, end..sample.len()));
+    }
+    Some(found)
+}
+
+/// A stub whose fields agree, and what it carries, where that is all there and is no file (any more, where its mark is
+/// gone), but has the first of these files in it. `None` for all else.
+pub(crate) fn before_no_file(sample: &[u8], files: &[Found]) -> Option<Vec<Found>> {
+    let mut found = alone(sample, true)?;
+    let carried = found.get_mut(1).filter(|carried| carried.state == State::Intact)?;
+    let first = files.first()?;
+    if carried.range.start >= first.range.start || first.range.end > carried.range.end {
+        return None;
+    }
+    carried.kind = Kind::Data;
+    if slice(sample, carried.range.clone()).is_some_and(Pe::is_without_mark) {
+        carried.state = State::Damaged;
+        carried.remarks.push(NO_MARK.to_owned());
     }
     Some(found)
 }

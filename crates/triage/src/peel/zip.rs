@@ -85,7 +85,7 @@ pub(crate) fn starts(bytes: &[u8]) -> bool {
 pub(crate) fn is_whole(bytes: &[u8]) -> bool {
     let led_to = || {
         let end = last_end(bytes).filter(|_| bytes.starts_with(b"PK\x03\x04"))?;
-        let (first, _) = central(bytes, end.directory_at, end.shift())?;
+        let (first, _) = central(bytes, end.directory_at, &end)?;
         Some(first.local_at == 0 && first.data_at.is_some())
     };
     starts(bytes) || led_to().unwrap_or(false)
@@ -146,9 +146,10 @@ struct End {
 }
 
 impl End {
-    /// How far the archive stands behind the bytes that its offsets count from.
-    const fn shift(&self) -> usize {
-        self.directory_at.saturating_sub(self.claimed_at)
+    /// Where in the archive what its offsets call `at` stands; `None` where that is in front of its first byte, since
+    /// the member that it began with was not found.
+    fn place(&self, at: usize) -> Option<usize> {
+        at.checked_add(self.directory_at)?.checked_sub(self.claimed_at)
     }
 }
 
@@ -237,8 +238,6 @@ pub(crate) fn open(bytes: &[u8], max: usize) -> Option<Archive> {
 
 fn by_directory(bytes: &[u8], end: &End, max: usize) -> Archive {
     let mut archive = Archive { end: end.end, directory_at: end.directory_at, ..Archive::default() };
-    // Something may stand in front of an archive: its offsets then count from there.
-    let shift = end.shift();
     let directory_end = end.directory_at.saturating_add(end.directory_size);
     let mut at = end.directory_at;
     while at < directory_end {
@@ -246,7 +245,7 @@ fn by_directory(bytes: &[u8], end: &End, max: usize) -> Archive {
             archive.cut = true;
             break;
         }
-        let Some((entry, next)) = central(bytes, at, shift) else {
+        let Some((entry, next)) = central(bytes, at, end) else {
             let remark = format!("its directory breaks off at byte {}", text::length(at));
             archive.wrong.push((State::Damaged, remark));
             break;
@@ -265,8 +264,9 @@ fn by_directory(bytes: &[u8], end: &End, max: usize) -> Archive {
     archive
 }
 
-/// An entry of the central directory, and where the next one is.
-fn central(bytes: &[u8], at: usize, shift: usize) -> Option<(Entry, usize)> {
+/// An entry of the central directory, and where the next one is. Something may stand in front of an archive, or its
+/// front may be gone: offsets count from where it began.
+fn central(bytes: &[u8], at: usize, end: &End) -> Option<(Entry, usize)> {
     let header = slice(bytes, at..at.checked_add(CENTRAL)?)?;
     if slice(header, 0..4)? != b"PK\x01\x02" {
         return None;
@@ -275,11 +275,11 @@ fn central(bytes: &[u8], at: usize, shift: usize) -> Option<(Entry, usize)> {
     let name_at = at.checked_add(CENTRAL)?;
     let name_end = name_at.checked_add(length(28)?)?;
     let next = name_end.checked_add(length(30)?)?.checked_add(length(32)?)?;
-    let local_at = le_size(header, 42)?.checked_add(shift)?;
+    let local_at = end.place(le_size(header, 42)?);
     let mut entry = Entry {
         name: shown(slice(bytes, name_at..name_end)?),
-        local_at,
-        data_at: any_local(bytes, local_at).and_then(|(local, _)| local.data_at),
+        local_at: local_at.unwrap_or(0),
+        data_at: local_at.and_then(|at| any_local(bytes, at)?.0.data_at),
         stored: le_size(header, 20)?,
         size: u64::from(le_u32(header, 24)?),
         crc32: le_u32(header, 16)?,

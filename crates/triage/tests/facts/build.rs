@@ -17,6 +17,8 @@ pub(crate) struct Builder {
 }
 
 pub(crate) const ADDRESS: u32 = 0x1000;
+/// Where 32-bit files want to lie in memory.
+pub(crate) const BASE: u32 = 0x1000_0000;
 pub(crate) const PLACE: usize = 0x400;
 const PE_AT: usize = 0x100;
 
@@ -60,6 +62,9 @@ impl Builder {
         let at = PE_AT + 24;
         put(at, &magic.to_le_bytes());
         put(at + 16, &0x1010u32.to_le_bytes());
+        if !self.wide {
+            put(at + 28, &BASE.to_le_bytes());
+        }
         put(at + 32, &0x1000u32.to_le_bytes());
         put(at + 36, &0x200u32.to_le_bytes());
         put(at + 56, &0x10_0000u32.to_le_bytes());

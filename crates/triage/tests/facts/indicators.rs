@@ -1,6 +1,6 @@
 //! Indicators and strings.
 
-use crate::build::{ADDRESS, Builder};
+use crate::build::{ADDRESS, BASE, Builder};
 use crate::look;
 use roridula_triage::facts::{Indicator, IndicatorKind, IndicatorKind as Kind};
 
@@ -27,6 +27,11 @@ fn worm(url: &str) -> Vec<u8> {
 
 /// A PE file with these strings and code of ours that asks for the URL: `branch` stands behind the comparison.
 fn asking(url: &str, branch: &[u8], wide: bool) -> Vec<u8> {
+    doing(url, None, &[&[0x89, 0xc6, 0x85, 0xf6], branch].concat(), wide)
+}
+
+/// The same with this code behind the call, and something else of its six bytes instead of the call.
+fn doing(url: &str, call: Option<[u8; 6]>, behind: &[u8], wide: bool) -> Vec<u8> {
     let strings = worm(url);
     let url_address = ADDRESS + (strings.len() - 61) as u32;
     let mut body = strings;
@@ -41,12 +46,15 @@ fn asking(url: &str, branch: &[u8], wide: bool) -> Vec<u8> {
         body.extend(slot.wrapping_sub(ADDRESS + code + 13).to_le_bytes());
     } else {
         body.push(0x68);
-        body.extend(url_address.to_le_bytes());
+        body.extend((BASE + url_address).to_le_bytes());
         body.extend([0xff, 0x15]);
-        body.extend(slot.to_le_bytes());
+        body.extend((BASE + slot).to_le_bytes());
     }
-    body.extend([0x89, 0xc6, 0x85, 0xf6]);
-    body.extend(branch);
+    if let Some(other) = call {
+        body.truncate(body.len() - other.len());
+        body.extend(other);
+    }
+    body.extend(behind);
     body.push(0xc3);
     body.resize(code as usize + 64, 0xcc);
     let imports = vec![("WININET.dll", vec!["InternetOpenUrlA"])];
@@ -78,8 +86,8 @@ fn a_check_without_its_branch_and_an_url_of_zeros_are_told() {
     for (wide, at) in [(false, 0x48f), (true, 0x491)] {
         let told = |url: &str, branch: &[u8]| switches(&asking(url, branch, wide)).remove(0);
         let note = |more: String| (ORIGINAL.to_owned(), format!("the 2017 original's{more}"));
-        // jne and je, short and near.
-        for branch in [&[0x75, 5][..], &[0x74, 5], &[0x0f, 0x85, 5, 0, 0, 0]] {
+        // Short and near.
+        for branch in [&[0x75, 5][..], &[0x0f, 0x85, 5, 0, 0, 0]] {
             assert_eq!(told(&url, branch), note(String::new()), "{branch:x?}");
         }
         let jump = format!("; its check was patched out: the jump at {at:#x} is always taken");
@@ -90,6 +98,39 @@ fn a_check_without_its_branch_and_an_url_of_zeros_are_told() {
         let zeroed = "zeroed: the original has its URL here";
         assert_eq!(told("", &[0x75, 5]), (String::new(), zeroed.to_owned()));
         assert_eq!(told("", &[0x90, 0x90]), (String::new(), format!("{zeroed}{nothing}")));
+    }
+}
+
+#[test]
+fn a_check_that_was_undone_in_another_way_is_told() {
+    let url = format!("http://{ORIGINAL}");
+    let note = |call, behind: &[u8], wide| switches(&doing(&url, call, behind, wide)).remove(0).1;
+    for (wide, start) in [(false, 0x48b), (true, 0x48d)] {
+        let done = |what: &str| format!("the 2017 original's; its check was patched out: {what}");
+        let jump = |at: usize, what: &str| done(&format!("the jump at {:#x} {what}", start + at));
+        let rows: [(&[u8], String); 10] = [
+            // test eax, eax: je; jne to the next instruction.
+            (&[0x85, 0xc0, 0x74, 5], jump(2, "is the opposite of the original's")),
+            (&[0x85, 0xc0, 0x75, 0], jump(2, "leads to the next instruction")),
+            // xor eax, eax; sub eax, eax; cmp eax, eax, and je behind one.
+            (&[0x31, 0xc0, 0x75, 5], jump(2, "is never taken")),
+            (&[0x29, 0xc0, 0x75, 5], jump(2, "is never taken")),
+            (&[0x39, 0xc0, 0x75, 5], jump(2, "is never taken")),
+            (&[0x39, 0xc0, 0x74, 5], jump(2, "is always taken")),
+            // mov eax, eax instead of the comparison.
+            (&[0x89, 0xc0, 0x75, 5], jump(2, "does not ask for the answer")),
+            // Whole: cmp eax, 0; a copy in another register after eax was written again; another comparison.
+            (&[0x83, 0xf8, 0, 0x75, 5], "the 2017 original's".to_owned()),
+            (&[0x89, 0xc7, 0x31, 0xc0, 0x85, 0xff, 0x75, 5], "the 2017 original's".to_owned()),
+            (&[0x85, 0xdb, 0x75, 5], "the 2017 original's".to_owned()),
+        ];
+        for (behind, wanted) in rows {
+            assert_eq!(note(None, behind, wide), wanted, "{behind:x?}");
+        }
+        let gone = done("InternetOpenUrlA is never called");
+        for call in [[0x90; 6], [0xb8, 0, 0, 0, 0, 0x90]] {
+            assert_eq!(note(Some(call), &[0x85, 0xc0, 0x75, 5], wide), gone);
+        }
     }
 }
 

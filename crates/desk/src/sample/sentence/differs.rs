@@ -1,6 +1,6 @@
 //! What is missing, what is damaged, and what differs from the published original.
 
-use super::words::{counted, escaped, family, is_known_launcher, joined, name, thousands, title, what};
+use super::words::{counted, escaped, family, is_known_launcher, joined, name, part, thousands, title, what};
 use crate::sample::outline::carrier;
 use roridula_triage::facts::IndicatorKind;
 use roridula_triage::{FoundBy, Kind, Layer, Report, State, reference};
@@ -33,14 +33,20 @@ pub(crate) fn cut(report: &Report) -> String {
 /// The first truncated file that the sentence speaks of: what carries the core, the core, a part that was published.
 fn first_cut(report: &Report) -> Option<(&Layer, usize)> {
     let is_core = |at: usize| report.core.is_some_and(|core| core as usize == at);
+    let is_known = known_part(report).is_some();
     let speaks = |at: usize, layer: &Layer| {
         let carries = carrier(report).is_some_and(|carrier| std::ptr::eq(carrier, layer));
-        is_core(at) || carries || (is_known_launcher(report) && layer.name.contains('/'))
+        is_core(at) || carries || (is_known && layer.name.contains('/'))
     };
     let mut layers = report.layers.iter().enumerate();
     let found = layers
         .find(|(at, layer)| layer.state == State::Truncated && layer.kind == Kind::Pe && speaks(*at, layer));
     found.map(|(at, layer)| (layer, at))
+}
+
+/// The published part that the core is.
+fn known_part(report: &Report) -> Option<&'static str> {
+    if is_known_launcher(report) { Some("worm EXE") } else { part(report, report.core?) }
 }
 
 /// What is known to differ from the published original, or that it is the original; empty where nothing was published.
@@ -49,24 +55,27 @@ pub(crate) fn differs(report: &Report) -> String {
     let filling = filling(report);
     if let Some(known) = reference::published(&core.hashes.sha256) {
         let around = filling.map_or(String::new(), |filling| format!("; around it differs {filling}"));
-        return format!("its {} is the published original's{around}", known.part);
+        return match core.parent {
+            None => format!("it is the published original's {}", known.part),
+            Some(_) => format!("its {} is the published original's{around}", known.part),
+        };
     }
-    let original = reference::files()
-        .iter()
-        .find(|file| Some(&*file.family) == family(report) && file.part == "worm EXE");
-    let (Some(original), true) = (original, is_known_launcher(report)) else { return damage(report) };
+    let Some(part) = known_part(report) else { return damage(report) };
+    let original =
+        reference::files().iter().find(|file| Some(&*file.family) == family(report) && file.part == part);
+    let Some(original) = original else { return damage(report) };
     let mut found = Vec::new();
     // What is cut off is told as that.
     if core.size != original.size && first_cut(report).is_none() {
         let sizes = (thousands(core.size), thousands(original.size));
-        found.push(format!("the size of its worm EXE ({} bytes instead of {})", sizes.0, sizes.1));
+        found.push(format!("the size of its {part} ({} bytes instead of {})", sizes.0, sizes.1));
     }
     found.extend(kill_switch(report));
     found.extend(names(report));
     found.extend(wallets(report));
     found.extend(password(report));
     found.extend(broken(report));
-    // Nothing else tells why its worm EXE is another one.
+    // Nothing else tells why it is another one.
     if found.is_empty() && first_cut(report).is_none() {
         found.push(format!("the bytes of its {}", joined(other_parts(report), LAYERS_MAX)));
     }
@@ -104,7 +113,7 @@ fn other_parts(report: &Report) -> Vec<String> {
         })
     };
     let mut other: Vec<(u32, &Layer, &reference::Published)> = Vec::new();
-    for (number, layer) in (0u32..).zip(&report.layers) {
+    for (number, layer) in own(report) {
         let Some(part) = published(layer) else { continue };
         if !part.sha256.eq_ignore_ascii_case(&layer.hashes.sha256) {
             other.push((number, layer, part));
@@ -135,9 +144,33 @@ pub(super) fn is_inside(report: &Report, inner: u32, outer: u32) -> bool {
     false
 }
 
+/// The layers that the sentence is about: the file, and what lies in it; not what stands behind its end.
+fn own(report: &Report) -> impl Iterator<Item = (u32, &Layer)> {
+    let subject = subject(report);
+    let is_behind = |layer: &Layer| layer.found_by == FoundBy::BehindTheEnd;
+    let behind: Vec<u32> = (0u32..)
+        .zip(&report.layers)
+        .filter(|(_, layer)| is_behind(layer))
+        .map(|(number, _)| number)
+        .collect();
+    (0u32..).zip(&report.layers).filter(move |(number, _)| {
+        let is_in = |outer: u32| *number == outer || is_inside(report, *number, outer);
+        // What the subject itself lies in is none of that.
+        let is_apart =
+            |outer: &u32| is_in(*outer) && !subject.is_some_and(|at| is_inside(report, at, *outer));
+        subject.is_none_or(is_in) && !behind.iter().any(is_apart)
+    })
+}
+
+/// The file that the sentence is about: what carries the core, or the core.
+pub(super) fn subject(report: &Report) -> Option<u32> {
+    let core = report.core?;
+    if carrier(report).is_some() { report.layer(core)?.parent } else { Some(core) }
+}
+
 /// What became of the domain whose answer stops the worm.
 fn kill_switch(report: &Report) -> Vec<String> {
-    let indicators = report.layers.iter().flat_map(|layer| &layer.facts.indicators);
+    let indicators = own(report).flat_map(|(_, layer)| &layer.facts.indicators);
     let switches = indicators.filter(|found| found.kind == IndicatorKind::KillSwitch);
     let original = reference::kill_switches().first();
     let is_original =
@@ -166,7 +199,7 @@ fn names(report: &Report) -> impl Iterator<Item = String> {
         let is_part = |layer: &&Layer| {
             layer.state == State::Intact && layer.kind == Kind::Pe && title(report, layer) == part
         };
-        let part = report.layers.iter().find(is_part)?;
+        let part = own(report).map(|(_, layer)| layer).find(is_part)?;
         let here = part.facts.indicators.iter().filter(|found| found.kind == kind);
         let is_published = here.clone().any(|found| Some(&*found.note) == family);
         let value = here.map(|found| format!(" ({})", escaped(&found.value))).next().unwrap_or_default();
@@ -176,7 +209,7 @@ fn names(report: &Report) -> impl Iterator<Item = String> {
 
 /// Accounts to be paid to that nobody has published.
 fn wallets(report: &Report) -> Option<String> {
-    let indicators = report.layers.iter().flat_map(|layer| &layer.facts.indicators);
+    let indicators = own(report).flat_map(|(_, layer)| &layer.facts.indicators);
     // The note of one that was published names whose it is.
     let is_published = |note: &str| family(report).is_some_and(|family| note.contains(family));
     let own = indicators.filter(|found| found.kind == IndicatorKind::Wallet && !is_published(&found.note));
@@ -189,7 +222,7 @@ fn wallets(report: &Report) -> Option<String> {
 /// An archive in it that no published password opens.
 fn password(report: &Report) -> Option<String> {
     // Of one that is not whole, what would have opened it may be what is missing.
-    let whole = report.layers.iter().filter(|layer| layer.state == State::Intact);
+    let whole = own(report).map(|(_, layer)| layer).filter(|layer| layer.state == State::Intact);
     let mut archives = whole.filter_map(|layer| layer.facts.zip.as_ref());
     let is_locked =
         archives.any(|zip| zip.password.is_empty() && zip.members.iter().any(|one| one.encrypted));

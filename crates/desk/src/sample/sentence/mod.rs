@@ -5,10 +5,10 @@
 mod differs;
 mod words;
 
-use differs::is_inside;
 pub(super) use differs::{cut, differs};
+use differs::{is_inside, subject};
 pub(super) use words::family;
-use words::{also, joined, name};
+use words::{also, joined, title};
 pub use words::{counted, thousands};
 
 use super::outline::{Outline, carrier};
@@ -127,8 +127,8 @@ fn first_family(report: &Report) -> String {
     let Some(root) = report.layers.first() else { return "Nothing".to_owned() };
     // A user's rule may be anybody's text.
     let family = family(report).map(escaped);
-    // A file behind another one's end does not make that one what it is.
-    let family = family.as_deref().filter(|_| family_behind(report).is_none());
+    // A file beside another one, or behind its end, does not make that one what it is.
+    let family = family.as_deref().filter(|_| family_apart(report).is_none());
     match (carrier(report), report.core_layer()) {
         (Some(carrier), Some(core)) => {
             let known = is_known_launcher(report);
@@ -138,8 +138,10 @@ fn first_family(report: &Report) -> String {
             format!("{named}{around}; carries {inner} sha256 {}", short(core))
         }
         (None, Some(core)) if core.kind == Kind::Pe => {
-            let (named, packed) = (named(family, core, ""), packed(core));
-            format!("{named}{packed}{}{}{}", around(report, core, false), holder(report), cargo(report))
+            let part = report.core.and_then(|core| words::part(report, core)).unwrap_or_default();
+            let (named, packed) = (named(family, core, part.trim_end_matches(what(core))), packed(core));
+            let (around, holder) = (around(report, core, false), holder(report));
+            format!("{named}{packed}{around}{holder}{}{}", cargo(report), beside(report))
         }
         (None, Some(core)) if core.kind == Kind::Shellcode => shellcode(family, report, root, core),
         _ => other(family, report, root),
@@ -179,35 +181,71 @@ fn around(report: &Report, file: &Layer, is_launcher: bool) -> String {
         Some(name) => drop(write!(text, " behind the stub {name}")),
     }
     text.push_str(&padding(report));
-    let behind = report.layers.iter().find(|layer| {
+    let behind = (0u32..).zip(&report.layers).find(|(number, layer)| {
         let is_filling = is_launcher && layer.parent != Some(0);
-        layer.found_by == FoundBy::BehindTheEnd && layer.kind != Kind::Padding && !is_filling
+        // What an archive ends with is the archive's, and what the file itself lies in is told as that.
+        let is_in_archive = layer.parent.and_then(|at| report.layer(at)).is_some_and(is_archive);
+        let is_around = subject(report).is_some_and(|subject| is_inside(report, subject, *number));
+        layer.found_by == FoundBy::BehindTheEnd
+            && layer.kind != Kind::Padding
+            && !(is_filling || is_in_archive || is_around)
     });
     match behind {
         None => {}
-        Some(layer) if matches!(layer.kind, Kind::Overlay | Kind::Data | Kind::Text) => {
+        Some((number, layer)) if matches!(layer.kind, Kind::Overlay | Kind::Data | Kind::Text) => {
             let _ = write!(text, ", with {} of {} behind its end", counted(layer.size, "byte"), what(layer));
+            if let Some((_, inner)) = report.children(number).find(|(_, inner)| inner.kind == Kind::Pe) {
+                let _ = write!(text, ", which hold {} {}", article(what(inner)), what(inner));
+            }
         }
-        Some(layer) => {
-            let is_of_family = family_behind(report).is_some_and(|behind| std::ptr::eq(behind, layer));
+        Some((_, layer)) => {
+            let is_of_family = family_apart(report).is_some_and(|(_, apart)| std::ptr::eq(apart, layer));
             let family = family(report).filter(|_| is_of_family);
             let what = family.map_or(String::new(), |family| format!("{} ", escaped(family))) + what(layer);
-            let article = if what.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
-            let _ = write!(text, ", with {article} {what} of {} behind its end", counted(layer.size, "byte"));
+            let _ = write!(
+                text,
+                ", with {} {what} of {} behind its end",
+                article(&what),
+                counted(layer.size, "byte")
+            );
         }
     }
     text
 }
 
-/// The file behind another one's end that all grounds of the family are of; nothing where one is of the rest.
-fn family_behind(report: &Report) -> Option<&Layer> {
+/// The file that all grounds of the family are of, where that is not the one that the sentence is about, nor lies in it:
+/// one that stands beside it, or behind its end. An archive behind a program's end is what that unpacks: its own.
+fn family_apart(report: &Report) -> Option<(u32, &Layer)> {
     let grounds = &report.verdict.as_ref()?.grounds;
-    let is_behind = |layer: &Layer| layer.found_by == FoundBy::BehindTheEnd && layer.kind == Kind::Pe;
-    let mut behind = (0u32..).zip(&report.layers).filter(|(_, layer)| is_behind(layer));
+    let subject = subject(report)?;
+    // What a loader shows is of its upload.
+    let is_file = |layer: &Layer| !matches!(layer.kind, Kind::Stub | Kind::Shellcode);
+    let is_apart = |number: u32, layer: &Layer| match is_inside(report, number, subject) {
+        true => layer.found_by == FoundBy::BehindTheEnd && layer.kind == Kind::Pe,
+        false => number != subject && !is_inside(report, subject, number) && is_file(layer),
+    };
     let all = |number: u32| {
         grounds.iter().all(|ground| ground.layer == number || is_inside(report, ground.layer, number))
     };
-    behind.find(|(number, _)| !grounds.is_empty() && all(*number)).map(|(_, layer)| layer)
+    let mut apart = (0u32..).zip(&report.layers).filter(|(number, layer)| is_apart(*number, layer));
+    apart.find(|(number, _)| !grounds.is_empty() && all(*number))
+}
+
+/// The file of the family that stands beside the one that the sentence is about.
+fn beside(report: &Report) -> String {
+    let apart = family_apart(report).filter(|(_, layer)| layer.found_by != FoundBy::BehindTheEnd);
+    let (Some((_, layer)), Some(family)) = (apart, family(report)) else { return String::new() };
+    let hidden = if layer.encoding.is_empty() || layer.found_by == FoundBy::Directory {
+        String::new()
+    } else {
+        format!(", hidden by {}", layer.encoding)
+    };
+    let file = format!("{} {} of {}", escaped(family), what(layer), counted(layer.size, "byte"));
+    format!("; beside it {} {file}{hidden}", article(&file))
+}
+
+fn article(what: &str) -> &'static str {
+    if what.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" }
 }
 
 /// The archive that the core came in, the outermost.
@@ -215,12 +253,24 @@ fn holder(report: &Report) -> String {
     let up = |number: u32| report.layer(number).and_then(|layer| layer.parent);
     let around = std::iter::successors(report.core.and_then(up), |&number| up(number));
     let layers = around.take(report.layers.len()).filter_map(|number| Some((number, report.layer(number)?)));
-    let is_archive = |layer: &Layer| matches!(layer.kind, Kind::Zip | Kind::Cab | Kind::Gzip);
-    let archive = layers.filter(|(_, layer)| is_archive(layer)).last();
-    archive.map_or(String::new(), |(number, layer)| match layer.kind {
-        Kind::Gzip => format!(" in a {}", what(layer)),
-        _ => format!(" in a {} of {}", what(layer), members(report, number, layer)),
-    })
+    let Some((number, archive)) = layers.filter(|(_, layer)| is_archive(layer)).last() else {
+        return String::new();
+    };
+    let tail = report.children(number).find(|(number, layer)| {
+        let is_around = report.core.is_some_and(|core| is_inside(report, core, *number));
+        layer.found_by == FoundBy::BehindTheEnd && !is_around
+    });
+    let tail = tail.map_or(String::new(), |(_, tail)| {
+        format!(" with {} of {} behind its end", counted(tail.size, "byte"), what(tail))
+    });
+    match archive.kind {
+        Kind::Gzip => format!(" in a {}{tail}", what(archive)),
+        _ => format!(" in a {} of {}{tail}", what(archive), members(report, number, archive)),
+    }
+}
+
+fn is_archive(layer: &Layer) -> bool {
+    matches!(layer.kind, Kind::Zip | Kind::Cab | Kind::Gzip)
 }
 
 /// The files that the core has in it, without those in them, and without what only stands behind its end.
@@ -241,9 +291,8 @@ fn cargo(report: &Report) -> String {
     }
     found.sort_by_key(|(number, _)| *number);
     let files = found.iter().map(|(_, layer)| {
-        let named = if layer.name.is_empty() { String::new() } else { format!(" {}", name(&layer.name)) };
         let machine = layer.facts.pe.as_ref().map_or(String::new(), |pe| format!("{}, ", pe.machine));
-        format!("{}{named} ({machine}{})", what(layer), counted(layer.size, "byte"))
+        format!("{} ({machine}{})", title(report, layer), counted(layer.size, "byte"))
     });
     let files = joined(files.collect(), FILES_MAX);
     if files.is_empty() { files } else { format!("; carries {files}") }
@@ -251,7 +300,9 @@ fn cargo(report: &Report) -> String {
 
 /// What filled up the upload.
 fn padding(report: &Report) -> String {
-    let is_tail = |layer: &&Layer| layer.kind == Kind::Padding && layer.found_by != FoundBy::Directory;
+    let is_upload = report.layers.first().is_some_and(|root| root.kind == Kind::Payload);
+    let is_tail =
+        |layer: &&Layer| is_upload && layer.kind == Kind::Padding && layer.found_by != FoundBy::Directory;
     let tail = report.layers.iter().filter(is_tail).find(|layer| layer.parent == Some(0));
     tail.map_or(String::new(), |tail| format!(" with {} of upload padding", counted(tail.size, "byte")))
 }

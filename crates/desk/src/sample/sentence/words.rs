@@ -41,18 +41,35 @@ pub(super) fn title(report: &Report, layer: &Layer) -> String {
     if layer.name.is_empty() { what.to_owned() } else { format!("{what} {}", name(&layer.name)) }
 }
 
-/// What was published about a part at this place of a known worm.
+/// The published part that a layer is, by what its family's part carries at this place: `worm EXE`.
+pub(super) fn part(report: &Report, number: u32) -> Option<&'static str> {
+    let carries = |carrier: &&reference::Carrier| {
+        let is_here = |(_, inner): (u32, &Layer)| inner.name == carrier.path && is_carried(inner);
+        Some(&*carrier.family) == family(report) && report.children(number).any(is_here)
+    };
+    reference::carriers().iter().find(carries).map(|carrier| carrier.part.as_str())
+}
+
+/// Whether a layer's name is that of a resource.
+fn is_carried(layer: &Layer) -> bool {
+    matches!(layer.found_by, FoundBy::Resource | FoundBy::LengthField)
+}
+
+/// What was published about a layer at this place of a known worm.
 fn known_part(report: &Report, layer: &Layer) -> Option<String> {
-    if !is_known_launcher(report) {
-        return None;
-    }
-    if carrier(report).is_some_and(|carrier| std::ptr::eq(carrier, layer)) {
+    let is_core = report.core_layer().is_some_and(|core| std::ptr::eq(core, layer));
+    if is_known_launcher(report) && carrier(report).is_some_and(|carrier| std::ptr::eq(carrier, layer)) {
         return Some("launcher DLL".to_owned());
     }
-    let resource = reference::carriers().iter().find(|known| known.path == layer.name)?;
-    // `the worm EXE behind its 32-bit length`
-    let words = resource.carries.trim_start_matches("the ");
-    Some(words.split(" behind ").next().unwrap_or(words).to_owned())
+    let at_its_place = |known: &&reference::Carrier| {
+        known.path == layer.name && is_carried(layer) && Some(&*known.family) == family(report)
+    };
+    if let Some(resource) = reference::carriers().iter().find(at_its_place) {
+        // `the worm EXE behind its 32-bit length`
+        let words = resource.carries.trim_start_matches("the ");
+        return Some(words.split(" behind ").next().unwrap_or(words).to_owned());
+    }
+    report.core.filter(|_| is_core).and_then(|core| part(report, core)).map(str::to_owned)
 }
 
 /// What a layer is, without its name.

@@ -2,6 +2,7 @@
 //!
 //! Own walk over the tables instead of a library's: every count is bounded here and every place is checked.
 
+mod answer;
 mod image;
 mod imports;
 mod resources;

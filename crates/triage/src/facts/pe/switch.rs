@@ -3,14 +3,15 @@
 //! WannaCry's worm hands the domain's URL to InternetOpenUrlA and stops where that gives a handle (M. Hutchins,
 //! "How to Accidentally Stop a Global Cyber Attacks", 2017). Of its published variants some have zeros where the URL
 //! was, some have no conditional jump behind the call any more (Sophos, "WannaCry Aftershock", 2019). Both are read
-//! from the instructions around the call, whatever registers and places they use.
+//! from the instructions around the call, whatever registers and places they use; so is a call that is gone.
 
 use super::super::strings::{INDICATORS_MAX, known};
 use super::super::{Indicator, IndicatorKind};
 use super::image::Image;
-use super::{EXECUTABLE, imports};
+use super::{EXECUTABLE, answer, imports};
+use crate::bytes::le_u32;
 use crate::pe::Machine;
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
+use iced_x86::{Code, Decoder, DecoderOptions};
 use std::ops::Range;
 
 /// The function that is asked.
@@ -21,14 +22,13 @@ const CODE_MAX: usize = 1024 * 1024;
 const CALLS_MAX: usize = 16;
 /// Bytes in front of a call in which its arguments are made ready.
 const BEFORE: usize = 160;
-/// Instructions behind a call in which its answer is looked at.
-const BEHIND: usize = 16;
 /// Bytes of a scheme, which stand in front of a domain.
 const SCHEME_MAX: u64 = 8;
 /// Zeros that are an URL that was taken out; the original's has 56 characters.
 const ZEROS: usize = 48;
 
 /// Code that can be read, and where it would lie in memory.
+#[derive(Clone, Copy)]
 struct Text<'a> {
     bytes: &'a [u8],
     /// Where it starts in the file.
@@ -45,6 +45,23 @@ impl<'a> Text<'a> {
         let ip = u64::try_from(from).map_or(u64::MAX, |from| self.address.wrapping_add(from));
         Decoder::with_ip(self.bits, bytes, ip, DecoderOptions::NONE)
     }
+
+    /// Where in the file the byte at an address in memory stands.
+    fn place(&self, address: u64) -> usize {
+        let inside = usize::try_from(address.wrapping_sub(self.address)).unwrap_or(usize::MAX);
+        self.at.saturating_add(inside)
+    }
+
+    /// Whether anything here, instruction or not, leads to one of these addresses: as it is, or from where it stands.
+    fn names(&self, addresses: &[u64]) -> bool {
+        (0u64..).zip(self.bytes.windows(4)).any(|(at, four)| {
+            let value = le_u32(four, 0).unwrap_or(0);
+            let next = self.address.wrapping_add(at).wrapping_add(4);
+            let far = next.wrapping_add_signed(i64::from(value.cast_signed()));
+            // Zeros in front of a place lead to it, and are no instruction's.
+            value != 0 && addresses.contains(&if self.bits == 64 { far } else { value.into() })
+        })
+    }
 }
 
 /// Notes what the code of `bytes` says of the kill switches among `indicators`. `is_worm` says that the rest of the
@@ -56,9 +73,16 @@ pub(crate) fn note(bytes: &[u8], is_worm: bool, indicators: &mut Vec<Indicator>)
         return;
     }
     let Some(image) = Image::read(bytes) else { return };
-    for (text, call) in calls(&image) {
+    let slots = slots(&image);
+    if !slots.is_empty() && !texts(&image).any(|text| text.names(&slots)) {
+        for switch in indicators.iter_mut().filter(|found| is_switch(found)) {
+            add(&mut switch.note, &format!("{}: {ASKED} is never called", known::PATCHED));
+        }
+    }
+    for (text, call) in calls(&image, &slots) {
         let asked = arguments(&image, &text, call.start);
-        let done = patched(&text, call.end).unwrap_or_default();
+        let done = answer::undone(text.decoder(call.end)).map(|(what, at)| what.words(text.place(at)));
+        let done = done.map_or(String::new(), |done| format!("{}: {done}", known::PATCHED));
         for switch in indicators.iter_mut().filter(|found| is_switch(found)) {
             if asked.iter().any(|&at| is_about(switch, at)) {
                 add(&mut switch.note, &done);
@@ -120,33 +144,36 @@ fn is_zeroed(bytes: &[u8], at: usize) -> bool {
     bytes.get(at..end).is_some_and(|area| area.iter().all(|&byte| byte == 0))
 }
 
-/// Calls of the function through the import table: the code, and where in it each call stands.
-fn calls<'a>(image: &Image<'a>) -> Vec<(Text<'a>, Range<usize>)> {
-    let slots: Vec<u64> =
-        imports::slots(image, ASKED).into_iter().map(|slot| image.base().wrapping_add(slot.into())).collect();
-    let mut found = Vec::new();
-    if slots.is_empty() {
-        return found;
-    }
+/// Addresses in memory of the places where the loader puts the address of the function.
+fn slots(image: &Image<'_>) -> Vec<u64> {
+    imports::slots(image, ASKED).into_iter().map(|slot| image.base().wrapping_add(slot.into())).collect()
+}
+
+/// The code of a file, at most so much as is looked through.
+fn texts<'a>(image: &'a Image<'a>) -> impl Iterator<Item = Text<'a>> {
     let mut left = CODE_MAX;
-    for section in image.sections.iter().filter(|section| section.flags & EXECUTABLE != 0) {
+    image.sections.iter().filter(|section| section.flags & EXECUTABLE != 0).map(move |section| {
         let range = section.range(image.bytes.len());
-        let text = || Text {
-            bytes: image.bytes.get(range.clone()).unwrap_or_default(),
-            at: range.start,
-            address: image.base().wrapping_add(section.address.into()),
-            bits: if image.pe.machine == Machine::X64 { 64 } else { 32 },
-        };
-        let code = text().bytes;
-        let code = code.get(..left).unwrap_or(code);
-        left = left.saturating_sub(code.len());
+        let at = range.start;
+        let bytes = image.bytes.get(range).unwrap_or_default();
+        let bytes = bytes.get(..left).unwrap_or(bytes);
+        left = left.saturating_sub(bytes.len());
+        let bits = if image.pe.machine == Machine::X64 { 64 } else { 32 };
+        Text { bytes, at, address: image.base().wrapping_add(section.address.into()), bits }
+    })
+}
+
+/// Calls of the function through the import table: the code, and where in it each call stands.
+fn calls<'a>(image: &'a Image<'a>, slots: &[u64]) -> Vec<(Text<'a>, Range<usize>)> {
+    let mut found = Vec::new();
+    for text in texts(image).filter(|_| !slots.is_empty()) {
         // FF /2 with a bare address: Intel SDM volume 2, CALL.
-        let places = code.windows(2).enumerate().filter(|(_, pair)| pair == b"\xff\x15").map(|(at, _)| at);
-        for at in places {
-            let call = text().decoder(at).decode();
+        let places = text.bytes.windows(2).enumerate().filter(|(_, pair)| pair == b"\xff\x15");
+        for (at, _) in places {
+            let call = text.decoder(at).decode();
             let is_call = matches!(call.code(), Code::Call_rm32 | Code::Call_rm64);
             if is_call && slots.contains(&call.memory_displacement64()) && found.len() < CALLS_MAX {
-                found.push((text(), at..at.saturating_add(call.len())));
+                found.push((text, at..at.saturating_add(call.len())));
             }
         }
     }
@@ -167,45 +194,4 @@ fn arguments(image: &Image<'_>, text: &Text<'_>, call: usize) -> Vec<usize> {
         image.place(u32::try_from(address.checked_sub(image.base())?).ok()?)
     };
     starts.filter_map(constant).collect()
-}
-
-/// What stands where the answer should decide: `None` where it decides, or where that is not clear.
-fn patched(text: &Text<'_>, behind: usize) -> Option<String> {
-    let place = |instruction: &Instruction| {
-        let inside = usize::try_from(instruction.ip().wrapping_sub(text.address)).unwrap_or(usize::MAX);
-        text.at.saturating_add(inside)
-    };
-    let (mut tested, mut idle) = (false, None);
-    for instruction in text.decoder(behind).iter().take(BEHIND) {
-        match (instruction.mnemonic(), instruction.flow_control()) {
-            (Mnemonic::Nop, _) if tested || idle.is_some() => {
-                let at = idle.unwrap_or_else(|| place(&instruction));
-                return Some(format!("{}: nothing is done at {at:#x}", known::PATCHED));
-            }
-            (Mnemonic::Nop, _) => idle = Some(place(&instruction)),
-            (_, FlowControl::UnconditionalBranch) if tested => {
-                let at = place(&instruction);
-                return Some(format!("{}: the jump at {at:#x} is always taken", known::PATCHED));
-            }
-            (_, FlowControl::Next) => {
-                tested |= is_test(&instruction);
-                idle = None;
-            }
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// Whether a register is compared with zero.
-fn is_test(instruction: &Instruction) -> bool {
-    let registers = instruction.op0_kind() == OpKind::Register;
-    let same = registers
-        && instruction.op1_kind() == OpKind::Register
-        && instruction.op0_register() == instruction.op1_register();
-    match instruction.mnemonic() {
-        Mnemonic::Test | Mnemonic::Or | Mnemonic::And => same,
-        Mnemonic::Cmp => registers && instruction.try_immediate(1).is_ok_and(|value| value == 0),
-        _ => false,
-    }
 }

@@ -292,3 +292,17 @@ fn the_published_password_opens_aes_too() {
     zip[at] ^= 1;
     assert_eq!(look(&zip, &Budget::default()).layers[0].state, State::Damaged);
 }
+
+#[test]
+fn members_keep_their_names_where_the_first_one_has_lost_its_header() {
+    let files = [build::pe(&[]), build::pe(&[("9", 9, noise(500, 1))])];
+    let mut zip = build::zip(&[("a.exe", &files[0], How::Deflated), ("b.exe", &files[1], How::Deflated)]);
+    zip[..4].copy_from_slice(b"XXXX");
+    let report = look(&zip, &Budget::default());
+    let (number, second) = named(&report, "b.exe");
+    assert_eq!((&second.hashes, report.core), (&crate::facts::hashes(&files[1]), Some(number)));
+    let archive = report.layer(second.parent.unwrap()).unwrap();
+    let states = archive.facts.zip.iter().flat_map(|zip| &zip.members);
+    let states: Vec<_> = states.map(|member| (member.name.as_str(), member.state.as_str())).collect();
+    assert_eq!(states, [("a.exe", "damaged"), ("b.exe", "intact")]);
+}

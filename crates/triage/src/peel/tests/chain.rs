@@ -192,3 +192,45 @@ fn resources_that_overlap_are_layers_once() {
     let report = look(&file, &Budget::default());
     assert_eq!(report.children(0).count(), 1, "{report:?}");
 }
+
+#[test]
+fn a_worm_without_its_first_bytes_is_still_the_core() {
+    let ransomware = build::pe(&[("XIA", 2058, noise(0x1_0000, 1))]);
+    let mut worm = build::pe(&[("R", 1831, ransomware)]);
+    for wiped in [2, 0x200] {
+        worm[..wiped].fill(0);
+        let dll = build::pe(&[("W", 101, behind_length(&worm, worm.len(), 1000))]);
+        let report = look(&dll, &Budget::default());
+        let (number, broken) = named(&report, "W/101");
+        assert_eq!((broken.kind, broken.found_by), (Kind::Data, FoundBy::LengthField), "{wiped}");
+        assert_eq!((broken.state, report.core), (State::Damaged, Some(number)));
+        assert_eq!(broken.hashes, crate::facts::hashes(&worm));
+        assert!(report.children(number).any(|(_, layer)| layer.kind == Kind::Pe), "{:#?}", report.layers);
+        assert!(report.children(0).any(|(_, layer)| layer.kind == Kind::Padding && layer.size >= 1000));
+    }
+    // One that is hidden is no damaged one: what it is, decoding says.
+    worm[..2].copy_from_slice(b"MZ");
+    let hidden: Vec<u8> = build::pe(&[("9", 9, noise(0x1_0000, 1))]).iter().map(|byte| byte ^ 0x5a).collect();
+    let dll = build::pe(&[("W", 101, behind_length(&hidden, hidden.len(), 0))]);
+    let report = look(&dll, &Budget::default());
+    assert!(report.layers.iter().any(|layer| layer.encoding == "xor 5a" && layer.state == State::Intact));
+}
+
+#[test]
+fn a_library_without_its_first_bytes_is_what_its_stub_carries() {
+    let worm = build::pe(&[("9", 9, noise(500, 1))]);
+    let mut dll = build::pe(&[("W", 101, behind_length(&worm, worm.len(), 1000))]);
+    dll[..2].fill(0);
+    let report = look(&blob(stub::X86, &dll, dll.len(), 3), &Budget::default());
+    let kinds: Vec<_> = report.layers.iter().map(|layer| (layer.kind, layer.parent)).collect();
+    let wanted = [
+        (Kind::Payload, None),
+        (Kind::Stub, Some(0)),
+        (Kind::Data, Some(0)),
+        (Kind::Padding, Some(0)),
+        (Kind::Pe, Some(2)),
+    ];
+    assert_eq!(kinds[..5], wanted, "{:#?}", report.layers);
+    assert_eq!((report.layers[1].state, report.layers[2].state), (State::Intact, State::Damaged));
+    assert_eq!(report.core_layer().unwrap().hashes, crate::facts::hashes(&worm));
+}

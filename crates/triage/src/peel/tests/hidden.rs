@@ -160,3 +160,27 @@ fn what_is_no_file_is_text_or_data() {
     assert_eq!(kind(&[&b"text ".repeat(2000)[..], &noise(9000, 4)].concat()), Kind::Data);
     assert_eq!(kind(&[]), Kind::Data);
 }
+
+#[test]
+fn a_program_that_is_not_looked_into_is_no_stub_of_what_it_carries() {
+    let inner = build::pe(&[]);
+    let whole = build::pe(&[("9", 9, inner)]);
+    let changed = |at: usize, value: &[u8]| {
+        let mut file = whole.clone();
+        let coff = u32::from_le_bytes(file[0x3c..0x40].try_into().unwrap()) as usize + 4;
+        file[coff + at..][..value.len()].copy_from_slice(value);
+        file
+    };
+    let rows: [(usize, &[u8], &str); 4] = [
+        (0, &[0x64, 0xaa], "PE file for ARM64"),
+        (0, &[0x34, 0x12], "PE file for an unknown machine"),
+        (2, &[0, 0], "PE file with broken headers"),
+        (20, &[0, 0], "PE file with broken headers"),
+    ];
+    for (at, value, what) in rows {
+        let report = look(&changed(at, value), &Budget::default());
+        assert_eq!((report.core, report.layers[0].facts.looks_like.as_str()), (Some(0), what));
+        assert!(report.layers.iter().all(|layer| layer.kind != Kind::Stub), "{:#?}", report.layers);
+        assert!(report.layers.iter().any(|layer| layer.kind == Kind::Pe));
+    }
+}
