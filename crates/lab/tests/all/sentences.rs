@@ -42,8 +42,8 @@ fn what_surrounds_the_worm_is_said() {
     let zeroed = Chain { kill_switch: KillSwitch::Zeroed, ..chain };
     says(
         &zeroed.payload(),
-        &["differs from the 2017 original in its kill switch (zeroed"],
-        &["the bytes of"],
+        &["differs from the 2017 original in its kill switch (zeroed", ") and the bytes of 8 of its parts"],
+        &["worm EXE and"],
     );
 }
 
@@ -77,6 +77,57 @@ fn a_file_that_is_not_looked_into_is_called_what_it_is() {
     says(&behind, &["bytes of 7z archive behind its end"], &[]);
 }
 
+#[test]
+fn a_worm_or_ransomware_by_itself_is_called_that_and_compared() {
+    let kill_switch = KillSwitch::Zeroed;
+    let worm = Chain { kill_switch, ..Chain::new(X86, 1) }.exe();
+    let told = [
+        "WannaCry worm EXE (x86, 3,723,264 bytes); carries ransomware EXE (x86, 3,514,368 bytes); differs",
+        "in its kill switch (zeroed",
+    ];
+    says(&worm, &told, &["upload"]);
+    let at = worm[1..].windows(64).position(|part| part == &worm[..64]).unwrap() + 1;
+    let ransomware = &worm[at..][..3_514_368];
+    let told = "WannaCry ransomware EXE (x86, 3,514,368 bytes); carries ZIP archive of tools (";
+    says(
+        ransomware,
+        &[told, "differs from the 2017 original in the bytes of its wallpaper"],
+        &["kill switch"],
+    );
+    // A library by itself has no upload around it.
+    let payload = Chain::new(X86, 1).payload();
+    says(&payload[X86.stub_len..payload.len() - 3], &["bytes); carries worm EXE"], &["padding"]);
+}
+
+#[test]
+fn damage_at_the_head_of_a_part_is_told_of_that_part() {
+    let chain = Chain::new(X86, 1);
+    let mut payload = chain.payload();
+    let exe = chain.exe();
+    let at = payload.windows(512).position(|part| part == &exe[..512]).unwrap();
+    payload[at..at + 2].fill(0);
+    says(&payload, &["WannaCry launcher DLL", "carries worm EXE sha256", "in its worm EXE (damaged)"], &[]);
+    let mut payload = chain.payload();
+    payload[X86.stub_len..X86.stub_len + 2].fill(0);
+    says(&payload, &["WannaCry worm EXE", "behind the stub doublepulsar-x86 with 3 bytes of"], &["unknown"]);
+}
+
+#[test]
+fn a_family_is_of_the_file_beside_another_one_and_a_tail_of_its_archive() {
+    let plain = kin::plain_dll(0x3000, 7);
+    let miner = kin::specimens(1).into_iter().find(|one| one.entry.file.contains("miner")).unwrap().bytes;
+    let miner = &miner[X64.stub_len..];
+    let two = [Encoding::Xor(0x5a).encode(&plain), Encoding::Xor(0x77).encode(miner)].concat();
+    says(&two, &["Unknown DLL (x86, 12,288 bytes), hidden by xor 5a", "; beside it a Miner DLL of "], &[]);
+    let (archive, _) = zip::archive(&[Member::new("a.dll", &plain, true)], None);
+    let tailed = [&archive[..], &[0x91, 7, 0x80].repeat(200)].concat();
+    says(
+        &tailed,
+        &["in a ZIP archive of 1 member with 600 bytes of unknown data behind its end"],
+        &["), with"],
+    );
+}
+
 /// Puts `new` wherever `old` stands; how often that was.
 fn put_for(bytes: &mut [u8], old: &[u8], new: &[u8]) -> usize {
     assert_eq!(old.len(), new.len());
@@ -92,7 +143,7 @@ fn what_nobody_has_published_is_said() {
     let chain = Chain { kill_switch, ..Chain::new(X86, 1) };
     let told =
         "its kill switch (www.a-domain-that-nobody-has-ever-published.example: none that was published)";
-    says(&chain.payload(), &[told], &["the bytes of", "wallets", "password"]);
+    says(&chain.payload(), &[told, " and the bytes of 8 of its parts"], &["wallets", "password"]);
     // Another wallet of the same length: its checksum has to be right to be one.
     let mut payload = Chain::new(X86, 1).payload();
     let (known, other) = (b"12t9YDPgwueZ9NyMgw519p7AA8isjr6SMw", b"1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa");

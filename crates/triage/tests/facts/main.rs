@@ -142,6 +142,23 @@ fn import_and_rich_hashes_are_those_of_pefile() {
 }
 
 #[test]
+fn a_certificate_table_that_is_not_there_signs_nothing() {
+    let mut file = Builder::default().build();
+    let table = u32::from_le_bytes(file[0x3c..0x40].try_into().unwrap()) as usize + 24 + 96 + 4 * 8;
+    let end = file.len() as u32;
+    file[table..table + 4].copy_from_slice(&end.to_le_bytes());
+    file[table + 4..table + 8].copy_from_slice(&16u32.to_le_bytes());
+    let facts = pe_facts(&file);
+    assert_eq!(
+        (facts.signed, &facts.oddities[..]),
+        (false, &["its certificates are behind the end of the file".to_owned()][..])
+    );
+    file.extend([0; 16]);
+    let facts = pe_facts(&file);
+    assert_eq!((facts.signed, facts.oddities), (true, vec![]));
+}
+
+#[test]
 fn headers_imports_resources_and_version_are_told() {
     let version = version(&[("FileDescription", "a look-alike"), ("OriginalFilename", "lhdfrgui.exe")]);
     let leaves: &[(&str, u32, &[u8])] = &[("W", 101, b"inert"), ("16", 1, &version)];

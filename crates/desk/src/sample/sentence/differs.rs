@@ -71,13 +71,32 @@ pub(crate) fn differs(report: &Report) -> String {
         found.push(format!("the size of its {part} ({} bytes instead of {})", sizes.0, sizes.1));
     }
     found.extend(kill_switch(report));
-    found.extend(names(report));
-    found.extend(wallets(report));
-    found.extend(password(report));
-    found.extend(broken(report));
-    // Nothing else tells why it is another one.
-    if found.is_empty() && first_cut(report).is_none() {
-        found.push(format!("the bytes of its {}", joined(other_parts(report), LAYERS_MAX)));
+    found.extend(name_of(report, "worm EXE", IndicatorKind::Service));
+    let worm_is_told = !found.is_empty();
+    let in_ransomware: Vec<String> = name_of(report, "ransomware EXE", IndicatorKind::Mutex)
+        .into_iter()
+        .chain(wallets(report))
+        .chain(password(report))
+        .chain(broken(report))
+        .collect();
+    let ransomware_is_told = !in_ransomware.is_empty();
+    found.extend(in_ransomware);
+    // Of what is told why it is another one, bytes tell nothing more; nor of what is cut off.
+    if first_cut(report).is_none() {
+        let mut parts = other_parts(report);
+        parts.retain(|part| match part.as_str() {
+            "worm EXE" => !worm_is_told,
+            "ransomware EXE" => !ransomware_is_told,
+            _ => true,
+        });
+        found.extend(match parts.len() {
+            0 => None,
+            // Beside what is told by name, that there are more is enough.
+            count @ 2.. if !found.is_empty() => {
+                Some(format!("the bytes of {} of its parts", thousands(count as u64)))
+            }
+            _ => Some(format!("the bytes of its {}", joined(parts, LAYERS_MAX))),
+        });
     }
     found.extend(filling);
     match found.is_empty() {
@@ -120,9 +139,10 @@ fn other_parts(report: &Report) -> Vec<String> {
         }
     }
     let holds_other = |number: u32| other.iter().any(|(inner, ..)| is_inside(report, *inner, number));
+    // What is not whole is told as that.
     other
         .iter()
-        .filter(|(number, ..)| !holds_other(*number))
+        .filter(|(number, layer, _)| layer.state == State::Intact && !holds_other(*number))
         .map(|(_, layer, part)| match layer.found_by {
             FoundBy::Directory => format!("{} {}", part.part, name(&layer.name)),
             _ => part.part.clone(),
@@ -191,20 +211,16 @@ fn kill_switch(report: &Report) -> Vec<String> {
     told.collect()
 }
 
-/// Published names that a whole part of the worm does not have: of its service, of its mutex.
-fn names(report: &Report) -> impl Iterator<Item = String> {
-    let family = family(report);
-    let wanted = [("worm EXE", IndicatorKind::Service), ("ransomware EXE", IndicatorKind::Mutex)];
-    wanted.into_iter().filter_map(move |(part, kind)| {
-        let is_part = |layer: &&Layer| {
-            layer.state == State::Intact && layer.kind == Kind::Pe && title(report, layer) == part
-        };
-        let part = own(report).map(|(_, layer)| layer).find(is_part)?;
-        let here = part.facts.indicators.iter().filter(|found| found.kind == kind);
-        let is_published = here.clone().any(|found| Some(&*found.note) == family);
-        let value = here.map(|found| format!(" ({})", escaped(&found.value))).next().unwrap_or_default();
-        (!is_published).then(|| format!("the name of its {kind}{value}"))
-    })
+/// The published name that a whole part of the worm does not have: of its service, of its mutex.
+fn name_of(report: &Report, part: &str, kind: IndicatorKind) -> Option<String> {
+    let is_part = |layer: &&Layer| {
+        layer.state == State::Intact && layer.kind == Kind::Pe && title(report, layer) == part
+    };
+    let part = own(report).map(|(_, layer)| layer).find(is_part)?;
+    let here = part.facts.indicators.iter().filter(|found| found.kind == kind);
+    let is_published = here.clone().any(|found| Some(&*found.note) == family(report));
+    let value = here.map(|found| format!(" ({})", escaped(&found.value))).next().unwrap_or_default();
+    (!is_published).then(|| format!("the name of its {kind}{value}"))
 }
 
 /// Accounts to be paid to that nobody has published.

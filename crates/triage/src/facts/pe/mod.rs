@@ -133,7 +133,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<PeFacts> {
         imports: imports.libraries,
         version: resources::version(&image, &resources.leaves),
         resources: resources.leaves,
-        signed: image.directory(4).is_some_and(|(_, size)| size > 0),
+        signed: certificates(&image).is_some_and(|table| table.end <= size(image.bytes.len())),
         packer: packer(&image),
         end: image.pe.end,
         oddities: resources.oddities,
@@ -173,9 +173,19 @@ fn described(section: &Section) -> SectionFacts {
     }
 }
 
+/// Where the certificates of a signed file stand: the one data directory that counts in the file, not in the image.
+fn certificates(image: &Image<'_>) -> Option<Range<u64>> {
+    let (at, size) = image.directory(4).filter(|&(_, size)| size > 0)?;
+    Some(at.into()..u64::from(at).saturating_add(size.into()))
+}
+
+fn size(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
 /// What the section table says against itself.
 fn contradictions(image: &Image<'_>, facts: &mut PeFacts) {
-    let len = u64::try_from(image.bytes.len()).unwrap_or(u64::MAX);
+    let len = size(image.bytes.len());
     let mut by_place: Vec<&Section> = image.sections.iter().filter(|section| section.size > 0).collect();
     by_place.sort_by_key(|section| section.offset);
     for pair in by_place.windows(2) {
@@ -192,6 +202,9 @@ fn contradictions(image: &Image<'_>, facts: &mut PeFacts) {
         if section.flags & EXECUTE_AND_WRITE == EXECUTE_AND_WRITE {
             oddity(&mut facts.oddities, format!("section {} can be written and run", section.name()));
         }
+    }
+    if certificates(image).is_some_and(|table| table.end > len) {
+        oddity(&mut facts.oddities, "its certificates are behind the end of the file".to_owned());
     }
     let entered = image.sections.iter().any(|section| {
         let size = section.virtual_size.max(section.size);
