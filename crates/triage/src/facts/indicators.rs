@@ -31,6 +31,26 @@ words! {
     }
 }
 
+impl IndicatorKind {
+    /// Its place in a list for people, who read the first few: what stops it, whom it pays and where it connects to come
+    /// before what it does on the machine.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::KillSwitch => 0,
+            Self::Wallet => 1,
+            Self::Url => 2,
+            Self::Domain => 3,
+            Self::Ip => 4,
+            Self::Email => 5,
+            Self::Mutex => 6,
+            Self::Service => 7,
+            Self::Command => 8,
+            Self::Port => 9,
+            Self::File => 10,
+        }
+    }
+}
+
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Indicator {

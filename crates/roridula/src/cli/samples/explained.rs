@@ -135,14 +135,17 @@ fn rules(report: &Report) -> Vec<String> {
     users.iter().chain(&ours).map(line).collect()
 }
 
-/// What stands in the bytes and would be talked to, made or asked for; nothing of it was ever looked up.
+/// What stands in the bytes and would be talked to, made or asked for, the most telling first; nothing of it was ever
+/// looked up.
 fn indicators(report: &Report) -> Vec<String> {
     let mut told = std::collections::BTreeSet::new();
     let found = report.layers.iter().flat_map(|layer| &layer.facts.indicators);
     let found = found.filter(|found| told.insert((found.kind, found.value.as_str())));
-    let line = |found: &roridula_triage::facts::Indicator| {
+    let mut found: Vec<_> = found.collect();
+    found.sort_by_key(|found| found.kind.rank());
+    let line = |found: &&roridula_triage::facts::Indicator| {
         let note = if found.note.is_empty() { String::new() } else { format!(" ({})", found.note) };
         format!("{:<11} {}{}", found.kind, cut(&escaped(&found.value), 80), escaped(&note))
     };
-    found.map(line).collect()
+    found.iter().map(line).collect()
 }
