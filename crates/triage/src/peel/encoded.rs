@@ -2,8 +2,9 @@
 //!
 //! Keys are never tried: they are read off. The DOS header has at least twenty zeros in front of its last field
 //! (`e_res2`, 0x28 to 0x3c), and that field is not zero. Encoded with four bytes over and over, those zeros *are* the
-//! key; rotation leaves them. So each run of bytes that repeat after four gives a few candidates, where the run ends;
-//! what is decoded with one has to be a PE file in all that [`Pe::parse`] checks. One pass, however long the bytes.
+//! key; rotation leaves them, and so does a XOR that spares zeros, whose key the first letter tells. So each run of
+//! bytes that repeat after four gives a few candidates, where the run ends; what is decoded with one has to be a PE
+//! file in all that [`Pe::parse`] checks. One pass, however long the bytes.
 
 use super::found::{Found, Purse};
 use crate::bytes::{array, slice};
@@ -24,6 +25,8 @@ const WINDOW: usize = 16 * 1024;
 enum Encoding {
     /// With four bytes over and over.
     Xor([u8; 4]),
+    /// With one byte, but for zeros and that byte itself, which stay: so that no key shows where zeros were.
+    XorSparing(u8),
     /// Four bytes over and over, each added to one.
     Add([u8; 4]),
     /// One number added to each little-endian word of 32 bits.
@@ -46,6 +49,7 @@ impl Encoding {
     fn name(self) -> String {
         match self {
             Self::Xor(bytes) => format!("xor {}", key(bytes)),
+            Self::XorSparing(byte) => format!("xor {byte:02x} sparing zeros"),
             Self::Add(bytes) => format!("add {}", key(bytes)),
             Self::AddWord(number) => format!("add32 {number:08x}"),
             Self::Rol(bits) => format!("rol {bits}"),
@@ -57,6 +61,10 @@ impl Encoding {
         let as_number = u32::from_le_bytes(word);
         match self {
             Self::Xor(key) => word.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key),
+            Self::XorSparing(key) => {
+                let changed = word.iter_mut().filter(|byte| **byte != 0 && **byte != key);
+                changed.for_each(|byte| *byte ^= key);
+            }
             Self::Add(key) => word.iter_mut().zip(key).for_each(|(byte, key)| *byte = byte.wrapping_sub(key)),
             Self::AddWord(number) => return as_number.wrapping_sub(number).to_le_bytes(),
             Self::Rol(bits) => word.iter_mut().for_each(|byte| *byte = byte.rotate_right(bits)),
@@ -79,7 +87,11 @@ impl Encoding {
     fn fitting(first: [u8; 4], zeros: [u8; 4]) -> Vec<Self> {
         let is_mz = |encoding: &Self| encoding.undo_word(first).starts_with(b"MZ");
         if zeros == [0; 4] {
-            return (1..8).map(Self::Rol).chain((1..32).map(Self::RolWord)).filter(is_mz).collect();
+            // A key that is the letter itself has spared it.
+            let [letter, ..] = first;
+            let sparing = Self::XorSparing(if letter == b'M' { letter } else { letter ^ b'M' });
+            let turned = (1..8).map(Self::Rol).chain((1..32).map(Self::RolWord));
+            return turned.chain(std::iter::once(sparing)).filter(is_mz).collect();
         }
         let candidates = [Self::Xor(zeros), Self::Add(zeros), Self::AddWord(u32::from_le_bytes(zeros))];
         candidates.into_iter().filter(is_mz).collect()

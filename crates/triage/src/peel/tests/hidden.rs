@@ -15,14 +15,21 @@ fn each(word: [u8; 4], key: [u8; 4], how: fn(u8, u8) -> u8) -> [u8; 4] {
     std::array::from_fn(|at| how(word[at], key[at]))
 }
 
+fn spare(word: [u8; 4], key: u8) -> [u8; 4] {
+    word.map(|byte| if byte == 0 || byte == key { byte } else { byte ^ key })
+}
+
 fn number(word: [u8; 4], how: fn(u32) -> u32) -> [u8; 4] {
     how(u32::from_le_bytes(word)).to_le_bytes()
 }
 
 #[test]
 fn hidden_files_are_found_with_their_key() {
-    let ways: [(&str, Hide); 14] = [
+    let ways: [(&str, Hide); 16] = [
         ("xor 5a", |word| word.map(|byte| byte ^ 0x5a)),
+        // Keys that are one of the first letters spare that too.
+        ("xor 4d sparing zeros", |word| spare(word, b'M')),
+        ("xor 5a sparing zeros", |word| spare(word, b'Z')),
         ("xor ff", |word| word.map(|byte| byte ^ 0xff)),
         ("xor 01 a2 43 e4", |word| each(word, [1, 0xa2, 0x43, 0xe4], |byte, key| byte ^ key)),
         ("add 13", |word| word.map(|byte| byte.wrapping_add(0x13))),
