@@ -15,7 +15,9 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their files in `fuzz/fuzz_targets`.
 pub const TARGETS: &[Target] = &[
+    ("answers", facts::fuzzing::answers),
     ("code", facts::fuzzing::code),
+    ("diff", diff),
     ("pe", pe),
     ("pe_facts", facts::fuzzing::pe_facts),
     ("peel", peel),
@@ -55,6 +57,34 @@ pub fn remembered(data: &[u8]) {
         let known = look().full(&mut memory);
         assert!(known == look().full(&mut Memory::new(0)), "another report with a memory");
         assert!(memory.size().1 <= 64 * 1024, "a memory without a bound");
+    }
+}
+
+/// Compares two samples: the halves of `data`, and the first with one byte changed.
+pub fn diff(data: &[u8]) {
+    let (one, other) = data.split_at(data.len() / 2);
+    let mut changed = one.to_vec();
+    if let Some(byte) = changed.get_mut(one.len() / 2) {
+        *byte ^= 0x20;
+    }
+    let rules = Rules::default();
+    let report = |bytes: &[u8]| crate::triage(bytes, Road::Payload, &rules, &BUDGET);
+    let (ra, rb, rc) = (report(one), report(other), report(&changed));
+    for (b, rb) in [(other, &rb), (&changed, &rc), (one, &ra)] {
+        let found = crate::diff(one, &ra, b, rb);
+        // Lines and ranges have bounds of their own, with some for what is equal and for what is more.
+        assert!(found.lines.len() <= 64, "lines without a bound");
+        let ranges = found.layers.iter().flat_map(|pair| pair.ranges.iter().map(move |range| (pair, range)));
+        let mut count = 0usize;
+        for (pair, range) in ranges {
+            count = count.saturating_add(1);
+            let is_in = |at: u64, size: u64, all: u64| at.checked_add(size).is_some_and(|end| end <= all);
+            assert!(is_in(range.a_at, range.a_size, pair.a_size), "a range outside of its layer");
+            assert!(is_in(range.b_at, range.b_size, pair.b_size), "a range outside of its layer");
+        }
+        assert!(count <= 200, "ranges without a bound");
+        let is_equal = found.layers.iter().all(|pair| pair.equal && pair.ranges.is_empty());
+        assert!(one != b || is_equal, "a sample differs from itself");
     }
 }
 

@@ -33,3 +33,8 @@ pub fn code(bytes: &[u8]) {
         assert!(facts.emulated.len() <= 65 && facts.indicators.len() <= 64, "a profile has no bound");
     }
 }
+
+/// Bytes as what stands behind a question for a kill switch, for either machine.
+pub fn answers(bytes: &[u8]) {
+    super::pe::read_answers(bytes);
+}

@@ -5,8 +5,8 @@
 //! takes the jump away, turns it round, makes its two ways one, or takes away the answer.
 
 use iced_x86::{
-    ConditionCode, Decoder, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind,
-    Register, RflagsBits,
+    ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic,
+    OpAccess, OpKind, Register, RflagsBits,
 };
 
 /// Instructions behind the call that are looked at.
@@ -72,6 +72,15 @@ pub(super) fn undone(code: Decoder<'_>) -> Option<(Undone, u64)> {
         }
     }
     None
+}
+
+/// Reads `bytes` as code for either machine, for fuzzing: what is told stands in them.
+pub(crate) fn read_answers(bytes: &[u8]) {
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    for bits in [32, 64] {
+        let told = undone(Decoder::with_ip(bits, bytes, 0, DecoderOptions::NONE));
+        assert!(told.is_none_or(|(_, at)| at < length), "told of a place outside");
+    }
 }
 
 /// Where the answer is so far.

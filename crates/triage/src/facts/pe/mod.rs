@@ -11,6 +11,7 @@ mod switch;
 
 use crate::bytes::{le_u16, le_u32};
 use crate::pe::Machine;
+pub(super) use answer::read_answers;
 use image::{Image, Section};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
