@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| roridula_triage::fuzzing::answers(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| roridula_triage::facts::fuzzing::answers(data));
