@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(1);
 /// How often those who read along are told how it is.
 const PULSE_EVERY: Duration = Duration::from_secs(5);
-/// How often they are told how far connections came where nothing happens: the last hour is another by then.
+/// How often they are told how far incidents came where nothing happens: the last hour is another by then.
 const FUNNEL_EVERY: Duration = Duration::from_secs(60);
 /// The catalog is made anew at most at this part of the time that making it takes: a tenth.
 const CATALOG_REST: u32 = 9;
@@ -110,7 +110,7 @@ fn step(
         live.part(headline_part(&News::of(Some(catalog), index, ask.now)?).into_string());
         live.part(novel_part(catalog, ask.now).into_string());
         if seen.funnel != Some(last) || Instant::now() >= seen.next_funnel {
-            live.funnel(funnel_part_of_all(index, &ask)?.into_string());
+            live.funnel(funnel_part_of_all(incidents, index, &ask)?.into_string());
             (seen.funnel, seen.next_funnel) = (Some(last), Instant::now() + FUNNEL_EVERY);
         }
         seen.next_pulse = Instant::now() + PULSE_EVERY;

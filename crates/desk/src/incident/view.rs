@@ -8,6 +8,7 @@ use super::record::{Apart, Record};
 use super::sentence;
 use super::stage::{Role, Stage};
 use super::tool;
+use crate::index::Step;
 use roridula_evidence::rfc3339;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::{Layer, Origin, Text, UploadState};
@@ -88,6 +89,8 @@ pub struct Incident {
     pub tool: Tool,
     /// The stages that it went through, in the order of the kill chain.
     pub stages: Vec<StageView>,
+    /// The steps of the funnel that it took, in order. Not every step needs the one before it.
+    pub steps: Vec<Step>,
     /// Exploits that recognisers saw steps of.
     pub exploits: Vec<String>,
     /// How often one ran to its end.
@@ -266,6 +269,7 @@ impl Incident {
             outcome: record.outcome(),
             tool: Tool { name, label, seen: record.tools.clone() },
             stages: stages(record),
+            steps: Step::ALL.into_iter().filter(|step| facts.took(*step)).collect(),
             exploits: facts.exploits.iter().cloned().collect(),
             exploits_completed: facts.completed,
             samples,

@@ -76,7 +76,7 @@ impl Step {
     }
 
     /// Its bit in a row's `reached`.
-    pub(super) const fn bit(self) -> i64 {
+    pub(crate) const fn bit(self) -> i64 {
         1 << (self as u8)
     }
 
@@ -136,6 +136,17 @@ impl Counts {
         self.captures += other.captures;
         self.new_samples += other.new_samples;
     }
+}
+
+/// What came in a time, to the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Exact {
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Captured uploads: what came through the implant, no buffers.
+    pub uploads: u64,
+    /// Those of them that nobody had brought before.
+    pub new_samples: u64,
 }
 
 /// What is counted in one interval.

@@ -86,7 +86,7 @@ impl View for OfCore {
         let spreads = shelf.index.spreads(std::slice::from_ref(&ids), &days.span.into());
         let spread = spreads.map_err(asked::problem)?.pop();
         let senders = shelf.index.senders(&ids, None, SENDERS).map_err(asked::problem)?;
-        let row = groups::rows(shelf, std::slice::from_ref(&group), &days)?.pop();
+        let row = groups::rows(shelf, std::slice::from_ref(&group), &days, asked::span(ask))?.pop();
         let row = row.ok_or_else(|| Problem::failed("the core's row is gone"))?;
         let (members, next) = asked::page(entries, from, ask.limit()?);
         Ok(Model {

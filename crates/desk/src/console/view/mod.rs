@@ -37,7 +37,9 @@ use super::ask::{self, Ask, Form, Problem};
 use super::guard::{Csrf, Who};
 use super::page::{self, Page};
 use super::shelf::Shelf;
+use super::stage::Reached;
 use super::table::Table;
+use crate::index::Step;
 use crate::json;
 use axum::Router;
 use axum::body::Body;
@@ -82,6 +84,8 @@ pub(crate) trait View: 'static {
     const ABOUT: &'static str;
     /// Which of [`LIST`] change what it shows.
     const HEEDS: &'static [&'static str] = LIST;
+    /// Whether it is of incidents, which have stages that are no steps of the funnel.
+    const OF_INCIDENTS: bool = false;
     /// What its query may say besides: name and meaning.
     const QUERY: &'static [(&'static str, &'static str)] = &[];
 
@@ -225,7 +229,7 @@ async fn answer<V: View>(
     asked: Result<Ask, Problem>,
     headers: &HeaderMap,
 ) -> Response {
-    let ask = match asked.and_then(|ask| only_known::<V>(&ask).map(|()| ask)) {
+    let ask = match asked.and_then(heeded::<V>) {
         Ok(ask) => ask,
         Err(problem) => return failed(&Ask { path: path.to_owned(), ..Ask::default() }, &problem),
     };
@@ -236,19 +240,38 @@ async fn answer<V: View>(
     }
 }
 
-/// That the address says nothing of which the view knows nothing: who mistypes a filter must not take all for some. A page
-/// knows the whole filter, which comes along from other views, and says itself what of it means nothing there.
-fn only_known<V: View>(ask: &Ask) -> Result<(), Problem> {
-    let common = if ask.path.starts_with("/api/") { V::HEEDS } else { LIST };
-    let own = V::QUERY.iter().map(|(name, _)| name);
-    let known: Vec<&str> = own.chain(common).copied().collect();
+/// The question, where it says nothing of which the view knows nothing: who mistypes a filter must not take all for some. To a
+/// page the filter comes along from other views: what of it the view has no use for is set aside, and the page says so.
+fn heeded<V: View>(mut ask: Ask) -> Result<Ask, Problem> {
     if ask.value("table").is_some() && ask.form != Form::Csv {
         return Err(Problem::Bad("`table` says which table is written as CSV: with as=csv".to_owned()));
     }
-    match ask.query.keys().find(|word| !known.iter().chain(FORM).any(|known| known == word)) {
-        Some(word) => Err(ask::unknown_word(word, &known)),
-        None => Ok(()),
+    ask.heeds = V::HEEDS;
+    let own = V::QUERY.iter().map(|(name, _)| name);
+    let known: Vec<&str> = own.chain(V::HEEDS).copied().collect();
+    let is_page = ask.form == Form::Page && !ask.path.starts_with("/api/");
+    let of_others = |word: &String| !known.iter().chain(FORM).any(|known| known == word);
+    let unknown: Vec<String> = ask.query.keys().filter(|word| of_others(word)).cloned().collect();
+    if let Some(word) = unknown.iter().find(|word| !(is_page && ask::FILTERS.contains(&word.as_str()))) {
+        return Err(ask::unknown_word(word, &known));
     }
+    if !unknown.is_empty() {
+        unknown.iter().for_each(|word| ask.set_aside(word));
+        ask.notes.push(format!("Not filtered by {}: that means nothing here.", unknown.join(" and ")));
+    }
+    match ask.filter.stage {
+        Some(Reached::Stage(stage)) if !V::OF_INCIDENTS => {
+            let why = format!("{stage} is a stage of incidents alone");
+            if !is_page {
+                let steps = Step::ALL.map(Step::as_str).join(", ");
+                return Err(Problem::Bad(format!("`stage` is one of {steps} here: {why}")));
+            }
+            ask.set_aside("stage");
+            ask.notes.push(format!("Not filtered by stage: {why}."));
+        }
+        _ => {}
+    }
+    Ok(ask)
 }
 
 /// An answer, ready to be sent.

@@ -64,6 +64,10 @@ impl View for Samples {
             text.parse().map_err(|_| Problem::Bad("`cursor` is none that an answer gave".to_owned()))
         })?;
         let limit = ask.limit()?;
+        let states = ["complete", "partial", "oversize"];
+        if ask.value("state").is_some_and(|state| !states.contains(&state)) {
+            return Err(Problem::Bad(format!("`state` is one of {}", states.join(", "))));
+        }
         let brought = asked::brought(shelf, ask)?;
         let fits = |entry: &&Entry| {
             fits(entry, ask) && brought.as_ref().is_none_or(|brought| brought.contains(&entry.sha256))
@@ -77,7 +81,6 @@ impl View for Samples {
 
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
-            (asked::ignored(ask, &[]))
             p.quiet { "A capture is a file that was kept: an upload, or a buffer that an exploit or an unknown message carried." }
             @for table in Self::tables(model, ask) { (table.html(ask)) }
         };
@@ -128,10 +131,7 @@ impl View for Samples {
 }
 
 fn fits(entry: &Entry, ask: &Ask) -> bool {
-    // What was first seen before the time and again in it belongs to it.
-    asked::is_within(ask, &entry.first_seen, &entry.last_seen)
-        && asked::fits(ask, entry)
-        && ask.value("state").is_none_or(|state| state == entry.state)
+    asked::fits(ask, entry) && ask.value("state").is_none_or(|state| state == entry.state)
 }
 
 fn row(entry: &Entry) -> Row {

@@ -7,6 +7,7 @@ use crate::console::chart::{self, Apart, Column};
 use crate::console::geo::{Books, Place};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
+use crate::console::stage;
 use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use crate::index::{self, Filter, Funnel, SourceOrder, SourceRow, Visitors};
@@ -219,7 +220,6 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     let when = if is_told { "in this time" } else { "in the last 30 days" };
     let by = ask.value("order").unwrap_or("last");
     html! {
-        (asked::ignored(ask, &[]))
         (asked::hours(ask))
         section.headline aria-label="New and returning" {
             p {
@@ -277,7 +277,7 @@ fn table(model: &Model) -> Table {
             Cell::Number(row.days),
             Cell::Number(row.connections),
             Cell::Number(row.captures),
-            Cell::text(text::stage(&row.furthest)),
+            Cell::text(stage::told_word(&row.furthest)),
         ]);
         cells
     };

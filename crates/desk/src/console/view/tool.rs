@@ -6,6 +6,7 @@ use super::visits::{self, Visit};
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
+use crate::console::stage;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::index::{Filter, FingerprintRow, SourceOrder, SourceRow};
@@ -73,7 +74,6 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     let features: Vec<&str> = print.features.split("; ").collect();
     let more = features.len().saturating_sub(FEATURES_MAX);
     html! {
-        (asked::ignored(ask, &[asked::Word::Family]))
         section {
             dl {
                 dt { "Tools" }
@@ -122,7 +122,7 @@ fn sources(model: &Model) -> Table {
             Cell::Time(who.first),
             Cell::Last(who.last),
             Cell::Number(who.connections),
-            Cell::text(text::stage(who.furthest.as_str())),
+            Cell::text(stage::told(who.furthest)),
         ]
     };
     Table {

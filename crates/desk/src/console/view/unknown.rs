@@ -72,7 +72,6 @@ impl View for Unknown {
 
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
-            (asked::ignored(ask, &[]))
             (asked::hours(ask))
             p.quiet {
                 "Connections in which no recogniser found anything. "
@@ -172,8 +171,8 @@ mod tests {
 
     #[test]
     fn an_empty_list_says_what_to_do() {
-        let ask = ask("/unknown", &[("stage", "killed")]);
+        let ask = ask("/unknown", &[]);
         let page = Unknown::page(&Model { shapes: Vec::new(), next: None }, &ask).html(&ask);
-        assert!(page.contains("roridula doctor") && page.contains("Not filtered by stage"));
+        assert!(page.contains("roridula doctor"));
     }
 }

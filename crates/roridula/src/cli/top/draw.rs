@@ -200,7 +200,7 @@ impl Drawn<'_> {
             true => format!("[{}]", time.label()),
             false => format!(" {} ", time.label()),
         });
-        let inner = section(&format!("funnel {}", times.concat()), area, buffer);
+        let inner = section(&format!("funnel of incidents {}", times.concat()), area, buffer);
         let at = Time::ALL.iter().position(|time| *time == self.screen.time).unwrap_or(0);
         let Funnel(counts) = self.screen.snapshot.funnels[at];
         let columns = if tall { 1 } else { 2 };

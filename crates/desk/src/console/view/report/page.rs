@@ -3,6 +3,7 @@
 use super::period::{Period, Unit};
 use super::{Model, Total, headline};
 use crate::console::ask::{Ask, address};
+use crate::console::stage;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::console::view::asked;
@@ -30,7 +31,6 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
             a href=(ask.with("as", "markdown")) download { "Markdown" }
             a href=(ask.with("as", "json")) { "JSON" }
         }
-        (asked::ignored(ask, &[]))
         @if let Some(only) = only(model) { p.notice { (text::shown(&only)) } }
         p {
             "From " (text::time_text(&model.since)) " to " (text::time_text(&model.until))
@@ -174,7 +174,7 @@ fn hosts(model: &Model) -> Table {
             Cell::text(if host.new { "new" } else { "returning" }),
             Cell::Number(host.captures),
             Cell::Number(host.connections),
-            Cell::text(text::stage(&host.furthest)),
+            Cell::text(stage::told_word(&host.furthest)),
         ]
     });
     let columns = vec!["Source", "Where", "New", "Captured uploads", "Connections", "Furthest"];
