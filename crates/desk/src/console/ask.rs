@@ -5,7 +5,7 @@
 
 use super::stage::Reached;
 use crate::incident::IncidentId;
-use crate::index::{Network, Span};
+use crate::index::Network;
 use roridula_evidence::wall_clock;
 use roridula_proto::time::WallClock;
 use std::collections::BTreeMap;
@@ -54,6 +54,9 @@ pub(crate) const RANGES: [Range; 5] = [
     Range { name: "30d", secs: 30 * 24 * 3600 },
     Range { name: "all", secs: 0 },
 ];
+
+/// Their names.
+pub(crate) const RANGE_NAMES: &[&str] = &["1h", "24h", "7d", "30d", "all"];
 
 /// What a view shows of all that there is. `None`: all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -270,10 +273,10 @@ impl Filter {
             return Err(Problem::Bad("`until` is before `since`: nothing lies between them".to_owned()));
         }
         if let Some(name) = text("range") {
-            let range = RANGES.iter().find(|range| range.name == name).ok_or_else(|| {
-                let names: Vec<_> = RANGES.iter().map(|range| range.name).collect();
-                Problem::Bad(format!("`range` is one of {}", names.join(", ")))
-            })?;
+            let range = RANGES
+                .iter()
+                .find(|range| range.name == name)
+                .ok_or_else(|| Problem::Bad(format!("`range` is one of {}", RANGE_NAMES.join(", "))))?;
             filter.range = range.name;
             if range.secs > 0 && filter.since.is_none() {
                 filter.since = Some(WallClock(now.0.saturating_sub(range.secs.saturating_mul(1_000_000))));
@@ -287,11 +290,6 @@ impl Filter {
             filter.source = Some(network);
         }
         Ok(filter)
-    }
-
-    /// The time that is asked for.
-    pub(crate) fn span(&self) -> Span {
-        Span { since: self.since.unwrap_or(Span::ALL.since), until: self.until.unwrap_or(Span::ALL.until) }
     }
 }
 
@@ -387,6 +385,7 @@ mod tests {
 
     #[test]
     fn a_time_is_said_in_one_way() {
+        assert!(RANGES.iter().map(|range| range.name).eq(RANGE_NAMES.iter().copied()));
         let both = [("range", "1h"), ("since", "1970-03-01")];
         let page = ask(&both).unwrap();
         assert!(page.filter.range.is_empty() && page.notes.len() == 1 && page.value("range").is_none());

@@ -42,6 +42,12 @@ impl Outcome {
     pub const ALL: [Self; 6] =
         [Self::Connected, Self::Probed, Self::Exploited, Self::Uploaded, Self::Captured, Self::Killed];
 
+    /// Their words.
+    pub const WORDS: [&'static str; 6] = {
+        let [one, two, three, four, five, six] = Self::ALL;
+        [one.as_str(), two.as_str(), three.as_str(), four.as_str(), five.as_str(), six.as_str()]
+    };
+
     /// Its word.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -135,7 +135,9 @@ async fn every_number_of_the_funnel_is_the_length_of_the_list_behind_it() {
     drop(world);
     let router = console::router(dir.path(), &ConsoleSettings::default()).unwrap();
     let begun = Instant::now();
-    while json(&router, "/incidents").await["count"] != 9 {
+    while json(&router, "/incidents").await["count"] != 9
+        || json(&router, "/health").await["pulse"]["lag"] != 0
+    {
         assert!(begun.elapsed() < PATIENCE, "the keeper reads nothing");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -175,7 +177,8 @@ async fn a_stage_means_the_same_in_every_view() {
     drop(world);
     let router = console::router(dir.path(), &ConsoleSettings::default()).unwrap();
     let begun = Instant::now();
-    while json(&router, "/incidents").await["count"] != 9 || json(&router, "/samples").await["count"] != 1 {
+    while json(&router, "/samples").await["count"] != 1 || json(&router, "/health").await["pulse"]["lag"] != 0
+    {
         assert!(begun.elapsed() < PATIENCE, "the keeper reads nothing");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
+mod asked;
 mod funnel;
 
 use axum::Router;
@@ -351,9 +352,9 @@ async fn the_address_filters_and_pages() {
     assert_eq!(sources("range=1h&new=no").await.len(), 0);
     assert_eq!(sources("stage=probe").await, ["192.0.2.1"]);
 
-    let first = json(&router, "/sources?limit=2&order=captures").await;
+    let first = json(&router, "/sources?limit=2&order=uploads").await;
     assert_eq!(first["sources"][0]["source"], "192.0.2.2");
-    let next = format!("/sources?limit=2&order=captures&cursor={}", first["next"].as_str().unwrap());
+    let next = format!("/sources?limit=2&order=uploads&cursor={}", first["next"].as_str().unwrap());
     assert_eq!(values(&router, &next, "sources", "source").await, ["2001:db8::3"]);
     let bad = get(&router, "/api/v1/sources?cursor=x").await;
     assert_eq!(bad.status, StatusCode::BAD_REQUEST, "{}", bad.body);

@@ -20,6 +20,9 @@ use std::collections::{BTreeSet, HashSet};
 /// Microseconds of an hour.
 const HOUR: u64 = 3_600_000_000;
 
+/// How exactly a view counts time that counts by hours.
+pub(super) const BY_HOURS: &str = "Counted by whole hours, UTC: all of each hour that the time touches.";
+
 /// The time that is asked for; it ends now where nothing else is said.
 pub(super) fn span(ask: &Ask) -> Span {
     if ask.filter.since.is_none() && ask.filter.until.is_none() {
@@ -186,15 +189,29 @@ pub(super) fn link(text: &str, href: &str) -> Cell {
     if href.is_empty() { Cell::text(text) } else { Cell::Link(text.to_owned(), href.to_owned()) }
 }
 
+/// A time, widened to whole hours.
+pub(super) fn whole_hours(span: Span) -> Span {
+    if span == Span::ALL {
+        return span;
+    }
+    let until = WallClock(span.until.0.div_ceil(HOUR).saturating_mul(HOUR));
+    Span { since: WallClock(span.since.0 / HOUR * HOUR), until }
+}
+
+/// Says how exactly a view counts time, where a time is asked for.
+pub(super) fn grain(ask: &Ask, told: &str) -> Markup {
+    html! { @if span(ask) != Span::ALL { p.quiet { (told) } } }
+}
+
 /// Says from when on a view counts that counts by whole hours, where a time is asked for.
 pub(super) fn hours(ask: &Ask) -> Markup {
     let span = span(ask);
-    let (begins, ends) = (span.since.0 / HOUR * HOUR, span.until.0.div_ceil(HOUR).saturating_mul(HOUR));
+    let whole = whole_hours(span);
     html! {
         @if span != Span::ALL {
             p.quiet {
-                "Counted by whole hours: from " (text::time(WallClock(begins)))
-                @if ask.filter.until.is_some() { " to " (text::time(WallClock(ends))) }
+                "Counted by whole hours: from " (text::time(whole.since))
+                @if ask.filter.until.is_some() { " to " (text::time(whole.until)) }
                 "."
             }
         }

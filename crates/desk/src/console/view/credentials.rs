@@ -2,6 +2,7 @@
 
 use super::View;
 use super::asked;
+use super::word::Word;
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -43,8 +44,9 @@ impl View for Credentials {
     const PATH: &'static str = "/credentials";
     const API: &'static str = "/credentials";
     const ABOUT: &'static str = "What visitors said of themselves in logons, counted.";
-    const QUERY: &'static [(&'static str, &'static str)] =
-        &[("accounts", "yes: only logons with an account, no anonymous ones.")];
+    const QUERY: &'static [Word] =
+        &[Word::one("accounts", "yes: only logons with an account, no anonymous ones.", &["yes", "no"])];
+    const GRAIN: &'static str = asked::BY_HOURS;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let accounts = match ask.value("accounts") {

@@ -2,6 +2,7 @@
 
 use super::View;
 use super::asked;
+use super::word::Word;
 use crate::console::ask::{Ask, Problem};
 use crate::console::chart;
 use crate::console::page::Page;
@@ -21,6 +22,8 @@ use std::collections::{HashMap, HashSet};
 
 /// Microseconds of a day.
 pub(super) const DAY: u64 = 24 * 3600 * 1_000_000;
+/// By what the groups may be ordered.
+const ORDERS: &[&str] = &["novelty", "captures", "hosts", "samples", "first", "last"];
 /// Columns of a strip: of more days, several are put together.
 const STRIP_MAX: u64 = 60;
 
@@ -93,10 +96,19 @@ impl View for Groups {
     const PATH: &'static str = "/groups";
     const API: &'static str = "/groups";
     const ABOUT: &'static str = "Cores over time: what is one program in many wrappings.";
-    const QUERY: &'static [(&'static str, &'static str)] = &[
-        ("order", "By novelty (the default), captures, hosts, samples, first or last."),
-        ("new", "yes: only cores that came in the time for the first time, as uploads: what Home counts."),
+    const QUERY: &'static [Word] = &[
+        Word::one(
+            "order",
+            "By novelty (the default), or by the most or the latest of another column.",
+            ORDERS,
+        ),
+        Word::one(
+            "new",
+            "Only cores that came in the time for the first time, as uploads: what Home counts.",
+            &["yes"],
+        ),
     ];
+    const GRAIN: &'static str = "Cores that were captured in the time, with captures and hosts to the moment; strips are by whole days, UTC.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let from = asked::offset(ask)?;
@@ -112,6 +124,7 @@ impl View for Groups {
 
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
+            (asked::grain(ask, Self::GRAIN))
             @if ask.value("new").is_some() {
                 p { "Only cores that came in this time for the first time, as uploads: " a href=(ask.with("new", "")) { "all" } }
             }
@@ -163,8 +176,7 @@ fn sort(groups: &mut [Group], order: &str) -> Result<(), Problem> {
         "first" => groups.sort_by(|a, b| b.first_seen.cmp(&a.first_seen)),
         "last" => groups.sort_by(|a, b| b.last_seen.cmp(&a.last_seen)),
         _ => {
-            let known = "`order` is one of novelty, captures, hosts, samples, first, last";
-            return Err(Problem::Bad(known.to_owned()));
+            return Err(Problem::Bad(format!("`order` is one of {}", ORDERS.join(", "))));
         }
     }
     Ok(())

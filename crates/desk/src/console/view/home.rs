@@ -138,6 +138,7 @@ impl View for Home {
     const ABOUT: &'static str = "Is the honeypot well, and was something new caught?";
     const HEEDS: &'static [&'static str] = &FILTERS;
     const OF_INCIDENTS: bool = true;
+    const GRAIN: &'static str = "The funnel and the incidents are of the time, to the moment; the headline and the card are of the latest 24 hours.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let catalog = shelf.samples.catalog.clone();
@@ -296,7 +297,7 @@ pub(crate) fn headline(news: &News) -> Markup {
                 } @else {
                     "The samples are still being read; 24 hours brought "
                 }
-                (text::count(news.captures, "captured upload"))
+                (text::count(news.uploads, "captured upload"))
             }
         }
     }

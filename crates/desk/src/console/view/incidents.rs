@@ -2,6 +2,7 @@
 
 use super::View;
 use super::asked;
+use super::word::Word;
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -14,6 +15,9 @@ use maud::html;
 use roridula_evidence::{SampleId, rfc3339};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+/// The words of all outcomes.
+const OUTCOMES: &[&str] = &Outcome::WORDS;
 
 /// `/incidents`
 pub(crate) struct Incidents;
@@ -59,14 +63,12 @@ impl View for Incidents {
     const PATH: &'static str = "/incidents";
     const API: &'static str = "/incidents";
     const ABOUT: &'static str = "All incidents, those first in which something happened last.";
-    const QUERY: &'static [(&'static str, &'static str)] = &[
-        ("technique", "Only those that show or imply this technique of ATT&CK, or a part of it."),
-        (
-            "outcome",
-            "Only those that came just so far: connected, probed, exploited, uploaded, captured or killed.",
-        ),
+    const QUERY: &'static [Word] = &[
+        Word::text("technique", "Only those that show or imply this technique of ATT&CK, or a part of it."),
+        Word::one("outcome", "Only those that came just so far, and no further.", OUTCOMES),
     ];
     const OF_INCIDENTS: bool = true;
+    const GRAIN: &'static str = "Incidents that lasted into the time, or began in it, to the moment.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         if let Some(technique) =
@@ -77,14 +79,17 @@ impl View for Incidents {
                 "`technique` is an id of ATT&CK, as T1190 or S0366, and not {technique}"
             )));
         }
-        let filter = Filter { outcome: outcome(ask)?, ..of_family(shelf, ask)? };
+        let filter = Filter { outcome: outcome(ask), ..of_family(shelf, ask)? };
         let count = shelf.incidents.count(&filter).map_err(Problem::failed)?;
         let page = shelf.incidents.page(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
         Ok(Model { count, incidents: page.rows.iter().map(row).collect(), next: page.next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
-        Page::new("Incidents", html! { @for table in Self::tables(model, ask) { (table.html(ask)) } })
+        Page::new(
+            "Incidents",
+            html! { (asked::grain(ask, Self::GRAIN)) @for table in Self::tables(model, ask) { (table.html(ask)) } },
+        )
     }
 
     fn tables(model: &Model, ask: &Ask) -> Vec<Table> {
@@ -161,11 +166,9 @@ pub(crate) fn filter(ask: &Ask) -> Filter {
 }
 
 /// The outcome that is asked for.
-fn outcome(ask: &Ask) -> Result<Option<Outcome>, Problem> {
-    let Some(word) = ask.value("outcome") else { return Ok(None) };
-    let known = Outcome::ALL.into_iter().find(|outcome| outcome.as_str().eq_ignore_ascii_case(word));
-    let words = Outcome::ALL.map(Outcome::as_str).join(", ");
-    known.map(Some).ok_or_else(|| Problem::Bad(format!("`outcome` is one of {words}")))
+fn outcome(ask: &Ask) -> Option<Outcome> {
+    let word = ask.value("outcome")?;
+    Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == word)
 }
 
 fn row(incident: &Incident) -> Row {

@@ -24,6 +24,7 @@ mod tool;
 mod tools;
 mod unknown;
 mod visits;
+mod word;
 
 pub(crate) use health::pulse as pulse_part;
 pub(crate) use home::{
@@ -31,6 +32,7 @@ pub(crate) use home::{
     incident_row, novel_of as novel_part,
 };
 pub(crate) use incidents::{filter as incidents_filter, of_family as incidents_of_family};
+pub(crate) use word::{Is, Word};
 
 use super::Desk;
 use super::ask::{self, Ask, Form, Problem};
@@ -86,8 +88,10 @@ pub(crate) trait View: 'static {
     const HEEDS: &'static [&'static str] = LIST;
     /// Whether it is of incidents, which have stages that are no steps of the funnel.
     const OF_INCIDENTS: bool = false;
-    /// What its query may say besides: name and meaning.
-    const QUERY: &'static [(&'static str, &'static str)] = &[];
+    /// What its query may say besides.
+    const QUERY: &'static [Word] = &[];
+    /// To which grain it counts time, in one sentence; empty where it knows no time.
+    const GRAIN: &'static str = "";
 
     /// Reads what is asked for.
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Self::Model, Problem>;
@@ -111,7 +115,9 @@ pub(crate) struct Described {
     pub(crate) path: &'static str,
     pub(crate) about: &'static str,
     pub(crate) heeds: &'static [&'static str],
-    pub(crate) query: &'static [(&'static str, &'static str)],
+    pub(crate) query: &'static [Word],
+    pub(crate) of_incidents: bool,
+    pub(crate) grain: &'static str,
     pub(crate) schema: schemars::Schema,
 }
 
@@ -167,7 +173,8 @@ impl Visit for Descriptions<'_> {
     fn view<V: View>(&mut self) {
         let schema = self.1.subschema_for::<V::Model>();
         let (path, about, heeds, query) = (V::API, V::ABOUT, V::HEEDS, V::QUERY);
-        self.0.push(Described { path, about, heeds, query, schema });
+        let (of_incidents, grain) = (V::OF_INCIDENTS, V::GRAIN);
+        self.0.push(Described { path, about, heeds, query, of_incidents, grain, schema });
     }
 }
 
@@ -207,7 +214,7 @@ async fn api_answer<V: View>(
     // The API answers in JSON, whatever is asked.
     if let Some((word, _)) = pairs.iter().find(|(word, _)| FORM.contains(&word.as_str())) {
         let known: Vec<&str> =
-            V::HEEDS.iter().copied().chain(V::QUERY.iter().map(|(name, _)| *name)).collect();
+            V::HEEDS.iter().copied().chain(V::QUERY.iter().map(|word| word.name)).collect();
         return answer::<V>(&desk, uri.path(), Err(ask::unknown_word(word, &known)), &headers).await;
     }
     pairs.push(("as".to_owned(), "json".to_owned()));
@@ -247,8 +254,9 @@ fn heeded<V: View>(mut ask: Ask) -> Result<Ask, Problem> {
         return Err(Problem::Bad("`table` says which table is written as CSV: with as=csv".to_owned()));
     }
     ask.heeds = V::HEEDS;
-    let own = V::QUERY.iter().map(|(name, _)| name);
-    let known: Vec<&str> = own.chain(V::HEEDS).copied().collect();
+    V::QUERY.iter().try_for_each(|word| word.check(&ask))?;
+    let own = V::QUERY.iter().map(|word| word.name);
+    let known: Vec<&str> = own.chain(V::HEEDS.iter().copied()).collect();
     let is_page = ask.form == Form::Page && !ask.path.starts_with("/api/");
     let of_others = |word: &String| !known.iter().chain(FORM).any(|known| known == word);
     let unknown: Vec<String> = ask.query.keys().filter(|word| of_others(word)).cloned().collect();

@@ -2,6 +2,7 @@
 
 use super::View;
 use super::asked;
+use super::word::Word;
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -56,18 +57,16 @@ impl View for Samples {
     const PATH: &'static str = "/samples";
     const API: &'static str = "/samples";
     const ABOUT: &'static str = "All samples, the most novel first.";
-    const QUERY: &'static [(&'static str, &'static str)] =
-        &[("state", "Only what is complete, partial or oversize.")];
+    const QUERY: &'static [Word] =
+        &[Word::one("state", "Only what is so.", &["complete", "partial", "oversize"])];
+    const GRAIN: &'static str =
+        "What was captured in the time, to the moment; the numbers and times in a row are of all time.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let from: usize = ask.cursor().map_or(Ok(0), |text| {
             text.parse().map_err(|_| Problem::Bad("`cursor` is none that an answer gave".to_owned()))
         })?;
         let limit = ask.limit()?;
-        let states = ["complete", "partial", "oversize"];
-        if ask.value("state").is_some_and(|state| !states.contains(&state)) {
-            return Err(Problem::Bad(format!("`state` is one of {}", states.join(", "))));
-        }
         let brought = asked::brought(shelf, ask)?;
         let fits = |entry: &&Entry| {
             fits(entry, ask) && brought.as_ref().is_none_or(|brought| brought.contains(&entry.sha256))
@@ -81,6 +80,7 @@ impl View for Samples {
 
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
+            (asked::grain(ask, Self::GRAIN))
             p.quiet { "A capture is a file that was kept: an upload, or a buffer that an exploit or an unknown message carried." }
             @for table in Self::tables(model, ask) { (table.html(ask)) }
         };

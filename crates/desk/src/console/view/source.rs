@@ -127,6 +127,7 @@ impl View for OfVisitor {
     const ABOUT: &'static str =
         "One visitor: its incidents, samples, implementations, credentials and hours.";
     const HEEDS: &'static [&'static str] = &["range", "since", "until", "stage", "tool", "limit", "cursor"];
+    const GRAIN: &'static str = "Incidents, samples and connections are those of the time, to the moment; the chart, implementations and credentials are counted by whole hours, UTC.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let address: IpAddr =
@@ -157,7 +158,7 @@ impl View for OfVisitor {
             days: source.days,
             connections_ever: source.connections,
             captures_ever: source.captures,
-            uploads_ever: source.counts.captures,
+            uploads_ever: source.uploads,
             furthest: source.furthest.as_str().to_owned(),
             hours: hours(&funnel),
             incidents: incidents(shelf, filter.span, address)?,
@@ -283,6 +284,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     let columns: Vec<Column> = model.hours.iter().map(column).collect();
     let place = model.place.told();
     html! {
+        (asked::grain(ask, OfVisitor::GRAIN))
         section {
             dl {
                 dt { "Address" } dd { code data-copy=(model.source) { (model.source) } }

@@ -44,6 +44,7 @@ impl View for OfFingerprint {
     const ABOUT: &'static str = "One implementation: its features, its connections and its visitors.";
     const HEEDS: &'static [&'static str] =
         &["range", "since", "until", "source", "stage", "tool", "limit", "cursor"];
+    const GRAIN: &'static str = "Connections are those of the time, to the moment; all else is of all time.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let name = ask.place("fingerprint").to_ascii_lowercase();
@@ -74,6 +75,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     let features: Vec<&str> = print.features.split("; ").collect();
     let more = features.len().saturating_sub(FEATURES_MAX);
     html! {
+        (asked::grain(ask, OfFingerprint::GRAIN))
         section {
             dl {
                 dt { "Tools" }

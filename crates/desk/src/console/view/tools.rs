@@ -30,6 +30,7 @@ impl View for Tools {
     const PATH: &'static str = "/tools";
     const API: &'static str = "/tools";
     const ABOUT: &'static str = "Implementation fingerprints, and the tools that they prove.";
+    const GRAIN: &'static str = asked::BY_HOURS;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let filter = asked::filter(shelf, ask)?;

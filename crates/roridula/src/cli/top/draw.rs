@@ -178,7 +178,7 @@ impl Drawn<'_> {
         let style = if cores > 0 { self.palette.strong(Color::Green) } else { Style::new() };
         let count = Line::from(vec![
             Span::styled(format!("{} {}", thousands(cores), news.noun()), style),
-            Span::raw(format!(", of {}", counted(news.captures, "captured upload"))),
+            Span::raw(format!(", of {}", counted(news.uploads, "captured upload"))),
         ]);
         let mut lines = vec![count];
         match &snapshot.novel {

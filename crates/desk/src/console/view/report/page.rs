@@ -1,7 +1,7 @@
 //! The report as a page.
 
 use super::period::{Period, Unit};
-use super::{Model, Total, headline};
+use super::{EXACT, Model, Total, headline};
 use crate::console::ask::{Ask, address};
 use crate::console::stage;
 use crate::console::table::{Cell, Table};
@@ -37,7 +37,7 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
             @if model.so_far { ", so far; before is the same part of the period before" }
             "."
         }
-        @if model.period == Unit::Chosen.as_str() { (asked::hours(ask)) }
+        @if model.period == Unit::Chosen.as_str() { (asked::hours(ask)) (asked::grain(ask, EXACT)) }
         section.headline aria-label="New" { p.told { (headline(model)) } }
         (totals(model).html(ask))
         (cores(model))
@@ -172,7 +172,7 @@ fn hosts(model: &Model) -> Table {
             Cell::Link(host.source.clone(), format!("/sources/{}", host.source)),
             Cell::text(host.place.told()),
             Cell::text(if host.new { "new" } else { "returning" }),
-            Cell::Number(host.captures),
+            Cell::Number(host.uploads),
             Cell::Number(host.connections),
             Cell::text(stage::told_word(&host.furthest)),
         ]
