@@ -91,17 +91,18 @@ fn step(
     // Each second even where nothing happens: somebody may have deleted them, which is allowed.
     incidents.catch_up(&mut |_| {})?;
     index.catch_up(&mut |_| {})?;
-    if seen.told != Some(last) {
-        let books = shelves.geo().books();
-        live.look(incidents, |incident| incident_row(incident, &books).into_string())?;
-        seen.told = Some(last);
-    }
     if seen.last != Some(last) && Instant::now() >= seen.next_catalog {
         let begun = Instant::now();
         seen.catalog = Arc::new(Catalog::load(index, &Reports::open(dir)?)?);
         shelves.put_catalog(&seen.catalog, bytes_below(&dir.join("samples"), 2));
-        seen.last = Some(last);
+        // What the samples of the latest incidents are is news too.
+        (seen.last, seen.told) = (Some(last), None);
         seen.next_catalog = Instant::now() + begun.elapsed() * CATALOG_REST;
+    }
+    if seen.told != Some(last) {
+        let (books, catalog) = (shelves.geo().books(), Arc::clone(&seen.catalog));
+        live.look(incidents, |incident| incident_row(incident, &books, &catalog))?;
+        seen.told = Some(last);
     }
     if live.is_read() && Instant::now() >= seen.next_pulse {
         let ask = Ask { now: wall_clock(), path: "/".to_owned(), ..Ask::default() };

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 mod asked;
+mod feed;
 mod funnel;
 
 use axum::Router;
@@ -451,7 +452,10 @@ async fn one_box_finds_whatever_has_a_name() {
     }
     let kinds = async |query: &str| values(&router, &format!("/search?q={query}"), "hits", "kind").await;
     assert_eq!(kinds("192.0.2.0%2F24").await, ["source", "source"]);
-    assert_eq!(kinds("look-alike-HOST").await, ["indicator", "indicator"], "in both samples");
+    assert_eq!(kinds("look-alike-HOST").await, ["indicator"], "once, in however many samples it is");
+    let listed = values(&router, "/search?q=look-alike-HOST", "hits", "href").await;
+    assert!(listed[0].starts_with("/samples?indicator="), "{listed:?}");
+    assert_eq!(json(&router, &listed[0]).await["count"], 2, "it is in both");
     assert_eq!(kinds("wanna").await, ["tool"]);
     // Whatever an incident's page names leads to all incidents of it, also what is only implied.
     let story = get(&router, &format!("/incidents/{incident}")).await.body;

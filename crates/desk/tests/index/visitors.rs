@@ -186,6 +186,8 @@ fn what_came_in_a_time_is_told_to_the_moment() {
             let samples: HashSet<SampleId> = caught.iter().map(|caught| caught.sample).collect();
             assert_eq!(index.samples_of(&filter).unwrap(), samples, "{filter:?}");
             let of_new = Filter { step: Some(Step::New), ..filter };
+            let told = index.exact(&of_new).unwrap();
+            assert_eq!((told.uploads, told.new_samples), (expected.new_samples, expected.new_samples));
             assert_eq!(index.samples_of(&of_new).unwrap(), new.map(|caught| caught.sample).collect());
         }
     }

@@ -2,6 +2,7 @@
 
 use super::View;
 use super::asked;
+use super::brought::{self, Brought};
 use super::{health, incidents};
 use crate::console::ask::{Ask, FILTERS, Problem, RANGES, address};
 use crate::console::chart;
@@ -20,6 +21,8 @@ use roridula_proto::time::WallClock;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+/// Samples of an incident that the feed names.
+const BROUGHT: usize = 3;
 /// Incidents that are shown at first; the feed adds to them.
 const LATEST: usize = 12;
 
@@ -129,6 +132,8 @@ pub(crate) struct Latest {
     new: bool,
     /// The story in one sentence.
     summary: String,
+    /// What it uploaded; the first 3 samples.
+    brought: Vec<Brought>,
 }
 
 impl View for Home {
@@ -152,7 +157,10 @@ impl View for Home {
             news: News::of(catalog.as_deref(), &mut shelf.index, ask.now).map_err(Problem::failed)?,
             funnels: funnels(&mut shelf.incidents, &mut shelf.index, &asked, ask)?,
             novel,
-            incidents: incidents.iter().map(|incident| latest(incident, &books)).collect(),
+            incidents: incidents
+                .iter()
+                .map(|incident| latest(incident, &books, catalog.as_deref()))
+                .collect(),
         })
     }
 
@@ -376,7 +384,7 @@ fn step_address(step: Step, range: &str, ask: &Ask) -> String {
     address("/incidents", pairs.into_iter())
 }
 
-fn latest(incident: &Incident, books: &Books) -> Latest {
+fn latest(incident: &Incident, books: &Books, catalog: Option<&Catalog>) -> Latest {
     Latest {
         id: incident.id.to_string(),
         source: incident.source.to_string(),
@@ -388,12 +396,14 @@ fn latest(incident: &Incident, books: &Books) -> Latest {
         bytes: incident.samples.iter().map(|sample| sample.size).fold(0, u64::saturating_add),
         new: incident.samples.iter().any(|sample| sample.first_seen),
         summary: incident.summary.clone(),
+        brought: brought::of(incident, catalog, BROUGHT),
     }
 }
 
-/// The row of an incident in the feed.
-pub(crate) fn incident_row(incident: &Incident, books: &Books) -> Markup {
-    row(&latest(incident, books))
+/// The row of an incident in the feed, and what its samples are, as far as that is news.
+pub(crate) fn incident_row(incident: &Incident, books: &Books, catalog: &Catalog) -> (String, String) {
+    let latest = latest(incident, books, Some(catalog));
+    (row(&latest).into_string(), brought::news(&latest.brought))
 }
 
 fn row(incident: &Latest) -> Markup {
@@ -410,6 +420,7 @@ fn row(incident: &Latest) -> Markup {
                 " · " (text::time_text(&incident.last))
             }
             p.summary { (text::shown_to(&incident.summary, 300)) }
+            (brought::lines(&incident.brought))
         }
     }
 }

@@ -4,6 +4,7 @@
 //! CSV are made of it and of nothing else.
 
 mod asked;
+mod brought;
 pub(crate) mod connection;
 mod credentials;
 mod diff;

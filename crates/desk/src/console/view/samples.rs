@@ -10,8 +10,10 @@ use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::sample::Entry;
 use maud::html;
+use roridula_evidence::SampleId;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// `/samples`
 pub(crate) struct Samples;
@@ -57,8 +59,10 @@ impl View for Samples {
     const PATH: &'static str = "/samples";
     const API: &'static str = "/samples";
     const ABOUT: &'static str = "All samples, the most novel first.";
-    const QUERY: &'static [Word] =
-        &[Word::one("state", "Only what is so.", &["complete", "partial", "oversize"])];
+    const QUERY: &'static [Word] = &[
+        Word::one("state", "Only what is so.", &["complete", "partial", "oversize"]),
+        Word::text("indicator", "Only those that hold just this domain, URL, address, wallet …"),
+    ];
     const GRAIN: &'static str =
         "What was captured in the time, to the moment; the numbers and times in a row are of all time.";
 
@@ -68,8 +72,11 @@ impl View for Samples {
         })?;
         let limit = ask.limit()?;
         let brought = asked::brought(shelf, ask)?;
+        let holding = holding(shelf, ask)?;
         let fits = |entry: &&Entry| {
-            fits(entry, ask) && brought.as_ref().is_none_or(|brought| brought.contains(&entry.sha256))
+            fits(entry, ask)
+                && holding.as_ref().is_none_or(|holding| holding.contains(&entry.sha256))
+                && brought.as_ref().is_none_or(|brought| brought.contains(&entry.sha256))
         };
         let catalog = shelf.samples.catalog()?;
         let wanted: Vec<&Entry> = catalog.entries.iter().filter(fits).collect();
@@ -81,6 +88,9 @@ impl View for Samples {
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
             (asked::grain(ask, Self::GRAIN))
+            @if let Some(indicator) = ask.value("indicator") {
+                p { "Only those that hold " code { (text::shown(indicator)) } ": " a href=(ask.with("indicator", "")) { "all" } }
+            }
             p.quiet { "A capture is a file that was kept: an upload, or a buffer that an exploit or an unknown message carried." }
             @for table in Self::tables(model, ask) { (table.html(ask)) }
         };
@@ -128,6 +138,14 @@ impl View for Samples {
             next: model.next.clone(),
         }]
     }
+}
+
+/// The samples with the indicator that is asked for; `None` where none is.
+fn holding(shelf: &Shelf, ask: &Ask) -> Result<Option<HashSet<SampleId>>, Problem> {
+    let Some(wanted) = ask.value("indicator") else { return Ok(None) };
+    let found = shelf.reports.with_indicator(wanted, usize::MAX).map_err(Problem::failed)?;
+    let just = found.into_iter().filter(|(value, ..)| value.eq_ignore_ascii_case(wanted));
+    Ok(Some(just.map(|(.., sample)| sample).collect()))
 }
 
 fn fits(entry: &Entry, ask: &Ask) -> bool {

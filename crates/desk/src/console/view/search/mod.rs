@@ -46,7 +46,8 @@ pub(crate) struct Model {
 struct More {
     /// Of this kind.
     kind: &'static str,
-    /// Where all of them are listed; null where nowhere.
+    /// Where all of them are listed; not there where they are listed nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
     href: Option<String>,
 }
 
