@@ -113,8 +113,8 @@ impl Pulse {
 pub struct News {
     /// Cores that came for the first time in the last 24 hours; null while the samples are still being read.
     pub new_cores: Option<u64>,
-    /// Captures of uploads, without buffers, in the last 24 hours, to the minute.
-    pub captures: u64,
+    /// Captured uploads, without buffers, in the last 24 hours, to the moment.
+    pub uploads: u64,
 }
 
 impl News {
@@ -123,9 +123,9 @@ impl News {
         /// Microseconds of a day.
         const DAY: u64 = 24 * 3600 * 1_000_000;
         let day = Span::last(DAY, now);
-        let captures = index.funnel(&day.into())?.total.captures;
+        let uploads = index.exact(&day.into())?.uploads;
         let new_cores = catalog.map(|catalog| catalog.new_cores(day.since, day.until).count() as u64);
-        Ok(Self { new_cores, captures })
+        Ok(Self { new_cores, uploads })
     }
 
     /// What the number of new cores is a number of.

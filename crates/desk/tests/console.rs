@@ -61,7 +61,16 @@ async fn what_makes_no_sense_is_told_and_not_echoed_raw() {
     let (status, _, told) = get(&router, "/api/v1/health?limit=9", "").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(told.contains("`limit` means nothing here; what may be said is range, since, until"), "{told}");
-    assert_eq!(get(&router, "/health?limit=9&tool=nmap&as=json", "").await.0, StatusCode::OK, "comes along");
+    // To a page it comes along from another view: it says that it has no use for it, and who exports asks himself.
+    let (status, _, page) = get(&router, "/health?tool=nmap&source=192.0.2.7", "").await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    assert!(page.contains("Not filtered by source and tool") && page.contains("/groups?source=192.0.2.7"));
+    assert!(!page.contains("name=\"tool\""), "a filter that does nothing is not offered: {page}");
+    for address in
+        ["/health?tool=nmap&as=json", "/health?limit=9", "/samples?as=csv&range=1h&since=2026-01-01"]
+    {
+        assert_eq!(get(&router, address, "").await.0, StatusCode::BAD_REQUEST, "{address}");
+    }
     assert_eq!(get(&router, "/nothing", "").await.0, StatusCode::NOT_FOUND);
     assert_eq!(get(&router, "/samples?as=csv&table=nothing", "").await.0, StatusCode::NOT_FOUND);
 }

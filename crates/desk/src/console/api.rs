@@ -3,7 +3,9 @@
 //! [OpenAPI 3.1]: https://spec.openapis.org/oas/v3.1.0
 
 use super::Desk;
-use super::view::{self, Described};
+use super::ask::{RANGE_NAMES, ROWS_MAX};
+use super::stage::Reached;
+use super::view::{self, Described, Is, Word};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
@@ -11,17 +13,42 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 /// What a view's query may say, if it heeds it.
-const FILTER: &[(&str, &str)] = &[
-    ("range", "The latest 1h, 24h, 7d, 30d, or all."),
-    ("since", "Nothing before this time, UTC: 2026-11-23 or 2026-11-23T02:50:00Z."),
-    ("until", "Nothing at or after this time."),
-    ("source", "Only of this address."),
-    ("family", "Only of families with this in their name; of such as were caught or are known."),
-    ("stage", "Only what came just so far."),
-    ("tool", "Only of this tool."),
-    ("limit", "Rows of a list, from 1 to 1000."),
-    ("cursor", "Where a list goes on: `next` of an earlier answer."),
+const FILTER: &[Word] = &[
+    Word::one(
+        "range",
+        "The time that ends now: the latest hour, day, …; not together with `since` or `until`.",
+        RANGE_NAMES,
+    ),
+    Word::text("since", "Nothing before this time, UTC: 2026-11-23 or 2026-11-23T02:50:00Z."),
+    Word::text("until", "Nothing at or after this time."),
+    Word::text(
+        "source",
+        "Only of this address, or of the addresses of this network (CIDR): 192.0.2.7, 192.0.2.0/24, 2001:db8::/32.",
+    ),
+    Word::text("family", "Only of families with this in their name; of such as were caught or are known."),
+    Word::text(
+        "stage",
+        "Only what came at least so far: took this step once or more, whatever else it did. An outcome's word (connected … captured) means its step.",
+    ),
+    Word::text("tool", "Only of this tool: its id."),
+    Word::whole("limit", "Rows of a list.", 1, ROWS_MAX as u64),
+    Word::text("cursor", "Where a list goes on: `next` of an earlier answer."),
 ];
+
+/// What a word may be, as a schema. `of_incidents`: of a view that has stages which are no steps.
+fn schema(word: &Word, of_incidents: bool) -> Value {
+    match word.is {
+        Is::Text if word.name == "stage" => {
+            let fits =
+                |word: &&str| of_incidents || Reached::from_word(word).and_then(Reached::step).is_some();
+            json!({ "type": "string", "enum": Reached::words().into_iter().filter(fits).collect::<Vec<_>>() })
+        }
+        Is::Text => json!({ "type": "string" }),
+        Is::One(of) => json!({ "type": "string", "enum": of }),
+        Is::Whole(least, u64::MAX) => json!({ "type": "integer", "minimum": least }),
+        Is::Whole(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+    }
+}
 
 /// `/api/v1/openapi.json`
 pub(crate) fn routes() -> Router<Desk> {
@@ -97,9 +124,10 @@ fn operation(described: &Described) -> Value {
     let places = described.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let in_path = places
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
-    let heeded = FILTER.iter().filter(|(name, _)| described.heeds.contains(name));
-    let queries = heeded.chain(described.query).map(|(name, about)| {
-        json!({ "name": name, "in": "query", "description": about, "schema": { "type": "string" } })
+    let heeded = FILTER.iter().filter(|word| described.heeds.contains(&word.name));
+    let queries = heeded.chain(described.query).map(|word| {
+        let schema = schema(word, described.of_incidents);
+        json!({ "name": word.name, "in": "query", "description": word.about, "schema": schema })
     });
     let failures = FAILURES.iter().map(|(status, _)| {
         ((*status).to_owned(), json!({ "$ref": format!("#/components/responses/{status}") }))
@@ -109,11 +137,15 @@ fn operation(described: &Described) -> Value {
         "content": { "application/json": { "schema": described.schema } },
     });
     let responses: Map<String, Value> = std::iter::once(("200".to_owned(), found)).chain(failures).collect();
-    json!({
+    let mut operation = json!({
         "summary": described.about,
         "parameters": in_path.chain(queries).collect::<Vec<Value>>(),
         "responses": responses,
-    })
+    });
+    if !described.grain.is_empty() {
+        operation["description"] = described.grain.into();
+    }
+    operation
 }
 
 #[cfg(test)]
@@ -123,7 +155,7 @@ mod tests {
 
     #[test]
     fn only_what_does_something_is_named_and_every_word_of_a_list_is_explained() {
-        assert!(view::LIST.iter().eq(FILTER.iter().map(|(name, _)| name)));
+        assert!(view::LIST.iter().eq(FILTER.iter().map(|word| &word.name)));
         let description = description();
         let names = |path: &str| -> Vec<String> {
             let parameters = description["paths"][path]["get"]["parameters"].as_array().unwrap();
@@ -132,6 +164,21 @@ mod tests {
         assert_eq!(names("/api/v1/health"), ["range", "since", "until"]);
         assert_eq!(names("/api/v1/samples/{sha256}"), ["sha256", "limit", "cursor"]);
         assert_eq!(names("/api/v1/search"), ["q"]);
+        let parameter = |path: &str, name: &str| {
+            let parameters = description["paths"][path]["get"]["parameters"].as_array().unwrap();
+            parameters.iter().find(|one| one["name"] == name).unwrap()["schema"].clone()
+        };
+        let limit = json!({ "type": "integer", "minimum": 1, "maximum": 1000 });
+        assert_eq!(parameter("/api/v1/incidents", "limit"), limit);
+        let connection = "/api/v1/incidents/{id}/connections/{connection}";
+        assert_eq!(parameter(connection, "messages")["maximum"], 64);
+        let stages = |path: &str| parameter(path, "stage")["enum"].as_array().unwrap().len();
+        assert_eq!(stages("/api/v1/incidents") - stages("/api/v1/sources"), 5, "four stages, and killed");
+        // Whoever heeds a time says how exactly.
+        for (path, operation) in description["paths"].as_object().unwrap() {
+            let heeds = names(path).contains(&"range".to_owned());
+            assert_eq!(heeds, operation["get"]["description"].is_string(), "{path}");
+        }
         let answers = &description["paths"]["/api/v1/home"]["get"]["responses"];
         assert!(["401", "403", "421"].iter().all(|status| answers[status].is_object()), "{answers}");
         assert!(description["components"]["securitySchemes"]["token"].is_object());

@@ -3,9 +3,9 @@
 //! Every view filters by the same names, so that a filter stays when a reader goes from view to view, and an address can be
 //! sent to somebody else.
 
+use super::stage::Reached;
 use crate::incident::IncidentId;
-use crate::incident::{Outcome, Stage};
-use crate::index::{Network, Span, Step};
+use crate::index::Network;
 use roridula_evidence::wall_clock;
 use roridula_proto::time::WallClock;
 use std::collections::BTreeMap;
@@ -55,6 +55,9 @@ pub(crate) const RANGES: [Range; 5] = [
     Range { name: "all", secs: 0 },
 ];
 
+/// Their names.
+pub(crate) const RANGE_NAMES: &[&str] = &["1h", "24h", "7d", "30d", "all"];
+
 /// What a view shows of all that there is. `None`: all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
@@ -68,8 +71,8 @@ pub(crate) struct Filter {
     pub(crate) source: Option<Network>,
     /// Only of this family.
     pub(crate) family: Option<String>,
-    /// Only what came so far: the word of a step, a stage or an outcome.
-    pub(crate) stage: Option<String>,
+    /// Only what came at least so far.
+    pub(crate) stage: Option<Reached>,
     /// Only of this tool.
     pub(crate) tool: Option<String>,
 }
@@ -85,6 +88,10 @@ pub(crate) struct Ask {
     pub(crate) places: BTreeMap<String, String>,
     /// The query, by name.
     pub(crate) query: BTreeMap<String, String>,
+    /// Words of the filter that the view has no use for: they only stay for the other views.
+    pub(crate) carried: BTreeMap<String, String>,
+    /// The words of every list that the view heeds.
+    pub(crate) heeds: &'static [&'static str],
     /// The filter of the query.
     pub(crate) filter: Filter,
     /// How to answer.
@@ -141,9 +148,13 @@ impl Ask {
                 return Err(Problem::Bad(format!("`{name}` is longer than {VALUE_CHARS_MAX} characters")));
             }
             // A form sends the fields that nobody filled in as well.
-            if !value.is_empty() {
-                query.insert(name, value);
+            if value.is_empty() {
+                continue;
             }
+            if query.contains_key(&name) {
+                return Err(twice(&name));
+            }
+            query.insert(name, value);
         }
         let form = match query.get("as").map(String::as_str) {
             None | Some("page") => Form::Page,
@@ -152,26 +163,45 @@ impl Ask {
             Some("markdown") => Form::Markdown,
             Some(_) => return Err(Problem::Bad("`as` is one of page, json, csv, markdown".to_owned())),
         };
+        let notes = one_time(&mut query, form == Form::Page && !path.starts_with("/api/"))?;
         let filter = Filter::of(&query, now)?;
         Ok(Self {
             now,
             path: path.to_owned(),
             places,
             query,
+            carried: BTreeMap::new(),
+            heeds: &[],
             filter,
             form,
             csrf: String::new(),
             logged_in: false,
-            notes: Vec::new(),
+            notes,
         })
+    }
+
+    /// Takes a word of the filter out, for which the view has no use. It stays for the other views.
+    pub(crate) fn set_aside(&mut self, word: &str) {
+        if let Some(value) = self.query.remove(word) {
+            self.carried.insert(word.to_owned(), value);
+        }
+        let filter = &mut self.filter;
+        match word {
+            "source" => filter.source = None,
+            "family" => filter.family = None,
+            "stage" => filter.stage = None,
+            "tool" => filter.tool = None,
+            // The time, in which word it may stand.
+            _ => (filter.range, filter.since, filter.until) = ("", None, None),
+        }
     }
 
     /// Whether the filter leaves something out, other than by a range of time.
     pub(crate) fn is_filtered(&self) -> bool {
         let Filter { source, family, stage, tool, .. } = &self.filter;
-        let texts = [family, stage, tool];
         source.is_some()
-            || texts.iter().any(|text| text.is_some())
+            || stage.is_some()
+            || [family, tool].iter().any(|text| text.is_some())
             || self.value("since").or(self.value("until")).is_some()
     }
 
@@ -208,7 +238,8 @@ impl Ask {
 
     /// The address of `path` with this filter, so that it stays from view to view.
     pub(crate) fn to(&self, path: &str) -> String {
-        let pairs = self.query.iter().filter(|(name, _)| FILTERS.contains(&name.as_str()));
+        let pairs = self.query.iter().chain(&self.carried);
+        let pairs = pairs.filter(|(name, _)| FILTERS.contains(&name.as_str()));
         address(path, pairs.map(|(name, value)| (name.as_str(), value.as_str())))
     }
 
@@ -217,6 +248,13 @@ impl Ask {
         let mut query = self.query.clone();
         query.remove("cursor");
         query.remove(name);
+        // A time is said in one way.
+        let other: &[&str] = match name {
+            "range" => &["since", "until"],
+            "since" | "until" => &["range"],
+            _ => &[],
+        };
+        other.iter().for_each(|word| drop(query.remove(*word)));
         if !value.is_empty() {
             query.insert(name.to_owned(), value.to_owned());
         }
@@ -235,10 +273,10 @@ impl Filter {
             return Err(Problem::Bad("`until` is before `since`: nothing lies between them".to_owned()));
         }
         if let Some(name) = text("range") {
-            let range = RANGES.iter().find(|range| range.name == name).ok_or_else(|| {
-                let names: Vec<_> = RANGES.iter().map(|range| range.name).collect();
-                Problem::Bad(format!("`range` is one of {}", names.join(", ")))
-            })?;
+            let range = RANGES
+                .iter()
+                .find(|range| range.name == name)
+                .ok_or_else(|| Problem::Bad(format!("`range` is one of {}", RANGE_NAMES.join(", "))))?;
             filter.range = range.name;
             if range.secs > 0 && filter.since.is_none() {
                 filter.since = Some(WallClock(now.0.saturating_sub(range.secs.saturating_mul(1_000_000))));
@@ -253,24 +291,36 @@ impl Filter {
         }
         Ok(filter)
     }
-
-    /// The time that is asked for.
-    pub(crate) fn span(&self) -> Span {
-        Span { since: self.since.unwrap_or(Span::ALL.since), until: self.until.unwrap_or(Span::ALL.until) }
-    }
 }
 
 /// A word for how far something came.
-fn stage(word: &str) -> Result<String, Problem> {
-    let word = word.to_ascii_lowercase();
-    let steps = Step::ALL.map(Step::as_str);
-    let stages = Stage::ALL.iter().map(|stage| stage.as_str());
-    let outcomes = Outcome::ALL.iter().map(|outcome| outcome.as_str());
-    if steps.into_iter().chain(stages).chain(outcomes).any(|known| known == word) {
-        return Ok(word);
+fn stage(word: &str) -> Result<Reached, Problem> {
+    let told = || Problem::Bad(format!("`stage` is one of {}", Reached::words().join(", ")));
+    Reached::from_word(word).ok_or_else(told)
+}
+
+/// That a word stands in the query more than once.
+fn twice(name: &str) -> Problem {
+    let name: String = name.chars().take(WORD_CHARS_MAX).collect();
+    Problem::Bad(format!("`{name}` is said more than once: say it once"))
+}
+
+/// Sees to it that a time is said in one way: `range` ends now, and `since` and `until` say when. A page, whose links and forms
+/// may have brought both, leaves the range out and says so.
+fn one_time(query: &mut BTreeMap<String, String>, is_page: bool) -> Result<Vec<String>, Problem> {
+    let is_told = query.contains_key("since") || query.contains_key("until");
+    match query.get("range") {
+        Some(_) if is_told && is_page => {
+            query.remove("range");
+            Ok(vec!["The range is left out: from and to say which time.".to_owned()])
+        }
+        Some(_) if is_told => {
+            let fix =
+                "`range` ends now: leave it out where `since` or `until` says the time, or leave these out";
+            Err(Problem::Bad(fix.to_owned()))
+        }
+        _ => Ok(Vec::new()),
     }
-    let outcomes = Outcome::ALL.map(Outcome::as_str).join(", ");
-    Err(Problem::Bad(format!("`stage` is one of {}, or an outcome: {outcomes}", steps.join(", "))))
 }
 
 /// A point in time: `2026-11-23`, `2026-11-23T02:50`, or with seconds, fraction and `Z`; UTC.
@@ -334,6 +384,29 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_said_in_one_way() {
+        assert!(RANGES.iter().map(|range| range.name).eq(RANGE_NAMES.iter().copied()));
+        let both = [("range", "1h"), ("since", "1970-03-01")];
+        let page = ask(&both).unwrap();
+        assert!(page.filter.range.is_empty() && page.notes.len() == 1 && page.value("range").is_none());
+        assert_eq!(page.with("range", "7d"), "/samples?range=7d");
+        assert_eq!(ask(&[("range", "7d")]).unwrap().with("until", "2026-01-01"), "/samples?until=2026-01-01");
+        for other in ["since", "until"] {
+            let problem = ask(&[("range", "1h"), (other, "1970-03-01"), ("as", "json")]).unwrap_err();
+            assert!(problem.to_string().contains("`range`") && problem.to_string().contains(other));
+        }
+    }
+
+    #[test]
+    fn what_a_view_has_no_use_for_stays_for_the_others() {
+        let mut ask = ask(&[("source", "192.0.2.7"), ("stage", "probe"), ("range", "1h")]).unwrap();
+        ["source", "stage", "range"].iter().for_each(|word| ask.set_aside(word));
+        assert_eq!(ask.filter, Filter::default());
+        assert_eq!(ask.with("limit", "5"), "/samples?limit=5");
+        assert_eq!(ask.to("/groups"), "/groups?range=1h&source=192.0.2.7&stage=probe");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         for (name, value) in [
             ("range", "2y"),
@@ -348,6 +421,9 @@ mod tests {
         }
         for limit in ["0", "1001", "-1", "many"] {
             assert!(ask(&[("limit", limit)]).unwrap().limit().is_err());
+        }
+        for both in [[("range", "1h"), ("range", "24h")], [("tool", "x"), ("tool", "x")]] {
+            assert!(ask(&both).unwrap_err().to_string().contains("more than once"));
         }
         assert_eq!(ask(&[("source", "")]).unwrap().filter, Filter::default());
     }

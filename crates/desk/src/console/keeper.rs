@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(1);
 /// How often those who read along are told how it is.
 const PULSE_EVERY: Duration = Duration::from_secs(5);
-/// How often they are told how far connections came where nothing happens: the last hour is another by then.
+/// How often they are told how far incidents came where nothing happens: the last hour is another by then.
 const FUNNEL_EVERY: Duration = Duration::from_secs(60);
 /// The catalog is made anew at most at this part of the time that making it takes: a tenth.
 const CATALOG_REST: u32 = 9;
@@ -91,17 +91,18 @@ fn step(
     // Each second even where nothing happens: somebody may have deleted them, which is allowed.
     incidents.catch_up(&mut |_| {})?;
     index.catch_up(&mut |_| {})?;
-    if seen.told != Some(last) {
-        let books = shelves.geo().books();
-        live.look(incidents, |incident| incident_row(incident, &books).into_string())?;
-        seen.told = Some(last);
-    }
     if seen.last != Some(last) && Instant::now() >= seen.next_catalog {
         let begun = Instant::now();
         seen.catalog = Arc::new(Catalog::load(index, &Reports::open(dir)?)?);
         shelves.put_catalog(&seen.catalog, bytes_below(&dir.join("samples"), 2));
-        seen.last = Some(last);
+        // What the samples of the latest incidents are is news too.
+        (seen.last, seen.told) = (Some(last), None);
         seen.next_catalog = Instant::now() + begun.elapsed() * CATALOG_REST;
+    }
+    if seen.told != Some(last) {
+        let (books, catalog) = (shelves.geo().books(), Arc::clone(&seen.catalog));
+        live.look(incidents, |incident| incident_row(incident, &books, &catalog))?;
+        seen.told = Some(last);
     }
     if live.is_read() && Instant::now() >= seen.next_pulse {
         let ask = Ask { now: wall_clock(), path: "/".to_owned(), ..Ask::default() };
@@ -110,7 +111,7 @@ fn step(
         live.part(headline_part(&News::of(Some(catalog), index, ask.now)?).into_string());
         live.part(novel_part(catalog, ask.now).into_string());
         if seen.funnel != Some(last) || Instant::now() >= seen.next_funnel {
-            live.funnel(funnel_part_of_all(index, &ask)?.into_string());
+            live.funnel(funnel_part_of_all(incidents, index, &ask)?.into_string());
             (seen.funnel, seen.next_funnel) = (Some(last), Instant::now() + FUNNEL_EVERY);
         }
         seen.next_pulse = Instant::now() + PULSE_EVERY;

@@ -80,11 +80,11 @@ impl Feed {
         let _ = self.sender.send(News::Funnel(Arc::new(html)));
     }
 
-    /// Tells in which incidents something has happened; `row` shows one.
+    /// Tells in which incidents something has happened; `row` shows one, and says what of its samples is news.
     pub(crate) fn look(
         &self,
         incidents: &mut Incidents,
-        row: impl Fn(&Incident) -> String,
+        row: impl Fn(&Incident) -> (String, String),
     ) -> Result<(), Problem> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         // Kept where reading fails: what came meanwhile is news the next time.
@@ -97,12 +97,13 @@ impl Feed {
                 incidents.page(&Filter::default(), cursor.as_deref(), PAGE).map_err(Problem::failed)?;
             let mut is_news = true;
             for incident in page.rows {
-                let (name, state) = (incident.id.to_string(), state(&incident));
+                let (shown, samples) = row(&incident);
+                let (name, state) = (incident.id.to_string(), state(&incident, &samples));
                 let known = before.is_none_or(|before| before.get(&name) == Some(&state));
                 now.insert(name, state);
                 is_news &= !known;
                 if !known {
-                    news.push(incident);
+                    news.push((incident, shown));
                 }
             }
             cursor = page.next;
@@ -111,8 +112,7 @@ impl Feed {
             }
         }
         *told = Some(now);
-        for incident in news.into_iter().rev() {
-            let shown = row(&incident);
+        for (incident, shown) in news.into_iter().rev() {
             let _ = self.sender.send(News::Incident(Arc::new((incident, shown))));
         }
         Ok(())
@@ -120,11 +120,19 @@ impl Feed {
 }
 
 /// Changes whenever the row would.
-fn state(incident: &Incident) -> u64 {
+fn state(incident: &Incident, told: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     let samples: Vec<_> = incident.samples.iter().map(|sample| (sample.size, sample.first_seen)).collect();
     let tool = incident.tool.label.as_deref();
-    (incident.last.0, incident.connections, incident.outcome.as_str(), tool, &incident.summary, samples)
+    (
+        incident.last.0,
+        incident.connections,
+        incident.outcome.as_str(),
+        tool,
+        &incident.summary,
+        samples,
+        told,
+    )
         .hash(&mut hasher);
     hasher.finish()
 }

@@ -26,6 +26,7 @@ pub mod server;
 mod settings;
 mod share;
 mod shelf;
+mod stage;
 mod table;
 mod text;
 mod view;

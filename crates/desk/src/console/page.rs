@@ -2,6 +2,7 @@
 
 use super::ask::{Ask, RANGES};
 use super::asset;
+use super::stage::{self, Reached};
 use super::text;
 use crate::incident::known_tools;
 use crate::index::Step;
@@ -120,6 +121,7 @@ fn filter(ask: &Ask, default: &str) -> Markup {
             label { (label) " " input type="text" name=(name) size="12" placeholder=(hint) value=[ask.value(name).map(text::shown)]; }
         }
     };
+    let heeds = |name: &str| ask.heeds.contains(&name);
     html! {
         nav.ranges aria-label="Time" {
             @for shown in RANGES {
@@ -133,12 +135,15 @@ fn filter(ask: &Ask, default: &str) -> Markup {
             form method="get" action=(ask.path) {
                 @if let Some(range) = ask.value("range") { input type="hidden" name="range" value=(range); }
                 (field("since", "From", "2026-11-23")) (field("until", "To", "2026-11-24"))
-                (field("source", "Source", "192.0.2.7")) (field("family", "Family", "wannacry"))
-                (stages(ask))
-                label {
-                    "Tool " input type="text" name="tool" size="12" list="tools" placeholder="wannacry" value=[ask.value("tool").map(text::shown)];
+                @if heeds("source") { (field("source", "Source", "192.0.2.7")) }
+                @if heeds("family") { (field("family", "Family", "wannacry")) }
+                @if heeds("stage") { (stages(ask)) }
+                @if heeds("tool") {
+                    label {
+                        "Tool " input type="text" name="tool" size="12" list="tools" placeholder="wannacry" value=[ask.value("tool").map(text::shown)];
+                    }
+                    datalist #tools { @for (id, label) in known_tools() { option value=(id) { (label) } } }
                 }
-                datalist #tools { @for (id, label) in known_tools() { option value=(id) { (label) } } }
                 button type="submit" { "Apply" } " "
                 a href=(ask.path) { "Clear" }
             }
@@ -146,19 +151,18 @@ fn filter(ask: &Ask, default: &str) -> Markup {
     }
 }
 
-/// How far something must have come: the steps of the funnel, and a word of another kind where one was asked for.
+/// How far something must have come at least: the steps of the funnel, and a word of another kind where one was asked for.
 fn stages(ask: &Ask) -> Markup {
-    let asked = ask.filter.stage.as_deref();
-    let is_other = asked.is_some_and(|word| Step::from_word(word).is_none());
+    let asked = ask.filter.stage;
     html! {
         label {
             "Came to "
             select name="stage" {
                 option value="" { "anything" }
-                @for step in Step::ALL.map(Step::as_str) {
-                    option value=(step) selected[asked == Some(step)] { (text::stage(step)) }
+                @for step in Step::ALL {
+                    option value=(step.as_str()) selected[asked == Some(Reached::Step(step))] { (stage::told(step)) }
                 }
-                @if let Some(word) = asked.filter(|_| is_other) { option value=(word) selected { (word) } }
+                @if let Some(other @ Reached::Stage(_)) = asked { option value=(other.as_str()) selected { (other.told()) } }
             }
         }
     }

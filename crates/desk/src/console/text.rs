@@ -63,24 +63,6 @@ pub(crate) fn kind(word: &str) -> String {
     }
 }
 
-/// How far something came, in the words of the funnel: of a step's, a stage's or an outcome's word.
-pub(crate) fn stage(word: &str) -> &str {
-    match word {
-        "connect" => "connected",
-        "negotiate" => "negotiated",
-        "logon" => "logged on",
-        "probe" | "probed" => "MS17-010 checked",
-        "exploit" => "exploited",
-        "ping" | "pinged" => "implant pinged",
-        "implant" => "implant shown",
-        "upload" | "uploaded" => "upload begun",
-        "complete" | "capture" | "captured" => "upload complete",
-        "new" => "new sample",
-        "kill" | "killed" => "implant killed",
-        other => other,
-    }
-}
-
 /// As [`time`], of a text that [`rfc3339`] wrote.
 pub(crate) fn time_text(at: &str) -> Markup {
     match crate::moment::parse_time(at) {

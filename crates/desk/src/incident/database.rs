@@ -10,7 +10,7 @@ use super::stage::{Role, Stage};
 use super::visit::Visit;
 use super::{Filter, IncidentError, IncidentSettings, attack, sentence, tool};
 use crate::derived::{Derived, Layout, to_sql, to_u64};
-use crate::index::{Cursor, Span, address_bytes};
+use crate::index::{Cursor, Span, Step, address_bytes};
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::Layer;
 use roridula_proto::time::WallClock;
@@ -24,11 +24,12 @@ const TABLES: &str = "
 -- microseconds since 1970. window_secs, connections_max: the settings that the view was made with.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 -- What incidents are found by. id: the connection that names it. ip: 16 bytes, IPv4 as mapped, so that a network is a
--- range. first, last: microseconds since 1970. tools, techniques: ` a b `, for searching. stages: bit n for the stage n.
+-- range. first, last: microseconds since 1970. tools, techniques: ` a b `, for searching. stages: bit n for the stage n;
+-- steps: for the step n of the funnel.
 -- said: the sentence and the tool's name in lower case.
 CREATE TABLE incident (n INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE, source TEXT NOT NULL, ip BLOB NOT NULL,
-  first INTEGER NOT NULL, last INTEGER NOT NULL, outcome TEXT NOT NULL, stages INTEGER NOT NULL, tools TEXT NOT NULL,
-  techniques TEXT NOT NULL, said TEXT NOT NULL);
+  first INTEGER NOT NULL, last INTEGER NOT NULL, outcome TEXT NOT NULL, stages INTEGER NOT NULL, steps INTEGER NOT NULL,
+  tools TEXT NOT NULL, techniques TEXT NOT NULL, said TEXT NOT NULL);
 CREATE INDEX incident_source ON incident (source, last);
 CREATE INDEX incident_last ON incident (last);
 -- All that is known of it: large, and read for those only that are shown.
@@ -44,7 +45,7 @@ CREATE TABLE triage (sha256 TEXT PRIMARY KEY, layers TEXT NOT NULL, error TEXT N
 ";
 static LAYOUT: Layout = Layout {
     file: "incidents.sqlite",
-    version: 4,
+    version: 5,
     tables: TABLES,
     names: &["meta", "incident", "record", "incident_sample", "member", "visit", "triage"],
     cache_kib: 8192,
@@ -254,6 +255,22 @@ impl Database {
         Ok(found.first().copied().map_or(0, to_u64))
     }
 
+    /// How many of those that fit took each step.
+    pub(super) fn funnel(&self, filter: &Filter) -> Result<[u64; Step::ALL.len()], IncidentError> {
+        let (wanted, values) = wanted(filter);
+        let sums = Step::ALL.map(|step| format!("count(nullif(steps & {}, 0))", step.bit())).join(", ");
+        let sql = format!("SELECT {sums} FROM incident WHERE {wanted}");
+        let read = |row: &Row<'_>| {
+            let mut counts = [0; Step::ALL.len()];
+            for (at, count) in counts.iter_mut().enumerate() {
+                *count = to_u64(row.get(at)?);
+            }
+            Ok(counts)
+        };
+        let found = self.file.rows(&sql, params_from_iter(values), read)?;
+        Ok(found.first().copied().unwrap_or_default())
+    }
+
     pub(super) fn put_record(&self, record: &Record) -> Result<(), IncidentError> {
         let mut tools: Vec<&str> = record.tools.keys().map(String::as_str).collect();
         let name = record.tool();
@@ -261,7 +278,7 @@ impl Database {
         let label = name.as_deref().and_then(tool::label).unwrap_or_default();
         let techniques = [attack::observed(record), attack::implied(record)].concat();
         let techniques: Vec<&str> = techniques.iter().map(|technique| technique.id).collect();
-        let sql = "INSERT OR REPLACE INTO incident VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let sql = "INSERT OR REPLACE INTO incident VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = params![
             record.n,
             to_sql(record.id),
@@ -271,6 +288,10 @@ impl Database {
             to_sql(record.last.0),
             record.outcome().as_str(),
             record.facts.stages.keys().fold(0, |stages, stage| stages | bit(*stage)),
+            Step::ALL
+                .into_iter()
+                .filter(|step| record.facts.took(*step))
+                .fold(0, |steps, step| steps | step.bit()),
             format!(" {} ", tools.join(" ")),
             format!(" {} ", techniques.join(" ")),
             format!("{} {label}", sentence::of(record)).to_lowercase(),
@@ -379,6 +400,9 @@ fn wanted(filter: &Filter) -> (String, Vec<Value>) {
     }
     if let Some(stage) = filter.stage {
         and("stages & ?", vec![bit(stage).into()]);
+    }
+    if let Some(step) = filter.step {
+        and("steps & ?", vec![step.bit().into()]);
     }
     if let Some(tool) = &filter.tool {
         and("instr(tools, ?)", vec![format!(" {tool} ").into()]);

@@ -4,6 +4,7 @@
 //! is told after a connection's end. Everything in it is bounded.
 
 use super::stage::{Evidence, Stage, Tally};
+use crate::index::Step;
 use roridula_proto::event::{Answer, Event, KeySource, Origin, UploadState, Verdict};
 use roridula_proto::time::WallClock;
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,12 @@ pub(super) struct Facts {
     pub(super) refused_logons: u64,
     /// The last thing that was done to a present implant: its event, and whether it was its removal.
     pub(super) last_act: Option<(u64, bool)>,
+    /// Whether somebody offered dialects.
+    pub(super) negotiated: bool,
+    /// Whether an upload arrived to its last byte.
+    pub(super) whole: bool,
+    /// Whether something was uploaded that nobody had brought before.
+    pub(super) new: bool,
     /// What was caught.
     pub(super) samples: Vec<Caught>,
     /// Captures of samples that are not listed.
@@ -91,6 +98,7 @@ impl Facts {
     /// Takes in one event.
     pub(super) fn see(&mut self, at: Moment, event: &Event) {
         match event {
+            Event::Smb1Negotiate { .. } => self.negotiated = true,
             Event::Smb1Session { account, status, .. } => {
                 self.tally(at, Stage::Logon, 0);
                 let refused = *status != 0 && *status != MORE_PROCESSING && !account.0.is_empty();
@@ -155,8 +163,9 @@ impl Facts {
                     self.act(at.seq, false);
                 }
             }
-            Event::UploadFinished { total, .. } => {
+            Event::UploadFinished { total, state, .. } => {
                 self.announced = self.announced.max(*total);
+                self.whole |= *state == UploadState::Complete;
                 if let Some(tally) = self.stages.get_mut(&Stage::Upload) {
                     tally.last = tally.last.max(at.time);
                 }
@@ -164,6 +173,8 @@ impl Facts {
             Event::SampleCaptured { sha256, size, state, total, origin, first_seen, recovered, .. } => {
                 if is_payload(*origin) {
                     self.tally(at, Stage::Capture, 0);
+                    self.whole |= *state == UploadState::Complete;
+                    self.new |= *first_seen;
                 }
                 self.add_sample(Caught {
                     sha256: sha256.clone(),
@@ -204,6 +215,9 @@ impl Facts {
         self.disk_shares += other.disk_shares;
         self.refused_logons += other.refused_logons;
         self.last_act = self.last_act.max(other.last_act);
+        self.negotiated |= other.negotiated;
+        self.whole |= other.whole;
+        self.new |= other.new;
         other.samples.into_iter().for_each(|sample| self.add_sample(sample));
         self.samples_more += other.samples_more;
         self.bytes_lost = self.bytes_lost.saturating_add(other.bytes_lost);
@@ -213,6 +227,20 @@ impl Facts {
     /// How often a stage was reached.
     pub(super) fn count(&self, stage: Stage) -> u64 {
         self.stages.get(&stage).map_or(0, |tally| tally.count)
+    }
+
+    /// Whether a step of the funnel was taken, as the index has it of a connection.
+    pub(super) fn took(&self, step: Step) -> bool {
+        match step {
+            Step::Connect => true,
+            Step::Negotiate => self.negotiated,
+            Step::Probe => self.count(Stage::Probe) > 0,
+            Step::Exploit => self.begun > 0 || self.completed > 0,
+            Step::Ping => self.count(Stage::Ping) > 0,
+            Step::Upload => self.count(Stage::Upload) > 0,
+            Step::Complete => self.whole,
+            Step::New => self.new,
+        }
     }
 
     /// The samples that came through the implant.

@@ -33,7 +33,7 @@ pub use tool::{known as known_tools, label as tool_label};
 pub use view::{Attack, Evidence, Incident, IncidentSample, Member, Outcome, StageView, Tool};
 
 use crate::derived::{Follows, journal_begins};
-use crate::index::{Cursor, Network, Page, Span, bounded, cut};
+use crate::index::{Cursor, Network, Page, Span, Step, bounded, cut};
 use crate::sink::{Sink, SinkError};
 use database::Database;
 use fold::Fold;
@@ -77,6 +77,8 @@ pub struct Filter {
     pub outcome: Option<Outcome>,
     /// Only those that went through this stage.
     pub stage: Option<Stage>,
+    /// Only those that took this step of the funnel.
+    pub step: Option<Step>,
     /// Only those in which this tool was seen.
     pub tool: Option<String>,
     /// Only those that show or imply this technique, or a part of it: `T1210`, `T1021`.
@@ -108,6 +110,7 @@ impl Filter {
             && self.network.is_none_or(|network| network.holds(incident.source))
             && self.outcome.is_none_or(|outcome| outcome == incident.outcome)
             && self.stage.is_none_or(|stage| incident.stages.iter().any(|view| view.stage == stage))
+            && self.step.is_none_or(|step| incident.steps.contains(&step))
             && self.tool.as_ref().is_none_or(tool)
             && self.technique.as_ref().is_none_or(technique)
             && self.text.as_ref().is_none_or(|text| said.contains(&lower(text)))
@@ -221,6 +224,12 @@ impl Incidents {
     /// How many incidents fit, whatever the filter's limit.
     pub fn count(&mut self, filter: &Filter) -> Result<u64, IncidentError> {
         self.read(|view| view.db.count(filter))
+    }
+
+    /// How many of those that fit took each step of the funnel, in the order of [`Step::ALL`]; each is what [`Self::count`]
+    /// says of the filter with that step.
+    pub fn funnel(&mut self, filter: &Filter) -> Result<[u64; Step::ALL.len()], IncidentError> {
+        self.read(|view| view.db.funnel(filter))
     }
 
     /// The incident of this name.

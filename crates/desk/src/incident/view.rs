@@ -8,6 +8,7 @@ use super::record::{Apart, Record};
 use super::sentence;
 use super::stage::{Role, Stage};
 use super::tool;
+use crate::index::Step;
 use roridula_evidence::rfc3339;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::{Layer, Origin, Text, UploadState};
@@ -40,6 +41,12 @@ impl Outcome {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Connected, Self::Probed, Self::Exploited, Self::Uploaded, Self::Captured, Self::Killed];
+
+    /// Their words.
+    pub const WORDS: [&'static str; 6] = {
+        let [one, two, three, four, five, six] = Self::ALL;
+        [one.as_str(), two.as_str(), three.as_str(), four.as_str(), five.as_str(), six.as_str()]
+    };
 
     /// Its word.
     pub const fn as_str(self) -> &'static str {
@@ -88,6 +95,8 @@ pub struct Incident {
     pub tool: Tool,
     /// The stages that it went through, in the order of the kill chain.
     pub stages: Vec<StageView>,
+    /// The steps of the funnel that it took, in order. Not every step needs the one before it.
+    pub steps: Vec<Step>,
     /// Exploits that recognisers saw steps of.
     pub exploits: Vec<String>,
     /// How often one ran to its end.
@@ -266,6 +275,7 @@ impl Incident {
             outcome: record.outcome(),
             tool: Tool { name, label, seen: record.tools.clone() },
             stages: stages(record),
+            steps: Step::ALL.into_iter().filter(|step| facts.took(*step)).collect(),
             exploits: facts.exploits.iter().cloned().collect(),
             exploits_completed: facts.completed,
             samples,

@@ -123,6 +123,8 @@ impl Visit {
             Event::ExploitStep { step, .. } if step == "hole" => self.makes_hole = true,
             Event::ExploitStep { .. } | Event::ExploitCompleted { .. } => self.exploits = true,
             Event::ClientFingerprint { fingerprint, features, tools, grounds, .. } => {
+                // That it negotiated is no event that begins a visit: there would be one for each that does no more.
+                self.facts.negotiated |= features.starts_with(NEGOTIATED);
                 self.logged_on |= features.starts_with(NEGOTIATED);
                 self.fingerprint = fingerprint.chars().take(64).collect();
                 self.tools = tools.iter().take(TOOLS_MAX).cloned().collect();

@@ -177,8 +177,8 @@ pub enum SourceOrder {
     First,
     /// By their connections: of the span, or of all time for [`Span::ALL`].
     Connections,
-    /// By captures from them, likewise.
-    Captures,
+    /// By captured uploads from them, likewise.
+    Uploads,
 }
 
 /// Where a page goes on: behind the row with this key.

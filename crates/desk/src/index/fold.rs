@@ -16,8 +16,8 @@ pub(super) const MINUTE: u64 = 60_000_000;
 pub(super) const HOUR: u64 = 60 * MINUTE;
 pub(super) const DAY: u64 = 24 * HOUR;
 
-/// Captures and new samples in [`Counted`]: what comes before counts steps.
-const CAPTURES: usize = 7;
+/// Captured uploads and new samples in [`Counted`]: what comes before counts steps.
+const UPLOADS: usize = 7;
 const NEW_SAMPLES: usize = 8;
 /// Characters of a name in Health.
 const NAME_MAX: usize = 64;
@@ -68,6 +68,7 @@ pub(super) struct Source {
     pub(super) seen: Seen,
     pub(super) connections: u64,
     pub(super) captures: u64,
+    pub(super) uploads: u64,
     pub(super) reached: i64,
 }
 
@@ -146,8 +147,8 @@ pub(super) struct Batch {
     pub(super) captures: Vec<Capture>,
     pub(super) sample_sources: HashMap<(i64, i64), (u64, Seen)>,
     pub(super) sample_days: HashMap<(i64, u64, i64), u64>,
-    /// The latest answers to our challenge.
-    pub(super) responses: HashMap<(i64, i64), (u64, String)>,
+    /// The latest answers to our challenge: by what was said, the hour, and the visitor.
+    pub(super) responses: HashMap<(i64, u64, i64), (u64, String)>,
     pub(super) logon_hours: Hours<i64>,
     pub(super) health: HashMap<(u64, Kind, String), u64>,
     pub(super) runs: Vec<(u64, u64, Event)>,
@@ -264,6 +265,7 @@ impl Batch {
             seen: Seen::at(time),
             connections: 0,
             captures: 0,
+            uploads: 0,
             reached: 0,
         });
         source.seen.again(time);
@@ -434,12 +436,13 @@ impl Batch {
         *self.sample_days.entry((n, whose.time / DAY, whose.source)).or_default() += 1;
         if let Some(source) = self.sources.get_mut(&whose.source) {
             source.captures += 1;
+            source.uploads += u64::from(is_payload(*origin));
         }
         if let Some(visit) = self.visits.get_mut(&whose.connection) {
             visit.captures += 1;
         }
         if is_payload(*origin) {
-            self.count(whose, CAPTURES);
+            self.count(whose, UPLOADS);
             if *first_seen {
                 self.count(whose, NEW_SAMPLES);
                 self.reach(whose, Step::New);
@@ -473,7 +476,8 @@ impl Batch {
         let n = names.logon(file, &event.event)?;
         let Event::Smb1Session { response, .. } = &event.event else { return Ok(()) };
         if !response.is_empty() {
-            self.responses.insert((n, whose.source), (event.seq, response.clone()));
+            let key = (n, whose.time / HOUR, whose.source);
+            self.responses.insert(key, (event.seq, response.clone()));
         }
         whose.count_in(&mut self.logon_hours, n);
         Ok(())

@@ -29,6 +29,7 @@
 //! |---|---|
 //! | how it stands, who came last | [`Index::status`], [`Index::runs`] |
 //! | the funnel, over time, of one source or network | [`Index::funnel`] |
+//! | connections and captured uploads of a time, to the moment | [`Index::exact`] |
 //! | connections | [`Index::connections`], [`Index::connection`] |
 //! | visitors | [`Index::sources`], [`Index::source`], [`Index::activity`], [`Index::spikes`] |
 //! | captures, senders, groups of samples over time | [`Index::captures`], [`Index::senders`], [`Index::spreads`] |
@@ -62,9 +63,9 @@ pub use filter::{BadNetwork, Filter, Network, Shapes, SourceOrder, Span};
 pub(crate) use fold::address_bytes;
 pub(crate) use read::{beginning, bounded, cut};
 pub use view::{
-    Activity, Bucket, CaptureRow, ConnectionRow, Counts, FingerprintRow, Funnel, HealthRow, HealthTotal, Hit,
-    Kind, LogonRow, Page, Run, SampleDay, SampleRow, Sender, ShapeRow, SourceActivity, SourceRow, Spike,
-    Spread, Started, Status, Step, ToolRow, Visitors,
+    Activity, Bucket, CaptureRow, ConnectionRow, Counts, Exact, FingerprintRow, Funnel, HealthRow,
+    HealthTotal, Hit, Kind, LogonRow, Page, Run, SampleDay, SampleRow, Sender, ShapeRow, SourceActivity,
+    SourceRow, Spike, Spread, Started, Status, Step, ToolRow, Visitors,
 };
 
 pub(crate) use view::as_time_or_null;

@@ -108,7 +108,7 @@ impl Names {
             return Ok(n);
         }
         let n = self.sources.give(ip);
-        let sql = "INSERT INTO source VALUES (?, ?, ?, 9223372036854775807, 0, 0, 0, 0, 0)";
+        let sql = "INSERT INTO source VALUES (?, ?, ?, 9223372036854775807, 0, 0, 0, 0, 0, 0)";
         file.run(sql, params![n, bytes, ip.to_string()])?;
         Ok(n)
     }

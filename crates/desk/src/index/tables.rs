@@ -9,7 +9,7 @@ use crate::derived::Layout;
 use std::sync::LazyLock;
 
 /// Which layout, and which meaning of what is in it, this build writes.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// The columns of what is counted for each hour and visitor, so that it can be told of any time and any of them; `n` is
 /// the row of what is counted, or a tool's id, `connection` the latest.
@@ -27,14 +27,15 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE minute (at INTEGER PRIMARY KEY, {counted});
 CREATE TABLE hour (at INTEGER PRIMARY KEY, {counted});
 -- ip: 16 bytes, IPv4 as mapped, so that a network is a range. reached: bit n for step n. days: with a connection.
+-- captures: buffers too; uploads: none of them.
 CREATE TABLE source (n INTEGER PRIMARY KEY, ip BLOB NOT NULL UNIQUE, text TEXT NOT NULL, first INTEGER NOT NULL,
   last INTEGER NOT NULL, connections INTEGER NOT NULL, captures INTEGER NOT NULL, reached INTEGER NOT NULL,
-  days INTEGER NOT NULL);
+  days INTEGER NOT NULL, uploads INTEGER NOT NULL);
 CREATE INDEX source_text ON source (text);
 CREATE INDEX source_first ON source (first);
 CREATE INDEX source_last ON source (last);
 CREATE INDEX source_connections ON source (connections);
-CREATE INDEX source_captures ON source (captures);
+CREATE INDEX source_uploads ON source (uploads);
 CREATE TABLE source_hour (at INTEGER, source INTEGER, {counted}, PRIMARY KEY (at, source)) WITHOUT ROWID;
 CREATE INDEX source_hour_source ON source_hour (source);
 CREATE TABLE endpoint (n INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE);
@@ -95,9 +96,9 @@ CREATE TABLE logon (n INTEGER PRIMARY KEY, method TEXT NOT NULL, account TEXT NO
 CREATE INDEX logon_count ON logon (count);
 CREATE TABLE logon_hour (n INTEGER, {hours} PRIMARY KEY (at, n, source)) WITHOUT ROWID;
 CREATE INDEX logon_hour_source ON logon_hour (source, n);
--- The latest response of each visitor; seq: of its event.
-CREATE TABLE offered (n INTEGER, source INTEGER, seq INTEGER NOT NULL, response TEXT NOT NULL, PRIMARY KEY (n, source))
-  WITHOUT ROWID;
+-- The latest response of each hour and visitor; seq: of its event.
+CREATE TABLE offered (n INTEGER, at INTEGER, source INTEGER, seq INTEGER NOT NULL, response TEXT NOT NULL,
+  PRIMARY KEY (n, at, source)) WITHOUT ROWID;
 CREATE TABLE health (at INTEGER, kind TEXT, name TEXT, count INTEGER NOT NULL, PRIMARY KEY (at, kind, name))
   WITHOUT ROWID;
 -- seq: its sensor.started or sensor.stopped; version and what follows is of a start, connections of a stop.

@@ -15,9 +15,9 @@ pub(super) const COUNTED: [&str; 9] = [
     "probes",
     "exploits",
     "pings",
-    "uploads",
+    "uploads_begun",
     "completes",
-    "captures",
+    "uploads",
     "new_samples",
 ];
 
@@ -76,7 +76,7 @@ impl Step {
     }
 
     /// Its bit in a row's `reached`.
-    pub(super) const fn bit(self) -> i64 {
+    pub(crate) const fn bit(self) -> i64 {
         1 << (self as u8)
     }
 
@@ -106,20 +106,39 @@ pub struct Counts {
     /// That pinged the implant.
     pub pings: u64,
     /// That began an upload through the implant.
-    pub uploads: u64,
+    pub uploads_begun: u64,
     /// Of which an upload arrived to its last byte.
     pub completes: u64,
-    /// Captures of uploads: what came through the implant, no buffers.
-    pub captures: u64,
+    /// Captured uploads: what came through the implant, no buffers.
+    pub uploads: u64,
     /// Those of them that nobody had brought before.
     pub new_samples: u64,
 }
 
 impl From<[u64; 9]> for Counts {
     fn from(counted: [u64; 9]) -> Self {
-        let [connections, negotiates, probes, exploits, pings, uploads, completes, captures, new_samples] =
-            counted;
-        Self { connections, negotiates, probes, exploits, pings, uploads, completes, captures, new_samples }
+        let [
+            connections,
+            negotiates,
+            probes,
+            exploits,
+            pings,
+            uploads_begun,
+            completes,
+            uploads,
+            new_samples,
+        ] = counted;
+        Self {
+            connections,
+            negotiates,
+            probes,
+            exploits,
+            pings,
+            uploads_begun,
+            completes,
+            uploads,
+            new_samples,
+        }
     }
 }
 
@@ -131,11 +150,22 @@ impl Counts {
         self.probes += other.probes;
         self.exploits += other.exploits;
         self.pings += other.pings;
-        self.uploads += other.uploads;
+        self.uploads_begun += other.uploads_begun;
         self.completes += other.completes;
-        self.captures += other.captures;
+        self.uploads += other.uploads;
         self.new_samples += other.new_samples;
     }
+}
+
+/// What came in a time, to the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Exact {
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Captured uploads: what came through the implant, no buffers.
+    pub uploads: u64,
+    /// Those of them that nobody had brought before.
+    pub new_samples: u64,
 }
 
 /// What is counted in one interval.
@@ -222,6 +252,8 @@ pub struct SourceRow {
     pub connections: u64,
     /// All captures from it, buffers too.
     pub captures: u64,
+    /// Those of uploads among them.
+    pub uploads: u64,
     /// The furthest step that it ever took.
     pub furthest: Step,
     /// On how many days, UTC, it came.

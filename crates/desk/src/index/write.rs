@@ -62,12 +62,13 @@ impl Batch {
     fn sources(&self, file: &Derived) -> Result<(), DerivedError> {
         let sql =
             "UPDATE source SET first = min(first, ?2), last = max(last, ?3), connections = connections + ?4,
-            captures = captures + ?5, reached = reached | ?6 WHERE n = ?1";
+            captures = captures + ?5, reached = reached | ?6, uploads = uploads + ?7 WHERE n = ?1";
         let rows: BTreeMap<_, _> = self.sources.iter().collect();
         for (n, source) in rows {
             let (first, last) = (to_sql(source.seen.first), to_sql(source.seen.last));
             let counts = (to_sql(source.connections), to_sql(source.captures));
-            file.run(sql, params![n, first, last, counts.0, counts.1, source.reached])?;
+            let uploads = to_sql(source.uploads);
+            file.run(sql, params![n, first, last, counts.0, counts.1, source.reached, uploads])?;
         }
         Ok(())
     }
@@ -184,9 +185,9 @@ impl Batch {
     fn logons(&self, file: &Derived) -> Result<(), DerivedError> {
         let mut responses: Vec<_> = self.responses.iter().collect();
         responses.sort_by_key(|(_, (seq, _))| *seq);
-        let sql = "INSERT OR REPLACE INTO offered VALUES (?, ?, ?, ?)";
-        for ((n, source), (seq, response)) in responses {
-            file.run(sql, params![n, source, to_sql(*seq), response])?;
+        let sql = "INSERT OR REPLACE INTO offered VALUES (?, ?, ?, ?, ?)";
+        for ((n, at, source), (seq, response)) in responses {
+            file.run(sql, params![n, to_sql(*at), source, to_sql(*seq), response])?;
             file.run("UPDATE logon SET response = ?2 WHERE n = ?1", params![n, response])?;
         }
         put_sums(file, "logon", &self.logon_hours)

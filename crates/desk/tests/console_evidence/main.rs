@@ -137,6 +137,12 @@ async fn a_connection_is_told_in_pages_and_taken_away() {
     let holds = get(&router, &format!("/api/v1{home}?messages=1&at={byte}")).await.json();
     assert_eq!((found.status, &holds["messages"][0]["stream_at"]), (StatusCode::SEE_OTHER, &place.into()));
     get(&router, &format!("{home}?event=0")).await;
+    for wrong in ["event=999999999", "event=x", "messages=65", "messages=0", "at=-1"] {
+        let refused = ask(&router, "GET", &format!("/api/v1{home}?{wrong}")).await;
+        let word = wrong.split('=').next().unwrap();
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{wrong}");
+        assert!(refused.text().contains(&format!("`{word}` is ")), "{}", refused.text());
+    }
     let found = ask(&router, "GET", &format!("/connections/{connection}")).await;
     assert_eq!((found.status, found.header("location")), (StatusCode::SEE_OTHER, home.as_str()));
     for (file, kind, begins) in [

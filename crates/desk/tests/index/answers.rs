@@ -2,7 +2,9 @@
 
 use crate::naive::{Naive, touches};
 use crate::past::{BEGIN, Chance, DAY, HOUR, SECOND, open, perform, sample};
-use roridula_desk::index::{Filter, Hit, Index, Kind, Mode, Network, Page, Shapes, SourceOrder, Span, Step};
+use roridula_desk::index::{
+    Filter, Hit, Index, Kind, LogonRow, Mode, Network, Page, Shapes, SourceOrder, Span, Step,
+};
 use roridula_evidence::SampleId;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::{Event, UploadState};
@@ -71,7 +73,7 @@ fn the_funnel_is_what_happened_in_the_intervals_that_a_span_touches() {
     }
     assert_eq!(widths, BTreeSet::from([60 * SECOND, HOUR, DAY]), "every width is tried");
     let total = index.funnel(&Span::ALL.into()).unwrap().total;
-    assert!(total.completes > 0 && total.new_samples > 0 && total.new_samples < total.captures, "{total:?}");
+    assert!(total.completes > 0 && total.new_samples > 0 && total.new_samples < total.uploads, "{total:?}");
 }
 
 #[test]
@@ -133,8 +135,7 @@ fn visitors_are_new_or_return_in_any_order() {
     let (_dir, mut index, naive) = world(4);
     for span in spans(4) {
         let filter = Filter { span, ..Filter::default() };
-        for order in [SourceOrder::Last, SourceOrder::First, SourceOrder::Connections, SourceOrder::Captures]
-        {
+        for order in [SourceOrder::Last, SourceOrder::First, SourceOrder::Connections, SourceOrder::Uploads] {
             let rows = all(7, |cursor, limit| index.sources(&filter, None, order, cursor, limit).unwrap());
             let ips: BTreeSet<IpAddr> = rows.iter().map(|row| row.source).collect();
             assert_eq!((ips.len(), &ips), (rows.len(), &naive.sources(span)), "{span:?} {order:?}");
@@ -144,8 +145,8 @@ fn visitors_are_new_or_return_in_any_order() {
                 SourceOrder::First => row.first.0,
                 SourceOrder::Connections if is_all => row.connections,
                 SourceOrder::Connections => row.counts.connections,
-                SourceOrder::Captures if is_all => row.captures,
-                SourceOrder::Captures => row.counts.captures,
+                SourceOrder::Uploads if is_all => row.uploads,
+                SourceOrder::Uploads => row.counts.uploads,
             };
             assert!(rows.is_sorted_by(|one, next| key(one) >= key(next)), "{order:?}");
         }
@@ -452,6 +453,32 @@ fn logons_that_said_the_same_are_one_row() {
         others += usize::from(expected[&key].2 != own);
     }
     assert!(others > 0, "another visitor offered another one later");
+}
+
+#[test]
+fn a_hash_is_one_that_was_offered_in_the_hours_that_are_asked_for() {
+    let (_dir, mut index, naive) = world(12);
+    let latest = index.logons(&Filter::default(), false, None, 100).unwrap().rows;
+    let mut others = 0;
+    for span in spans(12) {
+        for row in index.logons(&span.into(), false, None, 100).unwrap().rows {
+            let mut offered = String::new();
+            for event in naive.events.iter().filter(|event| touches(span, HOUR, event.time.0)) {
+                if let Event::Smb1Session { method, account, workstation, response, .. } = &event.event
+                    && (method, &account.0, &workstation.0) == (&row.method, &row.account, &row.workstation)
+                    && !response.is_empty()
+                {
+                    offered.clone_from(response);
+                }
+            }
+            assert_eq!(row.response, offered, "{span:?}");
+            let same = |of: &&LogonRow| {
+                (&of.method, &of.account, &of.workstation) == (&row.method, &row.account, &row.workstation)
+            };
+            others += usize::from(latest.iter().find(same).unwrap().response != row.response);
+        }
+    }
+    assert!(others > 0, "some offered another one later");
 }
 
 #[test]

@@ -92,9 +92,9 @@ impl Naive {
             probes: steps(Step::Probe),
             exploits: steps(Step::Exploit),
             pings: steps(Step::Ping),
-            uploads: steps(Step::Upload),
+            uploads_begun: steps(Step::Upload),
             completes: steps(Step::Complete),
-            captures: caught.clone().count() as u64,
+            uploads: caught.clone().count() as u64,
             new_samples: caught.filter(|one| one.first_seen).count() as u64,
         }
     }

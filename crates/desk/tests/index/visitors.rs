@@ -6,13 +6,14 @@ use crate::naive::Naive;
 use crate::naive::touches;
 use crate::past::HOUR;
 use roridula_desk::index::{
-    Filter, FingerprintRow, Index, LogonRow, Network, ShapeRow, Shapes, SourceOrder, Span, Step, ToolRow,
+    Exact, Filter, FingerprintRow, Index, LogonRow, Network, ShapeRow, Shapes, SourceOrder, Span, Step,
+    ToolRow,
 };
 use roridula_evidence::SampleId;
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::event::Event;
 use roridula_proto::time::WallClock;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 const MOST: usize = 1000;
@@ -156,6 +157,41 @@ fn fingerprints_are_found_by_who_had_them() {
     let found: BTreeSet<&String> = found.rows.iter().map(|row| &row.fingerprint).collect();
     let had = naive.of_source(source);
     assert_eq!(found, had.iter().map(|visit| &visit.fingerprint).filter(|print| !print.is_empty()).collect());
+}
+
+#[test]
+fn what_came_in_a_time_is_told_to_the_moment() {
+    let (_dir, mut index, naive) = world(31);
+    let one: IpAddr = "198.51.100.1".parse().unwrap();
+    let mut odd = 0;
+    for span in spans(31).into_iter().chain(spans(32)) {
+        let inside = |at: u64| (span.since.0..span.until.0).contains(&at);
+        for source in [None, Some(Network::from(one))] {
+            let fits = |ip: IpAddr| source.is_none() || ip == one;
+            let filter = Filter { source, span, ..Filter::default() };
+            let came = naive.visits.values().filter(|visit| visit.steps.contains_key(&Step::Connect));
+            let came = came.filter(|visit| inside(visit.opened) && fits(visit.source)).count() as u64;
+            let caught: Vec<_> =
+                naive.caught.iter().filter(|caught| inside(caught.at) && fits(caught.source)).collect();
+            let uploads = caught.iter().filter(|caught| caught.payload);
+            let new = uploads.clone().filter(|caught| caught.first_seen);
+            let exact = index.exact(&filter).unwrap();
+            let expected = Exact {
+                connections: came,
+                uploads: uploads.count() as u64,
+                new_samples: new.clone().count() as u64,
+            };
+            assert_eq!(exact, expected, "{filter:?}");
+            odd += u64::from(index.funnel(&filter).unwrap().total.connections != came);
+            let samples: HashSet<SampleId> = caught.iter().map(|caught| caught.sample).collect();
+            assert_eq!(index.samples_of(&filter).unwrap(), samples, "{filter:?}");
+            let of_new = Filter { step: Some(Step::New), ..filter };
+            let told = index.exact(&of_new).unwrap();
+            assert_eq!((told.uploads, told.new_samples), (expected.new_samples, expected.new_samples));
+            assert_eq!(index.samples_of(&of_new).unwrap(), new.map(|caught| caught.sample).collect());
+        }
+    }
+    assert!(odd > 0, "whole hours count others");
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn questions_of_who_and_what<'a>(
         (
             "sources of all time by captures",
             Box::new(|index| {
-                index.sources(&Filter::default(), None, SourceOrder::Captures, None, 100).map(drop)
+                index.sources(&Filter::default(), None, SourceOrder::Uploads, None, 100).map(drop)
             }),
         ),
         ("captures", Box::new(|index| index.captures(&Filter::default(), None, 50).map(drop))),

@@ -12,11 +12,19 @@ pub(crate) struct FunnelColumn {
     pub(crate) counts: Vec<u64>,
     /// Where these are listed.
     pub(crate) links: Vec<String>,
+    /// Counts of other things, which stand below.
+    pub(crate) besides: Vec<u64>,
 }
 
-/// Draws it; each of the columns has a count for each of the steps. The bars are logarithmic: a funnel reads well over
-/// four orders of magnitude.
-pub(crate) fn funnel(caption: &str, steps: &[&str], columns: &[FunnelColumn]) -> Markup {
+/// Draws it; each of the columns has a count for each of the steps and of what is told `besides`. The bars are logarithmic: a
+/// funnel reads well over four orders of magnitude. `note` says what is counted.
+pub(crate) fn funnel(
+    caption: &str,
+    steps: &[&str],
+    besides: &[&str],
+    columns: &[FunnelColumn],
+    note: &str,
+) -> Markup {
     let most = columns.iter().flat_map(|column| &column.counts).max().copied().unwrap_or(0);
     html! {
         section.funnel #funnel {
@@ -36,8 +44,18 @@ pub(crate) fn funnel(caption: &str, steps: &[&str], columns: &[FunnelColumn]) ->
                         }
                     }
                 }
+                tfoot {
+                    @for (at, name) in besides.iter().enumerate() {
+                        tr {
+                            th scope="row" { (name) }
+                            @for column in columns {
+                                td.number { (text::number(column.besides.get(at).copied().unwrap_or(0))) }
+                            }
+                        }
+                    }
+                }
             }
-            p.quiet { "The bars are logarithmic." }
+            p.quiet { (note) }
         }
     }
 }
@@ -68,10 +86,18 @@ mod tests {
             name,
             counts: counts.to_vec(),
             links: vec!["/one".to_owned(), "/two".to_owned()],
+            besides: vec![7_654_321],
         };
-        let drawn = funnel("How far", &["came", "went"], &[column("1h", [1000, 0]), column("24h", [31, 1])]);
+        let drawn = funnel(
+            "How far",
+            &["came", "went"],
+            &["others"],
+            &[column("1h", [1000, 0]), column("24h", [31, 1])],
+            "Visits.",
+        );
         let text = drawn.into_string();
         assert!(text.contains("<a href=\"/one\">1,000</a>") && text.contains("width=\"100\""), "{text}");
+        assert!(text.contains("<td class=\"number\">7,654,321</td>"), "{text}");
         assert_eq!(text.matches("/two").count(), 1, "nothing came so far in the last hour");
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::console::ask::{Ask, Problem};
 use crate::console::shelf::Shelf;
+use crate::console::stage::Reached;
 use crate::console::table::Cell;
 use crate::console::text;
 use crate::incident::{known_tools, tool_label};
@@ -19,14 +20,8 @@ use std::collections::{BTreeSet, HashSet};
 /// Microseconds of an hour.
 const HOUR: u64 = 3_600_000_000;
 
-/// The words of the filter that a view may not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
-    Source,
-    Family,
-    Stage,
-    Tool,
-}
+/// How exactly a view counts time that counts by hours.
+pub(super) const BY_HOURS: &str = "Counted by whole hours, UTC: all of each hour that the time touches.";
 
 /// The time that is asked for; it ends now where nothing else is said.
 pub(super) fn span(ask: &Ask) -> Span {
@@ -47,18 +42,9 @@ pub(super) fn span_or_last(ask: &Ask, micros: u64) -> Span {
     }
 }
 
-/// The step of the funnel that the filter's stage is: by its own word, or by an outcome's.
+/// The step of the funnel that must have been taken.
 pub(super) fn step(ask: &Ask) -> Option<Step> {
-    let word = ask.filter.stage.as_deref()?;
-    let of_incident = match word {
-        "connected" => Some(Step::Connect),
-        "probed" => Some(Step::Probe),
-        "exploited" | "implant" => Some(Step::Exploit),
-        "uploaded" => Some(Step::Upload),
-        "capture" | "captured" => Some(Step::Complete),
-        _ => None,
-    };
-    Step::from_word(word).or(of_incident)
+    ask.filter.stage.and_then(Reached::step)
 }
 
 /// The filter in the index's words.
@@ -108,7 +94,7 @@ pub(super) fn of_family(shelf: &Shelf, ask: &Ask) -> Result<Option<Vec<SampleId>
     Ok(Some(entries.map(|entry| entry.sha256).collect()))
 }
 
-/// The samples that visitors brought who fit the filter's source, stage and time; `None` where it asks for none of
+/// The samples that visitors brought in the filter's time who fit its source and stage; `None` where it asks for none of
 /// these.
 pub(super) fn brought(shelf: &mut Shelf, ask: &Ask) -> Result<Option<HashSet<SampleId>>, Problem> {
     brought_in(shelf, ask, span(ask))
@@ -120,36 +106,24 @@ pub(super) fn brought_in(
     ask: &Ask,
     span: Span,
 ) -> Result<Option<HashSet<SampleId>>, Problem> {
-    // Whether it is complete, a sample says itself.
-    let (source, step) = (ask.filter.source, step(ask).filter(|step| *step != Step::Complete));
-    if source.is_none() && step.is_none() {
+    let filter = Filter { source: ask.filter.source, step: step(ask), span, ..Filter::default() };
+    if filter.source.is_none() && filter.step.is_none() && span == Span::ALL {
         return Ok(None);
     }
-    let filter = Filter { source, step, span, ..Filter::default() };
     Ok(Some(shelf.index.samples_of(&filter).map_err(problem)?))
 }
 
-/// Whether a sample fits the filter's family, tool and stage by what is known of itself.
+/// Whether a sample fits the filter's family and tool.
 pub(super) fn fits(ask: &Ask, entry: &Entry) -> bool {
     let filter = &ask.filter;
     let alike =
         |wanted: &Option<String>, have: &str| wanted.as_ref().is_none_or(|wanted| contains(have, wanted));
-    alike(&filter.family, &entry.family)
-        && alike(&filter.tool, &entry.tool)
-        && (step(ask) != Some(Step::Complete) || entry.state == "complete")
+    alike(&filter.family, &entry.family) && alike(&filter.tool, &entry.tool)
 }
 
 /// Whether `text` has `part` in it, letters large or small.
 pub(super) fn contains(text: &str, part: &str) -> bool {
     text.to_ascii_lowercase().contains(&part.to_ascii_lowercase())
-}
-
-/// Whether something that came from `first` to `last` came in the filter's time.
-pub(super) fn is_within(ask: &Ask, first: &str, last: &str) -> bool {
-    let (first, last) =
-        (moment::parse_time(first).unwrap_or_default(), moment::parse_time(last).unwrap_or_default());
-    let filter = &ask.filter;
-    filter.since.is_none_or(|since| last >= since) && filter.until.is_none_or(|until| first < until)
 }
 
 /// The sample of the catalog with this hash, as far as that is read.
@@ -215,47 +189,33 @@ pub(super) fn link(text: &str, href: &str) -> Cell {
     if href.is_empty() { Cell::text(text) } else { Cell::Link(text.to_owned(), href.to_owned()) }
 }
 
-/// Says which words of the filter mean nothing to the view, so that nobody takes all for some.
-pub(super) fn ignored(ask: &Ask, words: &[Word]) -> Markup {
-    let told = unheard(ask, words);
-    html! {
-        @if !told.is_empty() {
-            p.notice { "Not filtered by " (told) ": that means nothing here." }
-        }
+/// A time, widened to whole hours.
+pub(super) fn whole_hours(span: Span) -> Span {
+    if span == Span::ALL {
+        return span;
     }
+    let until = WallClock(span.until.0.div_ceil(HOUR).saturating_mul(HOUR));
+    Span { since: WallClock(span.since.0 / HOUR * HOUR), until }
+}
+
+/// Says how exactly a view counts time, where a time is asked for.
+pub(super) fn grain(ask: &Ask, told: &str) -> Markup {
+    html! { @if span(ask) != Span::ALL { p.quiet { (told) } } }
 }
 
 /// Says from when on a view counts that counts by whole hours, where a time is asked for.
 pub(super) fn hours(ask: &Ask) -> Markup {
     let span = span(ask);
-    let (begins, ends) = (span.since.0 / HOUR * HOUR, span.until.0.div_ceil(HOUR).saturating_mul(HOUR));
+    let whole = whole_hours(span);
     html! {
         @if span != Span::ALL {
             p.quiet {
-                "Counted by whole hours: from " (text::time(WallClock(begins)))
-                @if ask.filter.until.is_some() { " to " (text::time(WallClock(ends))) }
+                "Counted by whole hours: from " (text::time(whole.since))
+                @if ask.filter.until.is_some() { " to " (text::time(whole.until)) }
                 "."
             }
         }
     }
-}
-
-/// Which of `words`, and which stage that is no step, the filter holds: `family and tool`; empty: none.
-pub(super) fn unheard(ask: &Ask, words: &[Word]) -> String {
-    let filter = &ask.filter;
-    let is_unknown_stage = filter.stage.is_some() && step(ask).is_none();
-    let told: Vec<&str> = [Word::Source, Word::Family, Word::Stage, Word::Tool]
-        .into_iter()
-        .filter_map(|word| match word {
-            Word::Source => (words.contains(&word) && filter.source.is_some()).then_some("source"),
-            Word::Family => (words.contains(&word) && filter.family.is_some()).then_some("family"),
-            Word::Stage => {
-                (is_unknown_stage || words.contains(&word) && filter.stage.is_some()).then_some("stage")
-            }
-            Word::Tool => (words.contains(&word) && filter.tool.is_some()).then_some("tool"),
-        })
-        .collect();
-    told.join(" and ")
 }
 
 #[cfg(test)]
@@ -267,18 +227,6 @@ pub(super) mod tests {
     pub(in crate::console::view) fn ask(path: &str, query: &[(&str, &str)]) -> Ask {
         let pairs = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Ask::new(WallClock(1_763_866_200_000_000), path, BTreeMap::new(), pairs).unwrap()
-    }
-
-    #[test]
-    fn a_stage_is_a_step_or_an_outcome_and_anything_else_is_told() {
-        assert_eq!(step(&ask("/", &[("stage", "Captured")])), Some(Step::Complete));
-        assert_eq!(step(&ask("/", &[("stage", "ping")])), Some(Step::Ping));
-        let unknown = ask("/", &[("stage", "killed")]);
-        assert_eq!(step(&unknown), None);
-        assert!(ignored(&unknown, &[]).into_string().contains("Not filtered by stage"));
-        let two = ask("/", &[("family", "x"), ("tool", "y")]);
-        assert!(ignored(&two, &[Word::Tool, Word::Family]).into_string().contains("family and tool"));
-        assert_eq!(ignored(&two, &[Word::Source]).into_string(), "");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::View;
 use super::asked;
+use super::word::Word;
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -43,8 +44,9 @@ impl View for Credentials {
     const PATH: &'static str = "/credentials";
     const API: &'static str = "/credentials";
     const ABOUT: &'static str = "What visitors said of themselves in logons, counted.";
-    const QUERY: &'static [(&'static str, &'static str)] =
-        &[("accounts", "yes: only logons with an account, no anonymous ones.")];
+    const QUERY: &'static [Word] =
+        &[Word::one("accounts", "yes: only logons with an account, no anonymous ones.", &["yes", "no"])];
+    const GRAIN: &'static str = asked::BY_HOURS;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let accounts = match ask.value("accounts") {
@@ -60,7 +62,6 @@ impl View for Credentials {
 
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
-            (asked::ignored(ask, &[]))
             (asked::hours(ask))
             p.quiet {
                 "A hash is what the latest of these visitors answered to our challenge: nothing of it is a password of ours. "
@@ -194,10 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_says_what_to_do_and_what_is_not_filtered() {
+    fn an_empty_list_says_what_to_do() {
         let model = Model { credentials: Vec::new(), next: None };
-        let ask = ask("/credentials", &[("stage", "killed")]);
+        let ask = ask("/credentials", &[]);
         let page = Credentials::page(&model, &ask).html(&ask);
-        assert!(page.contains("roridula doctor") && page.contains("Not filtered by stage"), "{page}");
+        assert!(page.contains("roridula doctor"), "{page}");
     }
 }

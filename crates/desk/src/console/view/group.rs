@@ -74,6 +74,7 @@ impl View for OfCore {
     const ABOUT: &'static str =
         "One core, by the beginning of its SHA-256: its samples, and who brought them.";
     const HEEDS: &'static [&'static str] = &["range", "since", "until", "limit", "cursor"];
+    const GRAIN: &'static str = "Captures and hosts of the time are counted to the moment, those of a day by whole days, UTC; all else is of all time.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let from = asked::offset(ask)?;
@@ -86,7 +87,7 @@ impl View for OfCore {
         let spreads = shelf.index.spreads(std::slice::from_ref(&ids), &days.span.into());
         let spread = spreads.map_err(asked::problem)?.pop();
         let senders = shelf.index.senders(&ids, None, SENDERS).map_err(asked::problem)?;
-        let row = groups::rows(shelf, std::slice::from_ref(&group), &days)?.pop();
+        let row = groups::rows(shelf, std::slice::from_ref(&group), &days, asked::span(ask))?.pop();
         let row = row.ok_or_else(|| Problem::failed("the core's row is gone"))?;
         let (members, next) = asked::page(entries, from, ask.limit()?);
         Ok(Model {
@@ -151,6 +152,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     let column = |day: &SampleDay| Column { begins: day.begins, value: day.captures, apart: Vec::new() };
     let columns: Vec<Column> = model.days.iter().map(column).collect();
     html! {
+        (asked::grain(ask, OfCore::GRAIN))
         section {
             p.sentence { (text::shown_to(&group.sentence, 600)) }
             dl {

@@ -2,13 +2,14 @@
 
 use super::View;
 use super::asked;
+use super::word::Word;
 use crate::console::ask::{Ask, Problem};
 use crate::console::chart;
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
-use crate::index::{Span, Spread, Step};
+use crate::index::{Filter, Span, Spread};
 use crate::moment;
 use crate::sample::{Entry, Group};
 use maud::html;
@@ -21,6 +22,8 @@ use std::collections::{HashMap, HashSet};
 
 /// Microseconds of a day.
 pub(super) const DAY: u64 = 24 * 3600 * 1_000_000;
+/// By what the groups may be ordered.
+const ORDERS: &[&str] = &["novelty", "captures", "hosts", "samples", "first", "last"];
 /// Columns of a strip: of more days, several are put together.
 const STRIP_MAX: u64 = 60;
 
@@ -61,9 +64,9 @@ pub(super) struct Row {
     pub(super) captures: u64,
     /// Addresses that brought it, of all time.
     pub(super) hosts: u64,
-    /// Captures in the days that are asked for.
+    /// Captures in the time that is asked for, to the moment, from everybody.
     pub(super) captures_then: u64,
-    /// Addresses that brought it in the days that are asked for.
+    /// Addresses that brought it in that time.
     pub(super) hosts_then: u64,
     /// First capture, UTC.
     pub(super) first_seen: String,
@@ -93,10 +96,19 @@ impl View for Groups {
     const PATH: &'static str = "/groups";
     const API: &'static str = "/groups";
     const ABOUT: &'static str = "Cores over time: what is one program in many wrappings.";
-    const QUERY: &'static [(&'static str, &'static str)] = &[
-        ("order", "By novelty (the default), captures, hosts, samples, first or last."),
-        ("new", "yes: only cores that came in the time for the first time, as uploads: what Home counts."),
+    const QUERY: &'static [Word] = &[
+        Word::one(
+            "order",
+            "By novelty (the default), or by the most or the latest of another column.",
+            ORDERS,
+        ),
+        Word::one(
+            "new",
+            "Only cores that came in the time for the first time, as uploads: what Home counts.",
+            &["yes"],
+        ),
     ];
+    const GRAIN: &'static str = "Cores that were captured in the time, with captures and hosts to the moment; strips are by whole days, UTC.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let from = asked::offset(ask)?;
@@ -106,13 +118,13 @@ impl View for Groups {
         let count = wanted.len() as u64;
         let (shown, next) = asked::page(wanted, from, limit);
         let days = Days::of(ask, &shown);
-        let groups = rows(shelf, &shown, &days)?;
+        let groups = rows(shelf, &shown, &days, asked::span(ask))?;
         Ok(Model { count, since: rfc3339(days.span.since), days_each: days.each, groups, next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
-            (asked::ignored(ask, &[]))
+            (asked::grain(ask, Self::GRAIN))
             @if ask.value("new").is_some() {
                 p { "Only cores that came in this time for the first time, as uploads: " a href=(ask.with("new", "")) { "all" } }
             }
@@ -136,9 +148,6 @@ fn wanted(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Group>, Problem> {
     if let Some(tool) = &ask.filter.tool {
         sets.push(of(&|entry| asked::contains(&entry.tool, tool)));
     }
-    if asked::step(ask) == Some(Step::Complete) {
-        sets.push(of(&|entry| entry.state == "complete"));
-    }
     match ask.value("new") {
         None => {}
         Some("yes") => {
@@ -151,8 +160,7 @@ fn wanted(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Group>, Problem> {
         sets.push(of(&|entry| brought.contains(&entry.sha256)));
     }
     let fits = |group: &&Group| {
-        asked::is_within(ask, &group.first_seen, &group.last_seen)
-            && ask.filter.family.as_ref().is_none_or(|family| asked::contains(&group.family, family))
+        ask.filter.family.as_ref().is_none_or(|family| asked::contains(&group.family, family))
             && sets.iter().all(|set| set.contains(group.core.as_str()))
     };
     Ok(catalog.groups.iter().filter(fits).cloned().collect())
@@ -168,8 +176,7 @@ fn sort(groups: &mut [Group], order: &str) -> Result<(), Problem> {
         "first" => groups.sort_by(|a, b| b.first_seen.cmp(&a.first_seen)),
         "last" => groups.sort_by(|a, b| b.last_seen.cmp(&a.last_seen)),
         _ => {
-            let known = "`order` is one of novelty, captures, hosts, samples, first, last";
-            return Err(Problem::Bad(known.to_owned()));
+            return Err(Problem::Bad(format!("`order` is one of {}", ORDERS.join(", "))));
         }
     }
     Ok(())
@@ -212,8 +219,13 @@ impl Days {
     }
 }
 
-/// The rows of groups.
-pub(super) fn rows(shelf: &mut Shelf, groups: &[Group], days: &Days) -> Result<Vec<Row>, Problem> {
+/// The rows of groups, with what came in `span` of each.
+pub(super) fn rows(
+    shelf: &mut Shelf,
+    groups: &[Group],
+    days: &Days,
+    span: Span,
+) -> Result<Vec<Row>, Problem> {
     let catalog = shelf.samples.catalog()?;
     let mut members: HashMap<&str, Vec<&Entry>> = HashMap::new();
     for entry in catalog.entries.iter().filter(|entry| !entry.core.is_empty()) {
@@ -223,21 +235,25 @@ pub(super) fn rows(shelf: &mut Shelf, groups: &[Group], days: &Days) -> Result<V
     let sets: Vec<Vec<SampleId>> =
         groups.iter().map(|group| members(group).iter().map(|entry| entry.sha256).collect()).collect();
     let spreads = shelf.index.spreads(&sets, &days.span.into()).map_err(asked::problem)?;
+    let numbered = sets.iter().enumerate();
+    let set_of = numbered.flat_map(|(at, set)| set.iter().map(move |id| (*id, at))).collect();
+    let then = shelf.index.caught(&set_of, &Filter::from(span)).map_err(asked::problem)?;
     let firsts: HashMap<&str, SampleId> =
         catalog.groups.iter().map(|group| (group.core.as_str(), group.first)).collect();
-    let row = |(group, spread): (&Group, &Spread)| {
+    let row = |(at, (group, spread)): (usize, (&Group, &Spread))| {
         let first = members(group).iter().find(|entry| entry.sha256 == group.first);
         let sentence = first.map_or_else(String::new, |entry| entry.sentence.clone());
-        row(group, &firsts, sentence, spread, days.strip(spread))
+        let then = then.get(&at).copied().unwrap_or_default();
+        row(group, &firsts, sentence, then, days.strip(spread))
     };
-    Ok(groups.iter().zip(&spreads).map(row).collect())
+    Ok(groups.iter().zip(&spreads).enumerate().map(row).collect())
 }
 
 fn row(
     group: &Group,
     firsts: &HashMap<&str, SampleId>,
     sentence: String,
-    spread: &Spread,
+    (captures_then, hosts_then): (u64, u64),
     strip: Vec<u64>,
 ) -> Row {
     let near = |(core, distance): &(String, u32)| {
@@ -253,8 +269,8 @@ fn row(
         samples: group.samples,
         captures: group.captures,
         hosts: group.sources,
-        captures_then: spread.captures,
-        hosts_then: spread.sources,
+        captures_then,
+        hosts_then,
         first_seen: group.first_seen.clone(),
         last_seen: group.last_seen.clone(),
         near: group.near.iter().filter_map(near).collect(),
@@ -320,7 +336,7 @@ fn table(model: &Model, ask: &Ask) -> Table {
     Table {
         name: "groups",
         caption: format!(
-            "{}; the strips are captures {each} since {since}",
+            "{}; the strips are captures {each}, whole days UTC, since {since}",
             text::count(model.count, "core")
         ),
         columns,
@@ -407,7 +423,7 @@ mod tests {
         let core = "ab".repeat(32);
         let firsts = HashMap::from([(core.as_str(), SampleId([2; 32]))]);
         let group = group("aa", 1, "", "");
-        let row = row(&group, &firsts, String::new(), &Spread::default(), vec![0, 3]);
+        let row = row(&group, &firsts, String::new(), (0, 0), vec![0, 3]);
         let model = Model { count: 1, since: String::new(), days_each: 1, groups: vec![row], next: None };
         let ask = ask("/groups", &[]);
         let page = Groups::page(&model, &ask).html(&ask);

@@ -1,6 +1,7 @@
 //! Is it well: what it meets its bounds at, what it lost, what it keeps.
 
 use super::View;
+use super::asked;
 use crate::console::ask::{Ask, Problem};
 use crate::console::geo::BookState;
 use crate::console::page::Page;
@@ -54,8 +55,8 @@ struct Stored {
     what: &'static str,
     /// Whether it is ground state; all else may be deleted and is made again.
     ground: bool,
-    /// Bytes on disk.
-    bytes: u64,
+    /// Bytes on disk; null as long as they are still being counted.
+    bytes: Option<u64>,
 }
 
 impl View for Health {
@@ -64,9 +65,10 @@ impl View for Health {
     const API: &'static str = "/health";
     const ABOUT: &'static str = "Rates, limits that were met, faults, storage, versions.";
     const HEEDS: &'static [&'static str] = &["range", "since", "until"];
+    const GRAIN: &'static str = asked::BY_HOURS;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
-        let span = ask.filter.span();
+        let span = asked::whole_hours(asked::span(ask));
         let pulse = Pulse::take(&shelf.dir, &shelf.reader, &mut shelf.index).map_err(Problem::failed)?;
         let mut runs = shelf.index.runs().map_err(Problem::failed)?;
         runs.truncate(RUNS);
@@ -98,10 +100,14 @@ impl View for Health {
 fn storage(shelf: &Shelf) -> Vec<Stored> {
     let size = |name: &str| fs::metadata(shelf.dir.join(name)).map_or(0, |meta| meta.len());
     let database = |name: &str| size(name).saturating_add(size(&format!("{name}-wal")));
-    let stored = |what, ground, bytes| Stored { what, ground, bytes };
+    let stored = |what, ground, bytes| Stored { what, ground, bytes: Some(bytes) };
     vec![
         stored("journal.sqlite", true, database("journal.sqlite")),
-        stored("samples", true, shelf.samples.bytes),
+        // They are counted together with the catalog.
+        Stored {
+            bytes: shelf.samples.catalog.as_ref().map(|_| shelf.samples.bytes),
+            ..stored("samples", true, 0)
+        },
         stored("desk/incidents.sqlite", false, database("desk/incidents.sqlite")),
         stored("desk/index.sqlite", false, database("desk/index.sqlite")),
         stored("desk/reports.sqlite", false, database("desk/reports.sqlite")),
@@ -153,14 +159,15 @@ fn body(model: &Model, ask: &Ask) -> Markup {
         seconds => format!("{:.1} an hour", count as f64 * 3600.0 / seconds as f64),
     };
     html! {
+        (asked::hours(ask))
         div.columns {
             (pulse(&model.pulse, ask))
             section aria-label="Rates" {
                 h2 { "Rates" }
                 dl {
                     dt { "Connections" } dd { (text::number(model.counts.connections)) ", " (rate(model.counts.connections)) }
-                    dt { "Uploads" } dd { (text::number(model.counts.uploads)) ", " (rate(model.counts.uploads)) }
-                    dt { "Captured uploads" } dd { (text::number(model.counts.captures)) ", " (rate(model.counts.captures)) }
+                    dt { "Uploads begun" } dd { (text::number(model.counts.uploads_begun)) ", " (rate(model.counts.uploads_begun)) }
+                    dt { "Captured uploads" } dd { (text::number(model.counts.uploads)) ", " (rate(model.counts.uploads)) }
                     dt { "Waiting for triage" } dd { (text::number(model.untriaged)) }
                     dt { "Version" }
                     dd {
@@ -256,7 +263,8 @@ fn runs(model: &Model) -> Table {
 fn stored(model: &Model) -> Table {
     let row = |stored: &Stored| {
         let kind = if stored.ground { "ground state: keep it" } else { "derived: may be deleted" };
-        vec![Cell::text(stored.what), Cell::Number(stored.bytes), Cell::text(kind)]
+        let bytes = stored.bytes.map_or_else(|| Cell::text("still being read"), Cell::Number);
+        vec![Cell::text(stored.what), bytes, Cell::text(kind)]
     };
     Table {
         name: "storage",

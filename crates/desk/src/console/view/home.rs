@@ -2,16 +2,18 @@
 
 use super::View;
 use super::asked;
+use super::brought::{self, Brought};
 use super::{health, incidents};
 use crate::console::ask::{Ask, FILTERS, Problem, RANGES, address};
 use crate::console::chart;
 use crate::console::geo::{Books, Place};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
+use crate::console::stage;
 use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
-use crate::incident::{Filter, Incident};
-use crate::index::{self, Counts, Index, Span, Step};
+use crate::incident::{Filter, Incident, Incidents};
+use crate::index::{self, Index, Span, Step};
 use crate::pulse::{News, Pulse};
 use crate::sample::Catalog;
 use maud::{Markup, html};
@@ -19,6 +21,8 @@ use roridula_proto::time::WallClock;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+/// Samples of an incident that the feed names.
+const BROUGHT: usize = 3;
 /// Incidents that are shown at first; the feed adds to them.
 const LATEST: usize = 12;
 
@@ -32,7 +36,7 @@ pub(crate) struct Model {
     pulse: Pulse,
     #[serde(flatten)]
     news: News,
-    /// How far connections came, for the last hour, day, week and month, or the one range that was asked for.
+    /// How far incidents came, for the last hour, day, week and month, or the one range that was asked for.
     funnels: Vec<Funnel>,
     /// The sample to look at first; null where nothing was uploaded, or as long as `new_cores` is.
     novel: Option<Novel>,
@@ -40,13 +44,52 @@ pub(crate) struct Model {
     incidents: Vec<Latest>,
 }
 
-/// How far the connections of a stretch of time came.
+/// How far the incidents of a stretch of time came, to the moment. Its stage is none of its filters.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Funnel {
     /// Its name: `1h`, `24h`, `7d`, `30d`, `all`, or `chosen`.
     range: &'static str,
-    /// What was counted.
-    counts: Counts,
+    /// Connections that were accepted.
+    connections: u64,
+    /// Captured uploads: what came through the implant, no buffers.
+    uploads: u64,
+    /// Incidents that lasted into the time or began in it, and took each step: as many as `/incidents` lists for that `stage`.
+    incidents: Steps,
+}
+
+/// How many took each step; not every step needs the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+struct Steps {
+    /// Connected.
+    connect: u64,
+    /// Offered dialects.
+    negotiate: u64,
+    /// Checked for MS17-010.
+    probe: u64,
+    /// Took a step of an exploit, other than making room for one.
+    exploit: u64,
+    /// Pinged the implant.
+    ping: u64,
+    /// Began an upload through the implant.
+    upload: u64,
+    /// Uploaded something to its last byte.
+    complete: u64,
+    /// Uploaded something that nobody had brought before.
+    new: u64,
+}
+
+impl From<[u64; 8]> for Steps {
+    fn from([connect, negotiate, probe, exploit, ping, upload, complete, new]: [u64; 8]) -> Self {
+        Self { connect, negotiate, probe, exploit, ping, upload, complete, new }
+    }
+}
+
+impl Steps {
+    /// In the order of [`Step::ALL`].
+    const fn counts(self) -> [u64; 8] {
+        let Self { connect, negotiate, probe, exploit, ping, upload, complete, new } = self;
+        [connect, negotiate, probe, exploit, ping, upload, complete, new]
+    }
 }
 
 /// A sample worth a look.
@@ -89,6 +132,8 @@ pub(crate) struct Latest {
     new: bool,
     /// The story in one sentence.
     summary: String,
+    /// What it uploaded; the first 3 samples.
+    brought: Vec<Brought>,
 }
 
 impl View for Home {
@@ -97,20 +142,25 @@ impl View for Home {
     const API: &'static str = "/home";
     const ABOUT: &'static str = "Is the honeypot well, and was something new caught?";
     const HEEDS: &'static [&'static str] = &FILTERS;
+    const OF_INCIDENTS: bool = true;
+    const GRAIN: &'static str = "The funnel and the incidents are of the time, to the moment; the headline and the card are of the latest 24 hours.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let catalog = shelf.samples.catalog.clone();
         let novel = catalog.as_ref().and_then(|catalog| novel(catalog, ask.now));
-        let visitors = asked::filter(shelf, ask)?;
+        let asked = Funneled::of(shelf, ask)?;
         let filter = Filter { limit: Some(LATEST), ..incidents::of_family(shelf, ask)? };
         let incidents = shelf.incidents.list(&filter).map_err(Problem::failed)?;
         let books = shelf.geo.books();
         Ok(Model {
             pulse: Pulse::take(&shelf.dir, &shelf.reader, &mut shelf.index).map_err(Problem::failed)?,
             news: News::of(catalog.as_deref(), &mut shelf.index, ask.now).map_err(Problem::failed)?,
-            funnels: funnels(&mut shelf.index, &visitors, ask)?,
+            funnels: funnels(&mut shelf.incidents, &mut shelf.index, &asked, ask)?,
             novel,
-            incidents: incidents.iter().map(|incident| latest(incident, &books)).collect(),
+            incidents: incidents
+                .iter()
+                .map(|incident| latest(incident, &books, catalog.as_deref()))
+                .collect(),
         })
     }
 
@@ -123,19 +173,44 @@ impl View for Home {
     }
 }
 
+/// Whose funnel it is, in the words of the incidents and of the index; the time is each column's.
+#[derive(Clone, Debug, Default)]
+struct Funneled {
+    incidents: Filter,
+    visitors: index::Filter,
+}
+
+impl Funneled {
+    /// Of those that the question asks for, however far they came.
+    fn of(shelf: &Shelf, ask: &Ask) -> Result<Self, Problem> {
+        let incidents = Filter { step: None, stage: None, ..incidents::of_family(shelf, ask)? };
+        Ok(Self { incidents, visitors: index::Filter { step: None, ..asked::filter(shelf, ask)? } })
+    }
+}
+
 /// Of the range that was asked for, else of all that have a length.
-fn funnels(index: &mut Index, filter: &index::Filter, ask: &Ask) -> Result<Vec<Funnel>, Problem> {
+fn funnels(
+    incidents: &mut Incidents,
+    index: &mut Index,
+    asked: &Funneled,
+    ask: &Ask,
+) -> Result<Vec<Funnel>, Problem> {
     let mut funnel = |range, span| {
-        let filter = index::Filter { span, ..filter.clone() };
-        let counts = index.funnel(&filter).map_err(Problem::failed)?.total;
-        Ok(Funnel { range, counts })
+        let visitors = index::Filter { span, ..asked.visitors.clone() };
+        let exact = index.exact(&visitors).map_err(Problem::failed)?;
+        let steps = incidents.funnel(&Filter { span, ..asked.incidents.clone() }).map_err(Problem::failed)?;
+        let (connections, uploads) = (exact.connections, exact.uploads);
+        Ok(Funnel { range, connections, uploads, incidents: steps.into() })
     };
     if has_own_time(ask) {
         let range = if ask.filter.range.is_empty() { "chosen" } else { ask.filter.range };
-        return Ok(vec![funnel(range, ask.filter.span())?]);
+        return Ok(vec![funnel(range, asked::span(ask))?]);
     }
+    // As `?range=` has it: what happens now is in it.
+    let until = WallClock(ask.now.0.saturating_add(1));
+    let last = |secs: u64| Span { since: WallClock(ask.now.0.saturating_sub(secs * 1_000_000)), until };
     let ranges = RANGES.iter().filter(|range| range.secs > 0);
-    ranges.map(|range| funnel(range.name, Span::last(range.secs * 1_000_000, ask.now))).collect()
+    ranges.map(|range| funnel(range.name, last(range.secs))).collect()
 }
 
 fn has_own_time(ask: &Ask) -> bool {
@@ -148,14 +223,18 @@ pub(crate) fn has_own_funnel(ask: &Ask) -> bool {
 }
 
 /// The funnel as everybody's page shows it.
-pub(crate) fn funnel_of_all(index: &mut Index, ask: &Ask) -> Result<Markup, Problem> {
-    Ok(funnel(&funnels(index, &index::Filter::default(), ask)?, ask))
+pub(crate) fn funnel_of_all(
+    incidents: &mut Incidents,
+    index: &mut Index,
+    ask: &Ask,
+) -> Result<Markup, Problem> {
+    Ok(funnel(&funnels(incidents, index, &Funneled::default(), ask)?, ask))
 }
 
 /// The funnel as the page shows it to who filters.
 pub(crate) fn funnel_of(shelf: &mut Shelf, ask: &Ask) -> Result<Markup, Problem> {
-    let filter = asked::filter(shelf, ask)?;
-    Ok(funnel(&funnels(&mut shelf.index, &filter, ask)?, ask))
+    let asked = Funneled::of(shelf, ask)?;
+    Ok(funnel(&funnels(&mut shelf.incidents, &mut shelf.index, &asked, ask)?, ask))
 }
 
 /// The card of the sample to look at first, as the page shows it.
@@ -175,13 +254,11 @@ fn novel(catalog: &Catalog, now: WallClock) -> Option<Novel> {
 }
 
 fn body(model: &Model, ask: &Ask) -> Markup {
-    let unheard = asked::unheard(ask, &[]);
     html! {
         @if has_own_funnel(ask) {
             p.notice {
                 "The incidents and the funnel are filtered"
-                @if ask.is_filtered() { ", the funnel by whole hours" }
-                @if !unheard.is_empty() { " and not by " (unheard) }
+                @if ask.filter.stage.is_some() { ", the funnel by all but the stage" }
                 "; what was new in 24 hours, the sample and the honeypot's state are of everybody."
             }
         }
@@ -228,7 +305,7 @@ pub(crate) fn headline(news: &News) -> Markup {
                 } @else {
                     "The samples are still being read; 24 hours brought "
                 }
-                (text::count(news.captures, "captured upload"))
+                (text::count(news.uploads, "captured upload"))
             }
         }
     }
@@ -250,55 +327,52 @@ fn card(novel: Option<&Novel>) -> Markup {
     }
 }
 
-/// The steps of a funnel: what people call each, its word in an address, and its count.
-fn steps(counts: &Counts) -> [(&'static str, Step, u64); 8] {
-    [
-        ("connected", Step::Connect, counts.connections),
-        ("negotiated", Step::Negotiate, counts.negotiates),
-        ("MS17-010 checked", Step::Probe, counts.probes),
-        ("exploited", Step::Exploit, counts.exploits),
-        ("implant pinged", Step::Ping, counts.pings),
-        ("upload begun", Step::Upload, counts.uploads),
-        ("upload complete", Step::Complete, counts.completes),
-        ("new sample", Step::New, counts.new_samples),
-    ]
-}
+/// What is said below the funnel, so that no number is taken for another's.
+const COUNTED: &str =
+    "Incidents, to the moment; a number leads to the list of them. The bars are logarithmic.";
 
-/// How far connections came: a row for each step, a column for each stretch of time.
+/// How far incidents came: a row for each step, a column for each stretch of time.
 fn funnel(funnels: &[Funnel], ask: &Ask) -> Markup {
     let columns: Vec<chart::FunnelColumn> = funnels
         .iter()
         .map(|funnel| chart::FunnelColumn {
             name: if funnel.range == "chosen" { "in the time chosen" } else { funnel.range },
-            counts: steps(&funnel.counts).map(|(_, _, count)| count).to_vec(),
-            links: steps(&funnel.counts).map(|(_, step, _)| step_address(step, funnel.range, ask)).to_vec(),
+            counts: funnel.incidents.counts().to_vec(),
+            links: Step::ALL.map(|step| step_address(step, funnel.range, ask)).to_vec(),
+            besides: vec![funnel.connections, funnel.uploads],
         })
         .collect();
-    let names = steps(&Counts::default()).map(|(name, ..)| name);
-    chart::funnel("How far connections came", &names, &columns)
+    let names = Step::ALL.map(stage::told);
+    chart::funnel("How far incidents came", &names, &BESIDES, &columns, COUNTED)
 }
+
+/// What is told below the steps, of other things than incidents.
+const BESIDES: [&str; 2] = ["all connections", "captured uploads"];
 
 /// What the chart shows, for spreadsheets.
 fn funnel_table(model: &Model) -> Table {
     let columns = std::iter::once("Step").chain(model.funnels.iter().map(|funnel| funnel.range)).collect();
-    let counts: Vec<_> = model.funnels.iter().map(|funnel| steps(&funnel.counts)).collect();
-    let row = |(at, (name, ..)): (usize, (&str, Step, u64))| {
-        let numbers = counts.iter().filter_map(|counts| Some(Cell::Number(counts.get(at)?.2)));
+    let names = Step::ALL.map(stage::told).into_iter().chain(BESIDES);
+    let all = |funnel: &Funnel| {
+        let besides = [funnel.connections, funnel.uploads];
+        funnel.incidents.counts().into_iter().chain(besides).collect::<Vec<u64>>()
+    };
+    let counts: Vec<Vec<u64>> = model.funnels.iter().map(all).collect();
+    let row = |(at, name): (usize, &str)| {
+        let numbers = counts.iter().filter_map(|counts| Some(Cell::Number(*counts.get(at)?)));
         std::iter::once(Cell::text(name)).chain(numbers).collect()
     };
-    let rows = steps(&Counts::default()).into_iter().enumerate().map(row).collect();
     Table {
         name: "funnel",
-        caption: "How far connections came".to_owned(),
+        caption: "How far incidents came".to_owned(),
         columns,
-        rows,
+        rows: names.enumerate().map(row).collect(),
         ..Table::default()
     }
 }
 
-/// Where what took a step in a stretch of time is listed.
+/// Where the incidents that took a step in a stretch of time are listed.
 fn step_address(step: Step, range: &str, ask: &Ask) -> String {
-    let path = if step == Step::New { "/samples" } else { "/incidents" };
     let mut pairs = vec![("stage", step.as_str())];
     match range {
         "chosen" => {
@@ -307,10 +381,10 @@ fn step_address(step: Step, range: &str, ask: &Ask) -> String {
         range => pairs.push(("range", range)),
     }
     pairs.extend(["source", "family", "tool"].into_iter().filter_map(|name| Some((name, ask.value(name)?))));
-    address(path, pairs.into_iter())
+    address("/incidents", pairs.into_iter())
 }
 
-fn latest(incident: &Incident, books: &Books) -> Latest {
+fn latest(incident: &Incident, books: &Books, catalog: Option<&Catalog>) -> Latest {
     Latest {
         id: incident.id.to_string(),
         source: incident.source.to_string(),
@@ -322,12 +396,14 @@ fn latest(incident: &Incident, books: &Books) -> Latest {
         bytes: incident.samples.iter().map(|sample| sample.size).fold(0, u64::saturating_add),
         new: incident.samples.iter().any(|sample| sample.first_seen),
         summary: incident.summary.clone(),
+        brought: brought::of(incident, catalog, BROUGHT),
     }
 }
 
-/// The row of an incident in the feed.
-pub(crate) fn incident_row(incident: &Incident, books: &Books) -> Markup {
-    row(&latest(incident, books))
+/// The row of an incident in the feed, and what its samples are, as far as that is news.
+pub(crate) fn incident_row(incident: &Incident, books: &Books, catalog: &Catalog) -> (String, String) {
+    let latest = latest(incident, books, Some(catalog));
+    (row(&latest).into_string(), brought::news(&latest.brought))
 }
 
 fn row(incident: &Latest) -> Markup {
@@ -344,6 +420,7 @@ fn row(incident: &Latest) -> Markup {
                 " · " (text::time_text(&incident.last))
             }
             p.summary { (text::shown_to(&incident.summary, 300)) }
+            (brought::lines(&incident.brought))
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use super::View;
 use super::asked;
+use super::word::Word;
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
+use crate::console::stage::Reached;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::incident::{Filter, Incident, Outcome, Stage, attack};
@@ -14,12 +16,17 @@ use roridula_evidence::{SampleId, rfc3339};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+/// The words of all outcomes.
+const OUTCOMES: &[&str] = &Outcome::WORDS;
+
 /// `/incidents`
 pub(crate) struct Incidents;
 
 /// What it shows.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Model {
+    /// How many fit the filter.
+    count: u64,
     /// One page of them.
     incidents: Vec<Row>,
     /// Where the next page begins; null after the last.
@@ -56,8 +63,12 @@ impl View for Incidents {
     const PATH: &'static str = "/incidents";
     const API: &'static str = "/incidents";
     const ABOUT: &'static str = "All incidents, those first in which something happened last.";
-    const QUERY: &'static [(&'static str, &'static str)] =
-        &[("technique", "Only those that show or imply this technique of ATT&CK, or a part of it.")];
+    const QUERY: &'static [Word] = &[
+        Word::text("technique", "Only those that show or imply this technique of ATT&CK, or a part of it."),
+        Word::one("outcome", "Only those that came just so far, and no further.", OUTCOMES),
+    ];
+    const OF_INCIDENTS: bool = true;
+    const GRAIN: &'static str = "Incidents that lasted into the time, or began in it, to the moment.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         if let Some(technique) =
@@ -68,13 +79,17 @@ impl View for Incidents {
                 "`technique` is an id of ATT&CK, as T1190 or S0366, and not {technique}"
             )));
         }
-        let filter = of_family(shelf, ask)?;
+        let filter = Filter { outcome: outcome(ask), ..of_family(shelf, ask)? };
+        let count = shelf.incidents.count(&filter).map_err(Problem::failed)?;
         let page = shelf.incidents.page(&filter, ask.cursor(), ask.limit()?).map_err(asked::problem)?;
-        Ok(Model { incidents: page.rows.iter().map(row).collect(), next: page.next })
+        Ok(Model { count, incidents: page.rows.iter().map(row).collect(), next: page.next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
-        Page::new("Incidents", html! { @for table in Self::tables(model, ask) { (table.html(ask)) } })
+        Page::new(
+            "Incidents",
+            html! { (asked::grain(ask, Self::GRAIN)) @for table in Self::tables(model, ask) { (table.html(ask)) } },
+        )
     }
 
     fn tables(model: &Model, ask: &Ask) -> Vec<Table> {
@@ -115,7 +130,7 @@ impl View for Incidents {
         };
         vec![Table {
             name: "incidents",
-            caption: "Incidents, the latest first".to_owned(),
+            caption: format!("{}, the latest first", text::count(model.count, "incident")),
             columns,
             rows: model.incidents.iter().map(cells).collect(),
             empty: Some(empty),
@@ -134,24 +149,26 @@ pub(crate) fn of_family(shelf: &Shelf, ask: &Ask) -> Result<Filter, Problem> {
 /// The same, whatever family it asks for.
 pub(crate) fn filter(ask: &Ask) -> Filter {
     let wanted = &ask.filter;
-    let word = wanted.stage.as_deref();
-    let outcome = Outcome::ALL.into_iter().find(|outcome| Some(outcome.as_str()) == word);
-    let stage = Stage::ALL.into_iter().find(|stage| Some(stage.as_str()) == word);
-    // A step of a connection's that is no stage of an incident's own is shown by one.
-    let of_step = match word {
-        Some("negotiate") => Some(Stage::Connect),
-        Some("complete" | "new") => Some(Stage::Capture),
-        _ => None,
+    let (step, stage) = match wanted.stage {
+        None => (None, None),
+        Some(Reached::Step(step)) => (Some(step), None),
+        Some(Reached::Stage(stage)) => (None, Some(stage)),
     };
     Filter {
         span: asked::span(ask),
         network: wanted.source,
-        outcome,
-        stage: stage.or(of_step).filter(|_| outcome.is_none()),
+        step,
+        stage,
         tool: wanted.tool.clone(),
         technique: ask.value("technique").map(str::to_ascii_uppercase),
         ..Filter::default()
     }
+}
+
+/// The outcome that is asked for.
+fn outcome(ask: &Ask) -> Option<Outcome> {
+    let word = ask.value("outcome")?;
+    Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == word)
 }
 
 fn row(incident: &Incident) -> Row {

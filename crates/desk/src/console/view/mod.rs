@@ -4,6 +4,7 @@
 //! CSV are made of it and of nothing else.
 
 mod asked;
+mod brought;
 pub(crate) mod connection;
 mod credentials;
 mod diff;
@@ -24,6 +25,7 @@ mod tool;
 mod tools;
 mod unknown;
 mod visits;
+mod word;
 
 pub(crate) use health::pulse as pulse_part;
 pub(crate) use home::{
@@ -31,13 +33,16 @@ pub(crate) use home::{
     incident_row, novel_of as novel_part,
 };
 pub(crate) use incidents::{filter as incidents_filter, of_family as incidents_of_family};
+pub(crate) use word::{Is, Word};
 
 use super::Desk;
 use super::ask::{self, Ask, Form, Problem};
 use super::guard::{Csrf, Who};
 use super::page::{self, Page};
 use super::shelf::Shelf;
+use super::stage::Reached;
 use super::table::Table;
+use crate::index::Step;
 use crate::json;
 use axum::Router;
 use axum::body::Body;
@@ -82,8 +87,12 @@ pub(crate) trait View: 'static {
     const ABOUT: &'static str;
     /// Which of [`LIST`] change what it shows.
     const HEEDS: &'static [&'static str] = LIST;
-    /// What its query may say besides: name and meaning.
-    const QUERY: &'static [(&'static str, &'static str)] = &[];
+    /// Whether it is of incidents, which have stages that are no steps of the funnel.
+    const OF_INCIDENTS: bool = false;
+    /// What its query may say besides.
+    const QUERY: &'static [Word] = &[];
+    /// To which grain it counts time, in one sentence; empty where it knows no time.
+    const GRAIN: &'static str = "";
 
     /// Reads what is asked for.
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Self::Model, Problem>;
@@ -107,7 +116,9 @@ pub(crate) struct Described {
     pub(crate) path: &'static str,
     pub(crate) about: &'static str,
     pub(crate) heeds: &'static [&'static str],
-    pub(crate) query: &'static [(&'static str, &'static str)],
+    pub(crate) query: &'static [Word],
+    pub(crate) of_incidents: bool,
+    pub(crate) grain: &'static str,
     pub(crate) schema: schemars::Schema,
 }
 
@@ -163,7 +174,8 @@ impl Visit for Descriptions<'_> {
     fn view<V: View>(&mut self) {
         let schema = self.1.subschema_for::<V::Model>();
         let (path, about, heeds, query) = (V::API, V::ABOUT, V::HEEDS, V::QUERY);
-        self.0.push(Described { path, about, heeds, query, schema });
+        let (of_incidents, grain) = (V::OF_INCIDENTS, V::GRAIN);
+        self.0.push(Described { path, about, heeds, query, of_incidents, grain, schema });
     }
 }
 
@@ -203,7 +215,7 @@ async fn api_answer<V: View>(
     // The API answers in JSON, whatever is asked.
     if let Some((word, _)) = pairs.iter().find(|(word, _)| FORM.contains(&word.as_str())) {
         let known: Vec<&str> =
-            V::HEEDS.iter().copied().chain(V::QUERY.iter().map(|(name, _)| *name)).collect();
+            V::HEEDS.iter().copied().chain(V::QUERY.iter().map(|word| word.name)).collect();
         return answer::<V>(&desk, uri.path(), Err(ask::unknown_word(word, &known)), &headers).await;
     }
     pairs.push(("as".to_owned(), "json".to_owned()));
@@ -225,7 +237,7 @@ async fn answer<V: View>(
     asked: Result<Ask, Problem>,
     headers: &HeaderMap,
 ) -> Response {
-    let ask = match asked.and_then(|ask| only_known::<V>(&ask).map(|()| ask)) {
+    let ask = match asked.and_then(heeded::<V>) {
         Ok(ask) => ask,
         Err(problem) => return failed(&Ask { path: path.to_owned(), ..Ask::default() }, &problem),
     };
@@ -236,19 +248,39 @@ async fn answer<V: View>(
     }
 }
 
-/// That the address says nothing of which the view knows nothing: who mistypes a filter must not take all for some. A page
-/// knows the whole filter, which comes along from other views, and says itself what of it means nothing there.
-fn only_known<V: View>(ask: &Ask) -> Result<(), Problem> {
-    let common = if ask.path.starts_with("/api/") { V::HEEDS } else { LIST };
-    let own = V::QUERY.iter().map(|(name, _)| name);
-    let known: Vec<&str> = own.chain(common).copied().collect();
+/// The question, where it says nothing of which the view knows nothing: who mistypes a filter must not take all for some. To a
+/// page the filter comes along from other views: what of it the view has no use for is set aside, and the page says so.
+fn heeded<V: View>(mut ask: Ask) -> Result<Ask, Problem> {
     if ask.value("table").is_some() && ask.form != Form::Csv {
         return Err(Problem::Bad("`table` says which table is written as CSV: with as=csv".to_owned()));
     }
-    match ask.query.keys().find(|word| !known.iter().chain(FORM).any(|known| known == word)) {
-        Some(word) => Err(ask::unknown_word(word, &known)),
-        None => Ok(()),
+    ask.heeds = V::HEEDS;
+    V::QUERY.iter().try_for_each(|word| word.check(&ask))?;
+    let own = V::QUERY.iter().map(|word| word.name);
+    let known: Vec<&str> = own.chain(V::HEEDS.iter().copied()).collect();
+    let is_page = ask.form == Form::Page && !ask.path.starts_with("/api/");
+    let of_others = |word: &String| !known.iter().chain(FORM).any(|known| known == word);
+    let unknown: Vec<String> = ask.query.keys().filter(|word| of_others(word)).cloned().collect();
+    if let Some(word) = unknown.iter().find(|word| !(is_page && ask::FILTERS.contains(&word.as_str()))) {
+        return Err(ask::unknown_word(word, &known));
     }
+    if !unknown.is_empty() {
+        unknown.iter().for_each(|word| ask.set_aside(word));
+        ask.notes.push(format!("Not filtered by {}: that means nothing here.", unknown.join(" and ")));
+    }
+    match ask.filter.stage {
+        Some(Reached::Stage(stage)) if !V::OF_INCIDENTS => {
+            let why = format!("{stage} is a stage of incidents alone");
+            if !is_page {
+                let steps = Step::ALL.map(Step::as_str).join(", ");
+                return Err(Problem::Bad(format!("`stage` is one of {steps} here: {why}")));
+            }
+            ask.set_aside("stage");
+            ask.notes.push(format!("Not filtered by stage: {why}."));
+        }
+        _ => {}
+    }
+    Ok(ask)
 }
 
 /// An answer, ready to be sent.

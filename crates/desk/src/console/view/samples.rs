@@ -2,6 +2,7 @@
 
 use super::View;
 use super::asked;
+use super::word::Word;
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -9,8 +10,10 @@ use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::sample::Entry;
 use maud::html;
+use roridula_evidence::SampleId;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// `/samples`
 pub(crate) struct Samples;
@@ -56,8 +59,12 @@ impl View for Samples {
     const PATH: &'static str = "/samples";
     const API: &'static str = "/samples";
     const ABOUT: &'static str = "All samples, the most novel first.";
-    const QUERY: &'static [(&'static str, &'static str)] =
-        &[("state", "Only what is complete, partial or oversize.")];
+    const QUERY: &'static [Word] = &[
+        Word::one("state", "Only what is so.", &["complete", "partial", "oversize"]),
+        Word::text("indicator", "Only those that hold just this domain, URL, address, wallet …"),
+    ];
+    const GRAIN: &'static str =
+        "What was captured in the time, to the moment; the numbers and times in a row are of all time.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let from: usize = ask.cursor().map_or(Ok(0), |text| {
@@ -65,8 +72,11 @@ impl View for Samples {
         })?;
         let limit = ask.limit()?;
         let brought = asked::brought(shelf, ask)?;
+        let holding = holding(shelf, ask)?;
         let fits = |entry: &&Entry| {
-            fits(entry, ask) && brought.as_ref().is_none_or(|brought| brought.contains(&entry.sha256))
+            fits(entry, ask)
+                && holding.as_ref().is_none_or(|holding| holding.contains(&entry.sha256))
+                && brought.as_ref().is_none_or(|brought| brought.contains(&entry.sha256))
         };
         let catalog = shelf.samples.catalog()?;
         let wanted: Vec<&Entry> = catalog.entries.iter().filter(fits).collect();
@@ -77,7 +87,10 @@ impl View for Samples {
 
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
-            (asked::ignored(ask, &[]))
+            (asked::grain(ask, Self::GRAIN))
+            @if let Some(indicator) = ask.value("indicator") {
+                p { "Only those that hold " code { (text::shown(indicator)) } ": " a href=(ask.with("indicator", "")) { "all" } }
+            }
             p.quiet { "A capture is a file that was kept: an upload, or a buffer that an exploit or an unknown message carried." }
             @for table in Self::tables(model, ask) { (table.html(ask)) }
         };
@@ -127,11 +140,16 @@ impl View for Samples {
     }
 }
 
+/// The samples with the indicator that is asked for; `None` where none is.
+fn holding(shelf: &Shelf, ask: &Ask) -> Result<Option<HashSet<SampleId>>, Problem> {
+    let Some(wanted) = ask.value("indicator") else { return Ok(None) };
+    let found = shelf.reports.with_indicator(wanted, usize::MAX).map_err(Problem::failed)?;
+    let just = found.into_iter().filter(|(value, ..)| value.eq_ignore_ascii_case(wanted));
+    Ok(Some(just.map(|(.., sample)| sample).collect()))
+}
+
 fn fits(entry: &Entry, ask: &Ask) -> bool {
-    // What was first seen before the time and again in it belongs to it.
-    asked::is_within(ask, &entry.first_seen, &entry.last_seen)
-        && asked::fits(ask, entry)
-        && ask.value("state").is_none_or(|state| state == entry.state)
+    asked::fits(ask, entry) && ask.value("state").is_none_or(|state| state == entry.state)
 }
 
 fn row(entry: &Entry) -> Row {

@@ -10,6 +10,7 @@ use crate::console::chart::{self, Column};
 use crate::console::geo::Place;
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
+use crate::console::stage;
 use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use crate::incident;
@@ -126,6 +127,7 @@ impl View for OfVisitor {
     const ABOUT: &'static str =
         "One visitor: its incidents, samples, implementations, credentials and hours.";
     const HEEDS: &'static [&'static str] = &["range", "since", "until", "stage", "tool", "limit", "cursor"];
+    const GRAIN: &'static str = "Incidents, samples and connections are those of the time, to the moment; the chart, implementations and credentials are counted by whole hours, UTC.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let address: IpAddr =
@@ -156,7 +158,7 @@ impl View for OfVisitor {
             days: source.days,
             connections_ever: source.connections,
             captures_ever: source.captures,
-            uploads_ever: source.counts.captures,
+            uploads_ever: source.uploads,
             furthest: source.furthest.as_str().to_owned(),
             hours: hours(&funnel),
             incidents: incidents(shelf, filter.span, address)?,
@@ -282,7 +284,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     let columns: Vec<Column> = model.hours.iter().map(column).collect();
     let place = model.place.told();
     html! {
-        (asked::ignored(ask, &[asked::Word::Family, asked::Word::Source]))
+        (asked::grain(ask, OfVisitor::GRAIN))
         section {
             dl {
                 dt { "Address" } dd { code data-copy=(model.source) { (model.source) } }
@@ -297,7 +299,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                     (text::count(model.captures_ever.saturating_sub(model.uploads_ever), "buffer"))
                     " that its exploits and unknown messages carried"
                 }
-                dt { "Furthest" } dd { (text::stage(&model.furthest)) }
+                dt { "Furthest" } dd { (stage::told_word(&model.furthest)) }
             }
         }
         (chart::columns("Its connections over time", "connections", "", &columns))
@@ -311,7 +313,7 @@ fn incidents_table(model: &Model) -> Table {
         vec![
             Cell::Link(attack.id.clone(), format!("/incidents/{}", attack.id)),
             Cell::sentence(&attack.summary),
-            Cell::text(text::stage(&attack.outcome)),
+            Cell::text(&attack.outcome),
             Cell::text(&attack.tool),
             Cell::Number(attack.connections),
             asked::at(&attack.first),

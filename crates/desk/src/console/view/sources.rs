@@ -2,11 +2,13 @@
 
 use super::View;
 use super::asked;
+use super::word::Word;
 use crate::console::ask::{Ask, Problem};
 use crate::console::chart::{self, Apart, Column};
 use crate::console::geo::{Books, Place};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
+use crate::console::stage;
 use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use crate::index::{self, Filter, Funnel, SourceOrder, SourceRow, Visitors};
@@ -88,8 +90,8 @@ pub(super) struct Row {
     pub(super) days: u64,
     /// Connections in the time that is asked for, in whole hours.
     pub(super) connections: u64,
-    /// Captures of uploads in that time.
-    pub(super) captures: u64,
+    /// Captured uploads in that time, no buffers.
+    pub(super) uploads: u64,
     /// The furthest step that it ever took.
     pub(super) furthest: String,
 }
@@ -99,11 +101,20 @@ impl View for Sources {
     const PATH: &'static str = "/sources";
     const API: &'static str = "/sources";
     const ABOUT: &'static str = "Visitors by host: new and returning, where they are, how far they came.";
-    const QUERY: &'static [(&'static str, &'static str)] = &[
-        ("order", "By last (the default), first, connections or captures."),
-        ("new", "yes: only those whose first visit lies in the time; no: only the others."),
-        ("core", "Only those who brought a sample whose core begins like this."),
+    const QUERY: &'static [Word] = &[
+        Word::one(
+            "order",
+            "By last (the default), first, connections or uploads, from the most to the least; captures is an old name of uploads.",
+            &["last", "first", "connections", "uploads", "captures"],
+        ),
+        Word::one(
+            "new",
+            "yes: only those whose first visit lies in the time; no: only the others.",
+            &["yes", "no"],
+        ),
+        Word::text("core", "Only those who brought a sample whose core begins like this."),
     ];
+    const GRAIN: &'static str = asked::BY_HOURS;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let (order, new) = (order(ask)?, new(ask)?);
@@ -139,8 +150,8 @@ fn order(ask: &Ask) -> Result<SourceOrder, Problem> {
         None | Some("last") => Ok(SourceOrder::Last),
         Some("first") => Ok(SourceOrder::First),
         Some("connections") => Ok(SourceOrder::Connections),
-        Some("captures") => Ok(SourceOrder::Captures),
-        Some(_) => Err(Problem::Bad("`order` is one of last, first, connections, captures".to_owned())),
+        Some("uploads" | "captures") => Ok(SourceOrder::Uploads),
+        Some(_) => Err(Problem::Bad("`order` is one of last, first, connections, uploads".to_owned())),
     }
 }
 
@@ -208,7 +219,7 @@ pub(super) fn row(found: &SourceRow, books: &Books) -> Row {
         new: found.new,
         days: found.days,
         connections: found.counts.connections,
-        captures: found.counts.captures,
+        uploads: found.counts.uploads,
         furthest: found.furthest.as_str().to_owned(),
     }
 }
@@ -217,9 +228,8 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     let columns: Vec<Column> = model.hours.iter().map(|hour| column(hour, ask)).collect();
     let is_told = !ask.filter.range.is_empty() || ask.filter.since.is_some() || ask.filter.until.is_some();
     let when = if is_told { "in this time" } else { "in the last 30 days" };
-    let by = ask.value("order").unwrap_or("last");
+    let by = ask.value("order").map_or("last", |by| if by == "captures" { "uploads" } else { by });
     html! {
-        (asked::ignored(ask, &[]))
         (asked::hours(ask))
         section.headline aria-label="New and returning" {
             p {
@@ -233,7 +243,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
         (chart::columns("Connections of all visitors over time", "connections", APART, &columns))
         (exports(ask, "hours"))
         nav.ranges aria-label="Order" {
-            @for order in ["last", "first", "connections", "captures"] {
+            @for order in ["last", "first", "connections", "uploads"] {
                 a href=(ask.with("order", order)) aria-current=[(by == order).then_some("true")] { "by " (order) }
             }
         }
@@ -276,8 +286,8 @@ fn table(model: &Model) -> Table {
             asked::last(&row.last),
             Cell::Number(row.days),
             Cell::Number(row.connections),
-            Cell::Number(row.captures),
-            Cell::text(text::stage(&row.furthest)),
+            Cell::Number(row.uploads),
+            Cell::text(stage::told_word(&row.furthest)),
         ]);
         cells
     };
@@ -388,7 +398,7 @@ mod tests {
             new: true,
             days: 1,
             connections: 1,
-            captures: 1,
+            uploads: 1,
             furthest: "new".to_owned(),
         });
         let page = Sources::page(&model, &ask).html(&ask);

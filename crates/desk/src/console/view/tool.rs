@@ -6,6 +6,7 @@ use super::visits::{self, Visit};
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
+use crate::console::stage;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::index::{Filter, FingerprintRow, SourceOrder, SourceRow};
@@ -43,6 +44,7 @@ impl View for OfFingerprint {
     const ABOUT: &'static str = "One implementation: its features, its connections and its visitors.";
     const HEEDS: &'static [&'static str] =
         &["range", "since", "until", "source", "stage", "tool", "limit", "cursor"];
+    const GRAIN: &'static str = "Connections are those of the time, to the moment; all else is of all time.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let name = ask.place("fingerprint").to_ascii_lowercase();
@@ -73,7 +75,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
     let features: Vec<&str> = print.features.split("; ").collect();
     let more = features.len().saturating_sub(FEATURES_MAX);
     html! {
-        (asked::ignored(ask, &[asked::Word::Family]))
+        (asked::grain(ask, OfFingerprint::GRAIN))
         section {
             dl {
                 dt { "Tools" }
@@ -122,7 +124,7 @@ fn sources(model: &Model) -> Table {
             Cell::Time(who.first),
             Cell::Last(who.last),
             Cell::Number(who.connections),
-            Cell::text(text::stage(who.furthest.as_str())),
+            Cell::text(stage::told(who.furthest)),
         ]
     };
     Table {

@@ -3,6 +3,7 @@
 
 use super::View;
 use super::asked;
+use super::word::Word;
 use crate::console::ask::{Ask, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -52,10 +53,11 @@ impl View for Unknown {
     const API: &'static str = "/unknown";
     const ABOUT: &'static str =
         "What is not understood yet, put together by the order of messages, the latest first.";
-    const QUERY: &'static [(&'static str, &'static str)] = &[
-        ("known", "yes: also connections that a known tool was named for."),
-        ("shape", "Only this order of messages."),
+    const QUERY: &'static [Word] = &[
+        Word::one("known", "yes: also connections that a known tool was named for.", &["yes", "no"]),
+        Word::text("shape", "Only this order of messages."),
     ];
+    const GRAIN: &'static str = asked::BY_HOURS;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let strangers = match ask.value("known") {
@@ -72,7 +74,6 @@ impl View for Unknown {
 
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
-            (asked::ignored(ask, &[]))
             (asked::hours(ask))
             p.quiet {
                 "Connections in which no recogniser found anything. "
@@ -172,8 +173,8 @@ mod tests {
 
     #[test]
     fn an_empty_list_says_what_to_do() {
-        let ask = ask("/unknown", &[("stage", "killed")]);
+        let ask = ask("/unknown", &[]);
         let page = Unknown::page(&Model { shapes: Vec::new(), next: None }, &ask).html(&ask);
-        assert!(page.contains("roridula doctor") && page.contains("Not filtered by stage"));
+        assert!(page.contains("roridula doctor"));
     }
 }

@@ -3,8 +3,8 @@
 use super::asked;
 use crate::console::ask::Problem;
 use crate::console::shelf::Shelf;
+use crate::console::stage;
 use crate::console::table::{Cell, Table};
-use crate::console::text;
 use crate::index::ConnectionRow;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -34,7 +34,7 @@ pub(super) fn table(caption: String, visits: &[Visit]) -> Table {
             asked::link(&row.connection.to_string(), evidence),
             Cell::Time(row.opened),
             Cell::Link(row.source.to_string(), format!("/sources/{}", row.source)),
-            Cell::text(text::stage(row.furthest.as_str())),
+            Cell::text(stage::told(row.furthest)),
             Cell::text(asked::tools(&row.tools)),
             Cell::Number(row.bytes_in),
             Cell::Number(row.captures),

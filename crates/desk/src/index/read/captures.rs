@@ -179,15 +179,13 @@ impl Index {
         self.look(|index| Ok(index.samples_where("m.sha256 = ?", params![id.0])?.pop()))
     }
 
-    /// The samples that the filter's visitors brought in its span.
+    /// The samples of which a capture fits: from the filter's visitors, in its span, and, of a step that is a capture's own
+    /// (complete, new), one that took it.
     pub fn samples_of(&mut self, filter: &Filter) -> Result<HashSet<SampleId>, IndexError> {
-        let (since, until) = filter.span.moments();
         self.look(|index| {
-            let mut wanted = Wanted::default();
-            wanted.and("last >= ? AND first <= ?", [since, until].map(Value::from));
-            wanted.visitors(index, filter)?;
+            let wanted = Wanted::captures(index, filter)?;
             let sql = format!(
-                "SELECT sha256 FROM sample WHERE n IN (SELECT sample FROM sample_source WHERE {})",
+                "SELECT sha256 FROM sample WHERE n IN (SELECT sample FROM capture r WHERE {})",
                 wanted.text()
             );
             let rows =
@@ -204,21 +202,18 @@ impl Index {
         Ok(numbers.iter().filter_map(|(n, id)| Some((*n, *set_of.get(id)?))).collect())
     }
 
-    /// Captures of the samples of each set from the filter's visitors, to the moment in its span, and their hosts; a
-    /// sample that is in no set is left out, and so is a set that nobody brought.
+    /// Captures of the samples of each set that fit as in [`Self::samples_of`], and their hosts; a sample that is in no set
+    /// is left out, and so is a set that nobody brought.
     pub fn caught(
         &mut self,
         set_of: &HashMap<SampleId, usize>,
         filter: &Filter,
     ) -> Result<HashMap<usize, (u64, u64)>, IndexError> {
-        let (since, until) = filter.span.moments();
         self.look(|index| {
             let sets = index.sets(set_of)?;
-            let mut wanted = Wanted::default();
-            wanted.and("at BETWEEN ? AND ?", [since, until].map(Value::from));
-            wanted.visitors(index, filter)?;
+            let wanted = Wanted::captures(index, filter)?;
             let sql = format!(
-                "SELECT sample, source, count(*) FROM capture WHERE {} GROUP BY sample, source",
+                "SELECT sample, source, count(*) FROM capture r WHERE {} GROUP BY sample, source",
                 wanted.text()
             );
             let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, count(row, 2)?));

@@ -50,12 +50,10 @@ impl Index {
         })
     }
 
-    /// Puts the latest response of those who are asked for in the place of anybody's.
+    /// Puts the latest response of those who are asked for, in the hours that are asked for, in the place of anybody's.
     fn tell_responses(&self, hours: &Wanted, rows: &mut [(i64, LogonRow)]) -> Result<(), IndexError> {
         let sql = format!(
-            "SELECT response FROM offered o WHERE n = ? AND EXISTS
-                (SELECT 1 FROM logon_hour h WHERE h.n = o.n AND h.source = o.source AND {})
-            ORDER BY seq DESC LIMIT 1",
+            "SELECT response FROM offered WHERE n = ? AND {} ORDER BY seq DESC LIMIT 1",
             hours.text()
         );
         for (n, row) in rows.iter_mut().filter(|(_, row)| !row.response.is_empty()) {

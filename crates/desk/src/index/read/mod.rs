@@ -2,6 +2,7 @@
 
 mod captures;
 mod connections;
+mod exact;
 mod logons;
 mod search;
 mod sources;
@@ -13,8 +14,9 @@ pub(crate) use search::beginning;
 
 use super::filter::{Cursor, Filter, LIMIT_MAX, Span};
 use super::fold::HOUR;
-use super::view::Page;
+use super::view::{Page, Step};
 use super::{Index, IndexError};
+use captures::PAYLOADS;
 use roridula_proto::time::WallClock;
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
@@ -68,6 +70,30 @@ impl Wanted {
             self.and(format!("source IN (SELECT n FROM source s WHERE {})", fits.text()), fits.values);
         }
         Ok(())
+    }
+
+    /// Rows of `capture` (named `r` there) fit the filter, to the moment: what `complete` and `new` mean is theirs, any other
+    /// step is their visitors'.
+    fn captures(index: &Index, filter: &Filter) -> Result<Self, IndexError> {
+        let mut captures = Self::default();
+        if filter.span != Span::ALL {
+            let (since, until) = filter.span.moments();
+            captures.and("at BETWEEN ? AND ?", [since, until].map(Value::from));
+        }
+        let own = match filter.step {
+            Some(Step::Complete) => Some("r.state = 'complete'"),
+            Some(Step::New) => Some("r.first_seen = 1"),
+            _ => None,
+        };
+        if filter.payloads || own.is_some() {
+            captures.and(PAYLOADS, []);
+        }
+        if let Some(own) = own {
+            captures.and(own, []);
+        }
+        let step = filter.step.filter(|_| own.is_none());
+        captures.visitors(index, &Filter { step, ..filter.clone() })?;
+        Ok(captures)
     }
 
     /// Rows of a table of hours are of the filter's visitors and touch its span.

@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 use rusqlite::{Row, params, params_from_iter};
 use std::net::IpAddr;
 
-const COLUMNS: &str = "s.n, s.ip, s.first, s.last, s.connections, s.captures, s.reached, s.days";
+const COLUMNS: &str = "s.n, s.ip, s.first, s.last, s.connections, s.captures, s.reached, s.days, s.uploads";
 
 impl Index {
     /// Visitors who came in the filter's span, from its network, ever took its step, used its tool in an hour of the
@@ -61,7 +61,7 @@ impl Index {
         if let Some(new) = new {
             wanted.and(format!("s.first {} ?", if new { ">=" } else { "<" }), [Value::from(begins)]);
         }
-        let by_count = matches!(order, SourceOrder::Connections | SourceOrder::Captures);
+        let by_count = matches!(order, SourceOrder::Connections | SourceOrder::Uploads);
         let pages = match (filter.span == Span::ALL, by_count) {
             (false, true) => self.by_activity(&wanted, filter.span, order, cursor, more)?,
             (all, _) => {
@@ -87,7 +87,7 @@ impl Index {
             SourceOrder::Last => "last",
             SourceOrder::First => "first",
             SourceOrder::Connections => "connections",
-            SourceOrder::Captures => "captures",
+            SourceOrder::Uploads => "uploads",
         };
         wanted.and(format!("(s.{key}, s.n) < (?, ?)"), [cursor.0, cursor.1].map(Value::from));
         let tail = format!("ORDER BY s.{key} DESC, s.n DESC LIMIT ?");
@@ -97,7 +97,7 @@ impl Index {
                 SourceOrder::Last => row.last.0,
                 SourceOrder::First => row.first.0,
                 SourceOrder::Connections => row.connections,
-                SourceOrder::Captures => row.captures,
+                SourceOrder::Uploads => row.uploads,
             };
             Cursor(to_sql(key), n)
         };
@@ -113,7 +113,7 @@ impl Index {
         cursor: Cursor,
         limit: i64,
     ) -> Result<Vec<(Cursor, SourceRow)>, IndexError> {
-        let column = if order == SourceOrder::Captures { "captures" } else { "connections" };
+        let column = if order == SourceOrder::Uploads { "uploads" } else { "connections" };
         let (first, last) = span.intervals(HOUR);
         let sql = format!(
             "SELECT s.n, a.key FROM (SELECT source, sum({column}) AS key FROM source_hour WHERE at BETWEEN ? AND ?
@@ -187,6 +187,7 @@ fn source(row: &Row<'_>) -> rusqlite::Result<(i64, SourceRow)> {
         counts: Counts::default(),
         connections: count(row, 4)?,
         captures: count(row, 5)?,
+        uploads: count(row, 8)?,
         furthest: Step::furthest(row.get(6)?),
         days: count(row, 7)?,
         new: false,

@@ -4,7 +4,6 @@ use super::super::filter::Filter;
 use super::super::fold::HOUR;
 use super::super::view::{SourceRow, Spike, Visitors};
 use super::super::{Index, IndexError};
-use super::captures::PAYLOADS;
 use super::{Wanted, address, bounded, count};
 use crate::derived::to_sql;
 use roridula_proto::time::WallClock;
@@ -62,14 +61,11 @@ impl Index {
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<(SourceRow, u64)>, IndexError> {
-        let (since, until) = filter.span.moments();
         let limit = bounded(limit).1 - 1;
         self.look(|index| {
-            let mut wanted = Wanted::default();
-            wanted.and("at BETWEEN ? AND ?", [since, until].map(Value::from));
-            wanted.visitors(index, filter)?;
+            let mut wanted = Wanted::captures(index, &Filter { payloads: true, ..filter.clone() })?;
             let sql = format!(
-                "SELECT source, count(*) FROM capture r WHERE {PAYLOADS} AND {}
+                "SELECT source, count(*) FROM capture r WHERE {}
                 GROUP BY source ORDER BY count(*) DESC, source LIMIT ?",
                 wanted.text()
             );

@@ -178,7 +178,7 @@ impl Drawn<'_> {
         let style = if cores > 0 { self.palette.strong(Color::Green) } else { Style::new() };
         let count = Line::from(vec![
             Span::styled(format!("{} {}", thousands(cores), news.noun()), style),
-            Span::raw(format!(", of {}", counted(news.captures, "captured upload"))),
+            Span::raw(format!(", of {}", counted(news.uploads, "captured upload"))),
         ]);
         let mut lines = vec![count];
         match &snapshot.novel {
@@ -200,7 +200,7 @@ impl Drawn<'_> {
             true => format!("[{}]", time.label()),
             false => format!(" {} ", time.label()),
         });
-        let inner = section(&format!("funnel {}", times.concat()), area, buffer);
+        let inner = section(&format!("funnel of incidents {}", times.concat()), area, buffer);
         let at = Time::ALL.iter().position(|time| *time == self.screen.time).unwrap_or(0);
         let Funnel(counts) = self.screen.snapshot.funnels[at];
         let columns = if tall { 1 } else { 2 };

@@ -2,7 +2,7 @@
 
 use super::Time;
 use roridula_desk::incident::{Filter as Incidental, Incident, Incidents};
-use roridula_desk::index::{Counts, Index, Span};
+use roridula_desk::index::{Index, Span};
 use roridula_desk::pulse::{News, Pulse};
 use roridula_desk::sample::{Catalog, Entry, Reports};
 use roridula_evidence::{Reader, wall_clock};
@@ -39,7 +39,7 @@ pub(super) struct Snapshot {
     pub(super) incidents: Vec<Row>,
 }
 
-/// How many connections came how far: connect, negotiate, probe, exploit, ping, upload, complete, new.
+/// How many incidents came how far: connect, negotiate, probe, exploit, ping, upload, complete, new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Funnel(pub(super) [u64; 8]);
 
@@ -47,21 +47,6 @@ impl Funnel {
     /// The words of its steps.
     pub(super) const STEPS: [&str; 8] =
         ["connect", "negotiate", "MS17-010 probe", "exploit", "ping", "upload", "complete", "new"];
-}
-
-impl From<&Counts> for Funnel {
-    fn from(counts: &Counts) -> Self {
-        Self([
-            counts.connections,
-            counts.negotiates,
-            counts.probes,
-            counts.exploits,
-            counts.pings,
-            counts.uploads,
-            counts.completes,
-            counts.new_samples,
-        ])
-    }
 }
 
 /// A sample worth a look.
@@ -154,8 +139,8 @@ impl Source {
         open.incidents.catch_up(&mut |_| ())?;
         snapshot.pulse = Pulse::take(&dir, &open.reader, &mut open.index)?;
         for (funnel, time) in snapshot.funnels.iter_mut().zip(Time::ALL) {
-            *funnel =
-                Funnel::from(&open.index.funnel(&Span::last(time.micros(), snapshot.now).into())?.total);
+            let span = Span::last(time.micros(), snapshot.now);
+            *funnel = Funnel(open.incidents.funnel(&Incidental { span, ..Incidental::default() })?);
         }
         open.keep_catalog(&dir)?;
         snapshot.news = News::of(Some(&open.catalog), &mut open.index, snapshot.now)?;

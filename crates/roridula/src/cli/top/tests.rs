@@ -53,7 +53,7 @@ fn busy() -> Snapshot {
         journal: 3 << 20,
         funnels: [[0; 8], [3000, 900, 300, 60, 200, 40, 30, 3], [9000, 0, 0, 0, 0, 0, 0, 0], [1_234_567; 8]]
             .map(Funnel),
-        news: News { new_cores: Some(3), captures: 312 },
+        news: News { new_cores: Some(3), uploads: 312 },
         novel: Some(Novel {
             sha256: "24d0".repeat(16),
             sentence: "WannaCry launcher DLL (x86, 5,267,456 bytes); seen in 37 captures from 21 hosts."

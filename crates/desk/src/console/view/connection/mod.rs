@@ -4,6 +4,7 @@ mod hex;
 mod message;
 
 use super::View;
+use super::word::Word;
 use crate::console::ask::{Ask, Problem, address};
 use crate::console::page::Page;
 use crate::console::recorded::{self, Recording};
@@ -13,7 +14,7 @@ use crate::incident::IncidentId;
 use crate::story;
 use maud::{Markup, html};
 use message::Message;
-use roridula_evidence::{EventFilter, Published, rfc3339};
+use roridula_evidence::{EventFilter, rfc3339};
 use roridula_proto::connection::ConnectionId;
 use roridula_proto::describe::{self, Heading};
 use roridula_proto::time::WallClock;
@@ -102,13 +103,20 @@ impl View for Connection {
     const API: &'static str = "/incidents/{id}/connections/{connection}";
     const ABOUT: &'static str = "One connection: its messages field by field beside their bytes.";
     const HEEDS: &'static [&'static str] = &[];
-    const QUERY: &'static [(&'static str, &'static str)] = &[
-        ("at", "The page begins with the message that holds this byte of all that was received."),
-        (
+    const QUERY: &'static [Word] = &[
+        Word::whole(
+            "at",
+            "The page begins with the message that holds this byte of all that was received.",
+            0,
+            u64::MAX,
+        ),
+        Word::whole(
             "event",
             "In place of `at`: leads to the visitor's last message before this event (its `seq`), by time.",
+            0,
+            u64::MAX,
         ),
-        ("messages", "Messages of a page, from 1 to 64."),
+        Word::whole("messages", "Messages of a page.", 1, 64),
     ];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
@@ -128,7 +136,7 @@ impl View for Connection {
         let (described, missing) = match Recording::load(&shelf.reader, id) {
             Ok(recording) => {
                 let decoy = recorded::decoy(&shelf.dir)?;
-                if let Some(time) = event_time(&events, ask)? {
+                if let Some(time) = event_time(shelf, id, ask)? {
                     let place =
                         describe::place_at(recording.transcript(), &decoy, recording.payloads(), time);
                     return Err(Problem::Elsewhere(at(ask, place)));
@@ -171,12 +179,22 @@ impl View for Connection {
 }
 
 /// When the event that is asked for happened; `None` where none is, or another place.
-fn event_time(events: &[Published], ask: &Ask) -> Result<Option<WallClock>, Problem> {
+fn event_time(shelf: &Shelf, id: ConnectionId, ask: &Ask) -> Result<Option<WallClock>, Problem> {
     if ask.value("at").is_some() || ask.value("event").is_none() {
         return Ok(None);
     }
     let seq = whole(ask, "event", 0)?;
-    Ok(events.iter().find(|event| event.seq == seq).map(|event| event.time))
+    // No event has it: what was told of none.
+    if seq == 0 {
+        return Ok(None);
+    }
+    let filter = EventFilter { connection: Some(id), ..EventFilter::default() };
+    // It may stand behind those that the page lists.
+    let found = shelf.reader.events(seq.saturating_sub(1), &filter, 1).map_err(Problem::failed)?.events;
+    let event = found.first().filter(|event| event.seq == seq);
+    let none =
+        || Problem::Bad(format!("`event` is the `seq` of an event of this connection, which has no {seq}"));
+    event.map(|event| Some(event.time)).ok_or_else(none)
 }
 
 /// The incident and the connection that the path names.

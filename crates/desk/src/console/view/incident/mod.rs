@@ -3,6 +3,7 @@
 mod chain;
 
 use super::View;
+use super::brought::{self, Brought};
 use crate::console::ask::{Ask, Problem, address};
 use crate::console::download::CONNECTIONS_MAX;
 use crate::console::page::Page;
@@ -34,6 +35,8 @@ pub(crate) struct Model {
     chain: Vec<Lane>,
     /// How many of those that are listed are not drawn.
     chain_more: u64,
+    /// What the samples that it uploaded are, in the order of `incident.samples`.
+    brought: Vec<Brought>,
     /// One page of its connections in the order of their opening.
     lanes: Vec<Lane>,
     /// Where the next page of lanes begins; null after the last.
@@ -135,7 +138,8 @@ impl View for Incident {
         };
         let chain = lanes(&mut told.into_iter())?;
         let lanes = lanes(&mut members.into_iter().skip(from).take(limit))?;
-        Ok(Model { incident, chain, chain_more, lanes, next })
+        let brought = brought::of(&incident, shelf.samples.catalog.as_deref(), usize::MAX);
+        Ok(Model { incident, chain, chain_more, brought, lanes, next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
@@ -211,7 +215,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
         }
         (chain::figure(&id, &model.chain, model.chain_more))
         (stages(&id, incident))
-        div.columns { (tool(model)) (samples(incident)) }
+        div.columns { (tool(model)) (samples(model)) }
         (techniques(model).html(ask))
         @if !incident.notes.is_empty() {
             section {
@@ -282,7 +286,8 @@ fn tool(model: &Model) -> Markup {
     }
 }
 
-fn samples(incident: &Story) -> Markup {
+fn samples(model: &Model) -> Markup {
+    let incident = &model.incident;
     let list = |title: &str, samples: &[IncidentSample]| {
         html! {
             @if !samples.is_empty() {
@@ -294,6 +299,12 @@ fn samples(incident: &Story) -> Markup {
                             " " (text::number(sample.size)) " bytes, " (sample.state) ", " (sample.origin)
                             @if sample.captures > 1 { ", " (text::number(sample.captures)) " times" }
                             @if sample.first_seen { " " strong.badge { "new" } }
+                            @let is_it = |one: &&Brought| one.sha256 == sample.sha256 && !one.sentence.is_empty();
+                            @if let Some(one) = model.brought.iter().find(is_it) {
+                                br;
+                                @if !one.family.is_empty() { strong { (text::shown(&one.family)) } ": " }
+                                (text::shown_to(&one.sentence, 600))
+                            }
                         }
                     }
                 }

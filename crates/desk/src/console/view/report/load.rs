@@ -6,7 +6,7 @@ use crate::console::ask::{Ask, Problem};
 use crate::console::shelf::Shelf;
 use crate::console::view::{asked, incidents, sources};
 use crate::incident;
-use crate::index::{Counts, Filter, Shapes, Span};
+use crate::index::{Counts, Exact, Filter, Shapes, Span, Visitors};
 use crate::moment;
 use crate::sample::{Catalog, Entry, Group};
 use roridula_evidence::{SampleId, rfc3339};
@@ -125,16 +125,17 @@ fn totals(
     scope: &Scope<'_>,
     before: &Scope<'_>,
 ) -> Result<Vec<Total>, Problem> {
-    let mut counted = |filter: &Filter| -> Result<(Counts, u64, u64), Problem> {
+    let mut counted = |filter: &Filter| -> Result<(Counts, Exact, Visitors), Problem> {
         if filter.span.is_empty() {
-            return Ok((Counts::default(), 0, 0));
+            return Ok((Counts::default(), Exact::default(), Visitors { new: 0, returning: 0 }));
         }
         let funnel = shelf.index.funnel(filter).map_err(asked::problem)?;
         let visitors = shelf.index.visitors(filter).map_err(asked::problem)?;
-        Ok((funnel.total, visitors.new, visitors.returning))
+        let exact = shelf.index.exact(filter).map_err(asked::problem)?;
+        Ok((funnel.total, exact, visitors))
     };
-    let (now, new, returning) = counted(&scope.filter)?;
-    let (then, new_then, returning_then) = counted(&before.filter)?;
+    let (now, exact, came) = counted(&scope.filter)?;
+    let (then, exact_then, came_then) = counted(&before.filter)?;
     let (cores_now, cores_then) = (scope.new_cores().len() as u64, before.new_cores().len() as u64);
     let mut incidents = |span: Span| -> Result<u64, Problem> {
         if span.is_empty() {
@@ -146,17 +147,17 @@ fn totals(
     let (incidents_now, incidents_then) = (incidents(scope.filter.span)?, incidents(before.filter.span)?);
     let total = |name, now, before| Total { name, now, before };
     Ok(vec![
-        total(VISITORS, new + returning, new_then + returning_then),
-        total("New visitors", new, new_then),
+        total(VISITORS, came.new + came.returning, came_then.new + came_then.returning),
+        total("New visitors", came.new, came_then.new),
         total("Incidents", incidents_now, incidents_then),
-        total("Connections", now.connections, then.connections),
+        total("Connections", exact.connections, exact_then.connections),
         total("Checks for MS17-010", now.probes, then.probes),
         total("Exploits", now.exploits, then.exploits),
         total("Pings of the implant", now.pings, then.pings),
-        total("Uploads", now.uploads, then.uploads),
+        total("Uploads begun", now.uploads_begun, then.uploads_begun),
         total("Uploads that are whole", now.completes, then.completes),
-        total(CAPTURES, now.captures, then.captures),
-        total("New samples", now.new_samples, then.new_samples),
+        total(CAPTURES, exact.uploads, exact_then.uploads),
+        total("New samples", exact.new_samples, exact_then.new_samples),
         total(CORES, cores_now, cores_then),
     ])
 }
@@ -164,8 +165,8 @@ fn totals(
 fn hosts(shelf: &mut Shelf, filter: &Filter) -> Result<Vec<sources::Row>, Problem> {
     let found = shelf.index.senders_of_most(filter, ROWS).map_err(asked::problem)?;
     let books = shelf.geo.books();
-    // The rows count in whole hours, and these captures are the span's.
-    let host = |(row, captures)| sources::Row { captures, ..sources::row(&row, &books) };
+    // The rows count in whole hours, and these uploads are the span's.
+    let host = |(row, uploads)| sources::Row { uploads, ..sources::row(&row, &books) };
     Ok(found.into_iter().map(host).collect())
 }
 

@@ -1,7 +1,7 @@
 //! The report as Markdown.
 
 use super::page::{change, only, up};
-use super::{Model, headline};
+use super::{EXACT, Model, headline};
 use crate::console::markdown::{code, plain, table};
 use crate::console::text::number;
 use std::fmt::Write;
@@ -20,6 +20,9 @@ pub(super) fn text(model: &Model) -> String {
     let (since, until) = (minutes(&model.since), minutes(&model.until));
     // Writing to a String cannot fail.
     let _ = writeln!(out, "From {since} to {until} UTC{so_far}.\n\n**{}**", headline(model));
+    if model.period == "chosen" {
+        let _ = writeln!(out, "\n{EXACT}");
+    }
     if let Some(only) = only(model) {
         let _ = writeln!(out, "\n{}", plain(&only));
     }
@@ -84,7 +87,7 @@ fn who(model: &Model, out: &mut String, empty: &mut Vec<&'static str>) {
             code(&host.source),
             code(&host.place.told()),
             new.to_owned(),
-            number(host.captures),
+            number(host.uploads),
             number(host.connections),
         ]
     });

@@ -8,6 +8,7 @@ mod sensor;
 
 use super::View;
 use super::sources;
+use super::word::Word;
 use crate::console::ask::{Ask, FILTERS, Problem};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -16,6 +17,9 @@ use crate::console::text;
 use schemars::JsonSchema;
 use sensor::Sensor;
 use serde::Serialize;
+
+/// How exactly it counts time.
+const EXACT: &str = "To the moment are incidents, connections, captured uploads, samples, cores, families and who brought the most; the other numbers are counted by whole hours, UTC.";
 
 /// `/report`
 pub(crate) struct Report;
@@ -45,7 +49,7 @@ pub(crate) struct Model {
     cores: Vec<Core>,
     /// How many more there are.
     cores_more: u64,
-    /// Visitors with the most captures.
+    /// Visitors with the most captured uploads.
     hosts: Vec<sources::Row>,
     /// Families, the most frequent first.
     families: Vec<Family>,
@@ -154,10 +158,15 @@ impl View for Report {
     const ABOUT: &'static str =
         "A day, a week or a month against the one before; `/report.md` is the same as Markdown.";
     const HEEDS: &'static [&'static str] = &FILTERS;
-    const QUERY: &'static [(&'static str, &'static str)] = &[
-        ("period", "day, week (the default) or month; without it, a given time counts."),
-        ("on", "A day that the period has in it: 2026-11-23; today where nothing is said."),
+    const QUERY: &'static [Word] = &[
+        Word::one(
+            "period",
+            "Of which calendar's stretch, UTC: a week where no time is given; not together with one.",
+            &["day", "week", "month"],
+        ),
+        Word::text("on", "A day that the period has in it: 2026-11-23; today where nothing is said."),
     ];
+    const GRAIN: &'static str = EXACT;
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         load::load(shelf, ask)

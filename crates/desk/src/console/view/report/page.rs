@@ -1,8 +1,9 @@
 //! The report as a page.
 
 use super::period::{Period, Unit};
-use super::{Model, Total, headline};
+use super::{EXACT, Model, Total, headline};
 use crate::console::ask::{Ask, address};
+use crate::console::stage;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::console::view::asked;
@@ -30,14 +31,13 @@ pub(super) fn body(model: &Model, ask: &Ask) -> Markup {
             a href=(ask.with("as", "markdown")) download { "Markdown" }
             a href=(ask.with("as", "json")) { "JSON" }
         }
-        (asked::ignored(ask, &[]))
         @if let Some(only) = only(model) { p.notice { (text::shown(&only)) } }
         p {
             "From " (text::time_text(&model.since)) " to " (text::time_text(&model.until))
             @if model.so_far { ", so far; before is the same part of the period before" }
             "."
         }
-        @if model.period == Unit::Chosen.as_str() { (asked::hours(ask)) }
+        @if model.period == Unit::Chosen.as_str() { (asked::hours(ask)) (asked::grain(ask, EXACT)) }
         section.headline aria-label="New" { p.told { (headline(model)) } }
         (totals(model).html(ask))
         (cores(model))
@@ -172,9 +172,9 @@ fn hosts(model: &Model) -> Table {
             Cell::Link(host.source.clone(), format!("/sources/{}", host.source)),
             Cell::text(host.place.told()),
             Cell::text(if host.new { "new" } else { "returning" }),
-            Cell::Number(host.captures),
+            Cell::Number(host.uploads),
             Cell::Number(host.connections),
-            Cell::text(text::stage(&host.furthest)),
+            Cell::text(stage::told_word(&host.furthest)),
         ]
     });
     let columns = vec!["Source", "Where", "New", "Captured uploads", "Connections", "Furthest"];

@@ -81,6 +81,11 @@ impl Period {
         }
         let is_chosen =
             ask.filter.since.is_some() || ask.filter.until.is_some() || !ask.filter.range.is_empty();
+        if let Some(word) = ["period", "on"].into_iter().find(|word| is_chosen && ask.value(word).is_some()) {
+            return Err(Problem::Bad(format!(
+                "`{word}` and a time (`range`, `since`, `until`) exclude each other: leave one of them out"
+            )));
+        }
         Ok(match unit {
             Some(unit) => Self::around(unit, on, ask.now),
             None if is_chosen && ask.filter.since.is_some_and(|since| since > ask.now) => {

@@ -39,7 +39,7 @@ fn model() -> Model {
             new: true,
             days: 1,
             connections: 9,
-            captures: 4,
+            uploads: 4,
             furthest: "new".to_owned(),
         }],
         families: vec![Family { family: HOSTILE.to_owned(), captures: 3, before: 1, hosts: 1 }],

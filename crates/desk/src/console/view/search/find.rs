@@ -8,11 +8,13 @@ use crate::console::view::asked;
 use crate::incident::{self, IncidentId, Technique, attack};
 use crate::index;
 use crate::sample::Catalog;
-use roridula_evidence::rfc3339;
+use roridula_evidence::{SampleId, rfc3339};
 use std::collections::BTreeMap;
 
 /// Hits of one kind.
 pub(super) const EACH_MAX: usize = 20;
+/// Samples of indicators that are looked at.
+const INDICATORS_MAX: usize = 2000;
 /// Characters of a search; of a longer one nothing has the name.
 const QUERY_MAX: usize = 256;
 /// Letters that the beginning of a hash, and a part of another name, need.
@@ -222,15 +224,28 @@ fn tools(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
 }
 
 fn indicators(shelf: &Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
-    let found = shelf.reports.with_indicator(query, EACH_MAX).map_err(Problem::failed)?;
-    let hit = |(value, kind, sample)| Hit {
-        kind: "indicator",
-        name: value,
-        about: format!("{kind} in sample {sample}"),
-        href: format!("/samples/{sample}"),
-        exact: false,
+    let found = shelf.reports.with_indicator(query, INDICATORS_MAX).map_err(Problem::failed)?;
+    // One indicator is one hit, in however many samples it is.
+    let mut told: Vec<(String, String, Vec<SampleId>)> = Vec::new();
+    for (value, kind, sample) in found {
+        let room = told.len() < EACH_MAX;
+        match told.iter_mut().find(|(known, of, _)| *known == value && *of == kind) {
+            Some((.., samples)) => samples.push(sample),
+            None if room => told.push((value, kind, vec![sample])),
+            None => {}
+        }
+    }
+    let hit = |(value, kind, samples): (String, String, Vec<SampleId>)| {
+        let (about, href) = match samples.as_slice() {
+            [only] => (format!("{kind} in sample {only}"), format!("/samples/{only}")),
+            all => (
+                format!("{kind} in {}", text::count(all.len() as u64, "sample")),
+                address("/samples", [("indicator", value.as_str())].into_iter()),
+            ),
+        };
+        Hit { kind: "indicator", name: value, about, href, exact: false }
     };
-    Ok(found.into_iter().map(hit).collect())
+    Ok(told.into_iter().map(hit).collect())
 }
 
 #[cfg(test)]

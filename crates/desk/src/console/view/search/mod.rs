@@ -3,6 +3,7 @@
 mod find;
 
 use super::View;
+use super::word::Word;
 use crate::console::ask::{Ask, Form, Problem, address};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
@@ -45,7 +46,8 @@ pub(crate) struct Model {
 struct More {
     /// Of this kind.
     kind: &'static str,
-    /// Where all of them are listed; null where nowhere.
+    /// Where all of them are listed; not there where they are listed nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
     href: Option<String>,
 }
 
@@ -71,7 +73,7 @@ impl View for Search {
     const API: &'static str = "/search";
     const ABOUT: &'static str = "Whatever has this name, or a name that begins like this.";
     const HEEDS: &'static [&'static str] = &[];
-    const QUERY: &'static [(&'static str, &'static str)] = &[("q", "What to look for.")];
+    const QUERY: &'static [Word] = &[Word::text("q", "What to look for.")];
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let query = ask.value("q").unwrap_or_default().trim().to_owned();

@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
+mod asked;
+mod feed;
+mod funnel;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -349,9 +353,9 @@ async fn the_address_filters_and_pages() {
     assert_eq!(sources("range=1h&new=no").await.len(), 0);
     assert_eq!(sources("stage=probe").await, ["192.0.2.1"]);
 
-    let first = json(&router, "/sources?limit=2&order=captures").await;
+    let first = json(&router, "/sources?limit=2&order=uploads").await;
     assert_eq!(first["sources"][0]["source"], "192.0.2.2");
-    let next = format!("/sources?limit=2&order=captures&cursor={}", first["next"].as_str().unwrap());
+    let next = format!("/sources?limit=2&order=uploads&cursor={}", first["next"].as_str().unwrap());
     assert_eq!(values(&router, &next, "sources", "source").await, ["2001:db8::3"]);
     let bad = get(&router, "/api/v1/sources?cursor=x").await;
     assert_eq!(bad.status, StatusCode::BAD_REQUEST, "{}", bad.body);
@@ -448,7 +452,10 @@ async fn one_box_finds_whatever_has_a_name() {
     }
     let kinds = async |query: &str| values(&router, &format!("/search?q={query}"), "hits", "kind").await;
     assert_eq!(kinds("192.0.2.0%2F24").await, ["source", "source"]);
-    assert_eq!(kinds("look-alike-HOST").await, ["indicator", "indicator"], "in both samples");
+    assert_eq!(kinds("look-alike-HOST").await, ["indicator"], "once, in however many samples it is");
+    let listed = values(&router, "/search?q=look-alike-HOST", "hits", "href").await;
+    assert!(listed[0].starts_with("/samples?indicator="), "{listed:?}");
+    assert_eq!(json(&router, &listed[0]).await["count"], 2, "it is in both");
     assert_eq!(kinds("wanna").await, ["tool"]);
     // Whatever an incident's page names leads to all incidents of it, also what is only implied.
     let story = get(&router, &format!("/incidents/{incident}")).await.body;
@@ -513,7 +520,9 @@ async fn a_report_is_a_page_a_table_and_markdown() {
         assert_eq!(report["only"][0], filter.replace('=', " "));
         assert_eq!(report["unknown"], Value::Array(Vec::new()), "{filter}");
         let home = json(&router, &format!("/home?range=24h&{filter}")).await;
-        assert_eq!(home["funnels"][0]["counts"]["captures"], captures, "{filter}");
+        // The funnel is of all stages.
+        let uploads = if filter.starts_with("stage") { 3 } else { captures };
+        assert_eq!(home["funnels"][0]["uploads"], uploads, "{filter}");
     }
     assert!(get(&router, "/report.md?range=24h").await.body.contains(" UTC, counted by whole hours."));
     assert!(get(&router, "/report?range=24h").await.body.contains("Counted by whole hours: from "));
