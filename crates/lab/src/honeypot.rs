@@ -261,8 +261,13 @@ impl Honeypot {
 
     /// Runs the binary on the same data, as another process; its stdout.
     pub fn ask(&self, args: &[&str]) -> anyhow::Result<String> {
-        let output =
-            Command::new(binary()).args(args).arg("--data").arg(&self.data).stdin(Stdio::null()).output()?;
+        let output = Command::new(binary())
+            .args(args)
+            .arg("--data")
+            .arg(&self.data)
+            .env_remove("COLUMNS")
+            .stdin(Stdio::null())
+            .output()?;
         let (out, err) =
             (String::from_utf8(output.stdout)?, String::from_utf8_lossy(&output.stderr).into_owned());
         ensure!(output.status.success(), "roridula {args:?}: {}\n{out}{err}", output.status);

@@ -65,18 +65,19 @@ fn text<'v>(value: &'v Value, field: &str) -> &'v str {
     value[field].as_str().unwrap_or_default()
 }
 
-/// The list, once it has every sample and a core for each.
+/// The list, once it has every sample with its full report: a first one tells no members of archives.
 fn explained(honeypot: &Honeypot, samples: usize, patience: Duration) -> anyhow::Result<Vec<Value>> {
     let begun = Instant::now();
     loop {
         let list = ask(honeypot, "list")?;
-        let known = list.iter().filter(|sample| !text(sample, "core").is_empty()).count();
+        let is_full = |sample: &&Value| sample["triaged"] == true && !text(sample, "core").is_empty();
+        let known = list.iter().filter(is_full).count();
         if known == samples && list.len() == samples {
             return Ok(list);
         }
         if begun.elapsed() > patience {
-            let first = list.iter().find(|sample| text(sample, "core").is_empty());
-            bail!("{known} cores and {} samples of {samples}; without a core: {first:?}", list.len());
+            let first = list.iter().find(|sample| !is_full(sample));
+            bail!("{known} full reports and {} samples of {samples}; without one: {first:?}", list.len());
         }
         std::thread::sleep(POLL);
     }

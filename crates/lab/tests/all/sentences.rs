@@ -5,7 +5,7 @@ use roridula_lab::samples::chain::{Chain, Cut, Dirt, KillSwitch};
 use roridula_lab::samples::encoded::Encoding;
 use roridula_lab::samples::pe::{Image, Resource, ResourceName};
 use roridula_lab::samples::zip::{self, Member};
-use roridula_lab::samples::{X64, X86, hostile, kin};
+use roridula_lab::samples::{self, X64, X86, hostile, kin};
 use roridula_triage::rules::{RuleFile, Rules};
 use roridula_triage::text::counted;
 use roridula_triage::{Budget, Road, triage};
@@ -126,6 +126,46 @@ fn a_family_is_of_the_file_beside_another_one_and_a_tail_of_its_archive() {
         &["in a ZIP archive of 1 member with 600 bytes of unknown data behind its end"],
         &["), with"],
     );
+}
+
+#[test]
+fn what_is_not_the_worms_is_not_called_that() {
+    // Somebody else's file in the launcher.
+    let chain = Chain::new(X86, 1);
+    let other = chain.around(&kin::plain_dll(0x3000, 7));
+    says(
+        &other,
+        &["WannaCry launcher DLL", "carries DLL sha256", "in the file that it carries"],
+        &["worm EXE"],
+    );
+    // A name that stands elsewhere has not changed.
+    let mut moved = chain.payload();
+    assert!(put_for(&mut moved, b"mssecsvc2.0", b"netsvcupd.0") > 0);
+    // In what fills the launcher up.
+    let place = moved.len() - 5000;
+    moved[place..place + 11].copy_from_slice(b"mssecsvc2.0");
+    says(&moved, &["WannaCry launcher DLL"], &["name of its service"]);
+}
+
+#[test]
+fn archives_behind_a_stub_are_told_from_the_inside_out() {
+    let plain = kin::plain_dll(0x3000, 7);
+    let (archive, _) = zip::archive(&[Member::new("a.dll", &plain, true)], None);
+    let behind = samples::behind_stub(&X86, &archive);
+    says(
+        &behind,
+        &["DLL (x86, 12,288 bytes) in a ZIP archive of 1 member behind the stub doublepulsar-x86"],
+        &[],
+    );
+    let (archive, _) = zip::archive(&[Member::new("a.txt", b"some text", false)], None);
+    let behind = samples::behind_stub(&X86, &archive);
+    says(&behind, &["The stub doublepulsar-x86 and the ZIP archive of ", " that it carries"], &["no file"]);
+    let beside = [&plain[..], b"#!/somewhere/else\n", &archive].concat();
+    says(&beside, &["DLL (x86, 12,288 bytes)", "; beside it a ZIP archive of "], &[]);
+    // A launcher in an archive, too.
+    let payload = Chain::new(X86, 1).payload();
+    let (archive, _) = zip::archive(&[Member::new("upload", &payload, true)], None);
+    says(&archive, &["WannaCry launcher DLL", "in a ZIP archive of 1 member; carries worm EXE"], &[]);
 }
 
 /// Puts `new` wherever `old` stands; how often that was.

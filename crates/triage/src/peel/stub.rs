@@ -6,6 +6,7 @@ use crate::bytes::{le_size, le_u16, le_u32, slice};
 use crate::pe::{Machine, Pe};
 use crate::report::{FoundBy, Kind, State};
 use crate::text;
+use std::ops::Range;
 
 /// One kind of stub: where it carries the size of its file, and where the file starts.
 ///
@@ -84,9 +85,15 @@ pub(crate) fn find(sample: &[u8]) -> Option<Vec<Found>> {
         if claimed > there && layout.contradiction(sample).is_some() {
             return None;
         }
-        let pe = Pe::parse(rest.get(..there)?).filter(|pe| pe.machine == layout.machine)?;
         let end = layout.file_at.checked_add(there)?;
-        let mut file = Found::pe(sample, &pe, FoundBy::StubSizeField, layout.file_at..end);
+        let mut file = match Pe::parse(rest.get(..there)?).filter(|pe| pe.machine == layout.machine) {
+            Some(pe) => Found::pe(sample, &pe, FoundBy::StubSizeField, layout.file_at..end),
+            // An archive's few bytes prove less: both sizes have to say the same.
+            None if layout.contradiction(sample).is_none() => {
+                archive(rest.get(..there)?, layout.file_at..end)?
+            }
+            None => return None,
+        };
         let gone = claimed.saturating_sub(there);
         if gone > 0 {
             file = file.wrong(State::Truncated, cut(claimed, gone));
@@ -95,6 +102,14 @@ pub(crate) fn find(sample: &[u8]) -> Option<Vec<Found>> {
         found.extend(overlay::tail(sample, end..sample.len()));
         Some(found)
     })
+}
+
+/// The archive that these bytes are, at its place.
+fn archive(bytes: &[u8], place: Range<usize>) -> Option<Found> {
+    let identity = identify::file(bytes).filter(|identity| identity.kind != Kind::Pe)?;
+    let mut file = Found::new(identity.kind, FoundBy::StubSizeField, place);
+    (file.state, file.remarks) = (identity.state, identity.remarks);
+    Some(file)
 }
 
 fn cut(claimed: usize, gone: usize) -> String {

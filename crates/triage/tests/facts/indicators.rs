@@ -110,7 +110,10 @@ fn a_check_that_was_undone_in_another_way_is_told() {
         let jump = |at: usize, what: &str| done(&format!("the jump at {:#x} {what}", start + at));
         let rows: [(&[u8], String); 10] = [
             // test eax, eax: je; jne to the next instruction.
-            (&[0x85, 0xc0, 0x74, 5], jump(2, "is the opposite of the original's")),
+            (
+                &[0x85, 0xc0, 0x74, 5],
+                jump(2, "is the opposite of the original's").replace("patched out", "turned round"),
+            ),
             (&[0x85, 0xc0, 0x75, 0], jump(2, "leads to the next instruction")),
             // xor eax, eax; sub eax, eax; cmp eax, eax, and je behind one.
             (&[0x31, 0xc0, 0x75, 5], jump(2, "is never taken")),

@@ -1,6 +1,9 @@
 //! What is missing, what is damaged, and what differs from the published original.
 
-use super::words::{counted, escaped, family, is_known_launcher, joined, name, part, thousands, title, what};
+use super::words::{
+    counted, escaped, family, is_known_launcher, is_launcher_of_another, joined, name, part, thousands,
+    title, what,
+};
 use crate::sample::outline::carrier;
 use roridula_triage::facts::IndicatorKind;
 use roridula_triage::{FoundBy, Kind, Layer, Report, State, reference};
@@ -59,6 +62,9 @@ pub(crate) fn differs(report: &Report) -> String {
             None => format!("it is the published original's {}", known.part),
             Some(_) => format!("its {} is the published original's{around}", known.part),
         };
+    }
+    if is_launcher_of_another(report) {
+        return "differs from the 2017 original in the file that it carries".to_owned();
     }
     let Some(part) = known_part(report) else { return damage(report) };
     let original =
@@ -211,15 +217,22 @@ fn kill_switch(report: &Report) -> Vec<String> {
     told.collect()
 }
 
-/// The published name that a whole part of the worm does not have: of its service, of its mutex.
+/// The published name that a whole part of the worm does not have: of its service, of its mutex. Told only of a part that
+/// one of its family's rules fits, and where the name stands in no other layer either: it may have moved.
 fn name_of(report: &Report, part: &str, kind: IndicatorKind) -> Option<String> {
+    let is_of_family = |layer: &Layer| layer.hits.iter().any(|hit| Some(&*hit.family) == family(report));
     let is_part = |layer: &&Layer| {
         layer.state == State::Intact && layer.kind == Kind::Pe && title(report, layer) == part
     };
-    let part = own(report).map(|(_, layer)| layer).find(is_part)?;
-    let here = part.facts.indicators.iter().filter(|found| found.kind == kind);
-    let is_published = here.clone().any(|found| Some(&*found.note) == family(report));
-    let value = here.map(|found| format!(" ({})", escaped(&found.value))).next().unwrap_or_default();
+    let part = own(report).map(|(_, layer)| layer).find(is_part).filter(|part| is_of_family(part))?;
+    let of_kind = |layer: &Layer| {
+        let mut found = layer.facts.indicators.clone();
+        found.retain(|found| found.kind == kind);
+        found
+    };
+    let mut everywhere = report.layers.iter().flat_map(of_kind);
+    let is_published = everywhere.any(|found| Some(&*found.note) == family(report));
+    let value = of_kind(part).first().map_or(String::new(), |found| format!(" ({})", escaped(&found.value)));
     (!is_published).then(|| format!("the name of its {kind}{value}"))
 }
 

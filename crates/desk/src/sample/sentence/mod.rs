@@ -16,7 +16,7 @@ use roridula_proto::time::WallClock;
 use roridula_triage::facts::CodeFacts;
 use roridula_triage::{FoundBy, Kind, Layer, Report, State};
 use std::fmt::Write;
-use words::{escaped, is_known_launcher, what};
+use words::{escaped, is_known_launcher, is_launcher, what};
 
 /// Other families that are named.
 const FAMILIES_MAX: usize = 2;
@@ -131,17 +131,16 @@ fn first_family(report: &Report) -> String {
     let family = family.as_deref().filter(|_| family_apart(report).is_none());
     match (carrier(report), report.core_layer()) {
         (Some(carrier), Some(core)) => {
-            let known = is_known_launcher(report);
-            let named = named(family, carrier, if known { "launcher " } else { "" });
-            let around = around(report, carrier, known);
-            let inner = if known { "worm EXE" } else { what(core) };
+            let is_launcher = is_launcher(report);
+            let named = named(family, carrier, if is_launcher { "launcher " } else { "" });
+            let around = around(report, carrier, is_launcher);
+            let inner = if is_known_launcher(report) { "worm EXE" } else { what(core) };
             format!("{named}{around}; carries {inner} sha256 {}", short(core))
         }
         (None, Some(core)) if core.kind == Kind::Pe => {
             let part = report.core.and_then(|core| words::part(report, core)).unwrap_or_default();
             let (named, packed) = (named(family, core, part.trim_end_matches(what(core))), packed(core));
-            let (around, holder) = (around(report, core, false), holder(report));
-            format!("{named}{packed}{around}{holder}{}{}", cargo(report), beside(report))
+            format!("{named}{packed}{}{}{}", around(report, core, false), cargo(report), beside(report))
         }
         (None, Some(core)) if core.kind == Kind::Shellcode => shellcode(family, report, root, core),
         _ => other(family, report, root),
@@ -174,6 +173,11 @@ fn around(report: &Report, file: &Layer, is_launcher: bool) -> String {
             let _ = write!(text, ", hidden by {}", hidden.encoding);
         }
     }
+    // From the inside out: an archive behind a stub, or a stub in an archive.
+    let (holder, is_outermost) = holder(report);
+    if !is_outermost {
+        text.push_str(&holder);
+    }
     let stub = report.layers.iter().find_map(|layer| layer.facts.stub.as_ref()).filter(|_| !is_launcher);
     match stub.map(|stub| stub.name.as_str()) {
         None => {}
@@ -181,6 +185,16 @@ fn around(report: &Report, file: &Layer, is_launcher: bool) -> String {
         Some(name) => drop(write!(text, " behind the stub {name}")),
     }
     text.push_str(&padding(report));
+    text.push_str(&behind(report, is_launcher));
+    if is_outermost {
+        text.push_str(&holder);
+    }
+    text
+}
+
+/// What stands behind the end of the file that the sentence is about, and is no filling.
+fn behind(report: &Report, is_launcher: bool) -> String {
+    let mut text = String::new();
     let behind = (0u32..).zip(&report.layers).find(|(number, layer)| {
         let is_filling = is_launcher && layer.parent != Some(0);
         // What an archive ends with is the archive's, and what the file itself lies in is told as that.
@@ -231,30 +245,46 @@ fn family_apart(report: &Report) -> Option<(u32, &Layer)> {
     apart.find(|(number, _)| !grounds.is_empty() && all(*number))
 }
 
-/// The file of the family that stands beside the one that the sentence is about.
+/// The file that came with the one that the sentence is about, beside it: that of the family, or else the first.
 fn beside(report: &Report) -> String {
     let apart = family_apart(report).filter(|(_, layer)| layer.found_by != FoundBy::BehindTheEnd);
-    let (Some((_, layer)), Some(family)) = (apart, family(report)) else { return String::new() };
+    let Some(layer) = apart.map(|(_, layer)| layer).or_else(|| first_beside(report)) else {
+        return String::new();
+    };
     let hidden = if layer.encoding.is_empty() || layer.found_by == FoundBy::Directory {
         String::new()
     } else {
         format!(", hidden by {}", layer.encoding)
     };
-    let file = format!("{} {} of {}", escaped(family), what(layer), counted(layer.size, "byte"));
+    let family = family(report).filter(|_| apart.is_some());
+    let family = family.map_or(String::new(), |family| format!("{} ", escaped(family)));
+    let file = format!("{family}{} of {}", what(layer), counted(layer.size, "byte"));
     format!("; beside it {} {file}{hidden}", article(&file))
+}
+
+/// The first file that lies in the same bytes as the one that the sentence is about, which are no archive.
+fn first_beside(report: &Report) -> Option<&Layer> {
+    let subject = subject(report)?;
+    let around = report.layer(subject)?.parent?;
+    report.layer(around).filter(|around| !is_archive(around) && around.kind != Kind::Pe)?;
+    let is_file = |layer: &Layer| layer.kind == Kind::Pe || is_archive(layer);
+    let mut others = report.children(around).filter(|(number, _)| *number != subject);
+    others
+        .find(|(_, layer)| is_file(layer) && layer.found_by != FoundBy::BehindTheEnd)
+        .map(|(_, layer)| layer)
 }
 
 fn article(what: &str) -> &'static str {
     if what.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" }
 }
 
-/// The archive that the core came in, the outermost.
-fn holder(report: &Report) -> String {
+/// The archive that the core came in, the outermost, and whether nothing is around that.
+fn holder(report: &Report) -> (String, bool) {
     let up = |number: u32| report.layer(number).and_then(|layer| layer.parent);
     let around = std::iter::successors(report.core.and_then(up), |&number| up(number));
     let layers = around.take(report.layers.len()).filter_map(|number| Some((number, report.layer(number)?)));
     let Some((number, archive)) = layers.filter(|(_, layer)| is_archive(layer)).last() else {
-        return String::new();
+        return (String::new(), true);
     };
     let tail = report.children(number).find(|(number, layer)| {
         let is_around = report.core.is_some_and(|core| is_inside(report, core, *number));
@@ -263,10 +293,11 @@ fn holder(report: &Report) -> String {
     let tail = tail.map_or(String::new(), |(_, tail)| {
         format!(" with {} of {} behind its end", counted(tail.size, "byte"), what(tail))
     });
-    match archive.kind {
+    let text = match archive.kind {
         Kind::Gzip => format!(" in a {}{tail}", what(archive)),
         _ => format!(" in a {} of {}{tail}", what(archive), members(report, number, archive)),
-    }
+    };
+    (text, archive.parent.is_none())
 }
 
 fn is_archive(layer: &Layer) -> bool {
@@ -408,7 +439,10 @@ fn carried(report: &Report) -> Option<String> {
         here if here < claimed => {
             format!("the first {} of the {} that it carries", thousands(here), counted(claimed, "byte"))
         }
-        here => format!("the {} that it carries, which are no file", counted(here, "byte")),
+        here => match cargo.filter(|cargo| is_archive(cargo)) {
+            Some(archive) => format!("the {} of {} that it carries", what(archive), counted(here, "byte")),
+            None => format!("the {} that it carries, which are no file", counted(here, "byte")),
+        },
     };
     Some(format!("The stub {} and {what}", escaped(&stub.name)))
 }

@@ -1,10 +1,11 @@
 //! Names of layers, numbers and lists, as the sentence writes them.
 
+use super::differs::is_inside;
 use crate::sample::outline::carrier;
 use roridula_proto::event::Text;
 use roridula_triage::facts::PeFacts;
 pub use roridula_triage::text::{counted, number as thousands};
-use roridula_triage::{FoundBy, Kind, Layer, Report, reference};
+use roridula_triage::{FoundBy, Kind, Layer, Report, State, reference};
 
 /// Families that say by which road a file came, not what it is.
 const ROADS: [&str; 2] = ["DoublePulsar", "EternalBlue"];
@@ -24,12 +25,32 @@ pub(super) fn also(report: &Report) -> impl Iterator<Item = &str> {
 }
 
 /// Whether the file is laid out like a published worm's launcher, and is of that worm's family.
-pub(super) fn is_known_launcher(report: &Report) -> bool {
+pub(super) fn is_launcher(report: &Report) -> bool {
     report.core_layer().is_some_and(|core| {
         let known =
             |path: &&reference::Carrier| path.path == core.name && Some(&*path.family) == family(report);
         reference::carriers().iter().any(|carrier| known(&carrier)) && core.found_by == FoundBy::LengthField
     })
+}
+
+/// Whether the worm is in it, too: as far as what it carries is whole, something in that is of the family.
+pub(super) fn is_known_launcher(report: &Report) -> bool {
+    is_launcher(report) && !is_launcher_of_another(report)
+}
+
+/// Whether a launcher carries a whole file in which nothing is of its family.
+pub(super) fn is_launcher_of_another(report: &Report) -> bool {
+    let (Some(number), Some(core)) = (report.core.filter(|_| is_launcher(report)), report.core_layer())
+    else {
+        return false;
+    };
+    let is_in_core = |at: u32| at == number || is_inside(report, at, number);
+    let is_of_family = |layer: &Layer| {
+        let is_known = reference::published(&layer.hashes.sha256).is_some();
+        is_known || layer.hits.iter().any(|hit| Some(&*hit.family) == family(report))
+    };
+    let mut inside = (0u32..).zip(&report.layers).filter(|(at, _)| is_in_core(*at));
+    core.state == State::Intact && !inside.any(|(_, layer)| is_of_family(layer))
 }
 
 /// What a layer is, as in `its …`: `launcher DLL`, `ransomware EXE`, `EXE 10/7`.
@@ -58,11 +79,13 @@ fn is_carried(layer: &Layer) -> bool {
 /// What was published about a layer at this place of a known worm.
 fn known_part(report: &Report, layer: &Layer) -> Option<String> {
     let is_core = report.core_layer().is_some_and(|core| std::ptr::eq(core, layer));
-    if is_known_launcher(report) && carrier(report).is_some_and(|carrier| std::ptr::eq(carrier, layer)) {
+    if is_launcher(report) && carrier(report).is_some_and(|carrier| std::ptr::eq(carrier, layer)) {
         return Some("launcher DLL".to_owned());
     }
     let at_its_place = |known: &&reference::Carrier| {
-        known.path == layer.name && is_carried(layer) && Some(&*known.family) == family(report)
+        let is_another = is_core && is_launcher_of_another(report);
+        let is_here = known.path == layer.name && is_carried(layer) && !is_another;
+        is_here && Some(&*known.family) == family(report)
     };
     if let Some(resource) = reference::carriers().iter().find(at_its_place) {
         // `the worm EXE behind its 32-bit length`

@@ -33,7 +33,7 @@ Examples:
 pub(crate) struct TriageArgs {
     /// Files, `-` for standard input, or beginnings of samples' SHA-256
     #[arg(value_name = "FILE|SHA256", required_unless_present = "all")]
-    what: Vec<String>,
+    what: Vec<PathBuf>,
     /// Every captured sample whose report was made with other rules or by another version
     #[arg(long, conflicts_with_all = ["what", "rules"])]
     all: bool,
@@ -141,14 +141,14 @@ fn each(
             if number > 0 {
                 writeln!(out)?;
             }
-            told::write(&mut out, what, report)?;
+            told::write(&mut out, &what.to_string_lossy(), report)?;
             out.flush()?;
         }
         results.push(result);
     }
     if args.json {
-        let answer = |(what, result): (&'_ String, &'_ Result<Report, String>)| Answer {
-            input: what.clone(),
+        let answer = |(what, result): (&'_ PathBuf, &'_ Result<Report, String>)| Answer {
+            input: what.to_string_lossy().into_owned(),
             sentence: result.as_ref().ok().map(|report| Outline::of(report).sentence()),
             report: result.as_ref().ok().cloned(),
             error: result.as_ref().err().cloned(),
@@ -157,26 +157,28 @@ fn each(
     }
     let failed = args.what.iter().zip(&results).filter_map(|(what, result)| {
         let error = result.as_ref().err()?;
-        Some(Text(format!("{what}: {error}")).to_string())
+        Some(Text(format!("{}: {error}", what.to_string_lossy())).to_string())
     });
     let failed: Vec<String> = failed.collect();
     if failed.is_empty() { Ok(()) } else { Err(Failure(failed.join("\n"))) }
 }
 
 /// The bytes that were asked for, and by which road they came.
-fn input(what: &str, data: &Path, max: u64) -> Result<(Question, Vec<u8>), String> {
+fn input(what: &Path, data: &Path, max: u64) -> Result<(Question, Vec<u8>), String> {
     let at_hand = Question::default();
-    if what == "-" {
+    if what == Path::new("-") {
         return Ok((at_hand, read(std::io::stdin().lock(), max)?));
     }
+    // Of a sample's name all letters can be read.
+    let name = what.to_str().unwrap_or_default();
     match File::open(what) {
         Ok(file) => return Ok((at_hand, read(file, max)?)),
         // A word that may be a sample's name, and names no file.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && is_hex(what) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && is_hex(name) => {}
         Err(error) => return Err(error.to_string()),
     }
     let reader = reader(data).map_err(|Failure(why)| format!("no such file, and no sample: {why}"))?;
-    match reader.sample(what) {
+    match reader.sample(name) {
         Ok(Some(sample)) if sample.size > max => Err(too_large(max)),
         Ok(Some(sample)) => {
             Ok((question(&sample), bytes(&reader, &sample).map_err(|trouble| trouble.to_string())?))

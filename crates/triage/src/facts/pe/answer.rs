@@ -4,6 +4,7 @@
 //! (Sophos, "WannaCry Aftershock", 2019, shows it with and without the jump). Whoever wants the worm to run everywhere
 //! takes the jump away, turns it round, makes its two ways one, or takes away the answer.
 
+use super::super::strings::known;
 use iced_x86::{
     ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic,
     OpAccess, OpKind, Register, RflagsBits,
@@ -26,6 +27,14 @@ pub(super) enum Undone {
 impl Undone {
     /// In words, of a jump at this place of the file.
     pub(super) fn words(self, at: usize) -> String {
+        let how = match self {
+            Self::TurnedRound => known::TURNED_ROUND,
+            _ => known::PATCHED,
+        };
+        format!("{how}: {}", self.place(at))
+    }
+
+    fn place(self, at: usize) -> String {
         match self {
             Self::Nothing => format!("nothing is done at {at:#x}"),
             Self::Always => format!("the jump at {at:#x} is always taken"),

@@ -82,7 +82,7 @@ pub(crate) fn note(bytes: &[u8], is_worm: bool, indicators: &mut Vec<Indicator>)
     for (text, call) in calls(&image, &slots) {
         let asked = arguments(&image, &text, call.start);
         let done = answer::undone(text.decoder(call.end)).map(|(what, at)| what.words(text.place(at)));
-        let done = done.map_or(String::new(), |done| format!("{}: {done}", known::PATCHED));
+        let done = done.unwrap_or_default();
         for switch in indicators.iter_mut().filter(|found| is_switch(found)) {
             if asked.iter().any(|&at| is_about(switch, at)) {
                 add(&mut switch.note, &done);
