@@ -9,7 +9,7 @@ use crate::derived::Layout;
 use std::sync::LazyLock;
 
 /// Which layout, and which meaning of what is in it, this build writes.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// The columns of what is counted for each hour and visitor, so that it can be told of any time and any of them; `n` is
 /// the row of what is counted, or a tool's id, `connection` the latest.
@@ -85,6 +85,10 @@ CREATE TABLE capture (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, sample INTEG
 CREATE INDEX capture_at ON capture (at);
 CREATE INDEX capture_sample ON capture (sample, at);
 CREATE INDEX capture_source ON capture (source, at);
+-- All that is asked of the captures of a time: of all of them, of uploads, and of those that nobody had brought before.
+CREATE INDEX capture_of ON capture (at, sample, source);
+CREATE INDEX capture_upload ON capture (at, source, state, sample, first_seen)
+  WHERE origin IN ('doublepulsar', 'doublepulsar-raw', 'doublepulsar-conflict');
 CREATE TABLE sample_source (sample INTEGER, source INTEGER, captures INTEGER NOT NULL, first INTEGER NOT NULL,
   last INTEGER NOT NULL, PRIMARY KEY (sample, source)) WITHOUT ROWID;
 CREATE TABLE sample_day (sample INTEGER, at INTEGER, source INTEGER, captures INTEGER NOT NULL,

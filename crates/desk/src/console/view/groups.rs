@@ -237,13 +237,18 @@ pub(super) fn rows(
     let spreads = shelf.index.spreads(&sets, &days.span.into()).map_err(asked::problem)?;
     let numbered = sets.iter().enumerate();
     let set_of = numbered.flat_map(|(at, set)| set.iter().map(move |id| (*id, at))).collect();
-    let then = shelf.index.caught(&set_of, &Filter::from(span)).map_err(asked::problem)?;
+    // Of all time, the groups know it themselves.
+    let is_part = span != Span::ALL;
+    let caught = is_part.then(|| shelf.index.caught(&set_of, &Filter::from(span))).transpose();
+    let caught = caught.map_err(asked::problem)?;
     let firsts: HashMap<&str, SampleId> =
         catalog.groups.iter().map(|group| (group.core.as_str(), group.first)).collect();
     let row = |(at, (group, spread)): (usize, (&Group, &Spread))| {
         let first = members(group).iter().find(|entry| entry.sha256 == group.first);
         let sentence = first.map_or_else(String::new, |entry| entry.sentence.clone());
-        let then = then.get(&at).copied().unwrap_or_default();
+        let then = caught
+            .as_ref()
+            .map_or((group.captures, group.sources), |caught| caught.get(&at).copied().unwrap_or_default());
         row(group, &firsts, sentence, then, days.strip(spread))
     };
     Ok(groups.iter().zip(&spreads).enumerate().map(row).collect())

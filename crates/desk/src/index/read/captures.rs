@@ -183,13 +183,13 @@ impl Index {
     /// (complete, new), one that took it.
     pub fn samples_of(&mut self, filter: &Filter) -> Result<HashSet<SampleId>, IndexError> {
         self.look(|index| {
-            let wanted = Wanted::captures(index, filter)?;
-            let sql = format!(
-                "SELECT sha256 FROM sample WHERE n IN (SELECT sample FROM capture r WHERE {})",
-                wanted.text()
-            );
-            let rows =
-                index.file.rows(&sql, params_from_iter(&wanted.values), |row| row.get(0).map(SampleId))?;
+            let is_of_all = filter.source.is_none()
+                && filter.step.is_none()
+                && filter.tool.is_none()
+                && filter.brought.is_none()
+                && !filter.payloads;
+            let (sql, values) = if is_of_all { seen_in(filter.span) } else { brought_by(index, filter)? };
+            let rows = index.file.rows(&sql, params_from_iter(&values), |row| row.get(0).map(SampleId))?;
             Ok(rows.into_iter().collect())
         })
     }
@@ -212,16 +212,14 @@ impl Index {
         self.look(|index| {
             let sets = index.sets(set_of)?;
             let wanted = Wanted::captures(index, filter)?;
-            let sql = format!(
-                "SELECT sample, source, count(*) FROM capture r WHERE {} GROUP BY sample, source",
-                wanted.text()
-            );
-            let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, count(row, 2)?));
+            // Added up here: sorting them would take longer than reading them.
+            let sql = format!("SELECT sample, source FROM capture r WHERE {}", wanted.text());
+            let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
             let mut caught: HashMap<usize, (u64, HashSet<i64>)> = HashMap::new();
-            for (sample, source, captures) in index.file.rows(&sql, params_from_iter(&wanted.values), read)? {
+            for (sample, source) in index.file.rows(&sql, params_from_iter(&wanted.values), read)? {
                 if let Some(set) = sets.get(&sample) {
                     let sum = caught.entry(*set).or_default();
-                    sum.0 += captures;
+                    sum.0 += 1;
                     sum.1.insert(source);
                 }
             }
@@ -300,6 +298,23 @@ impl Index {
         }
         Ok(found)
     }
+}
+
+/// A statement for the samples that anybody brought in a time, and its values: only of one that came before it and after it,
+/// the captures have to be looked up.
+fn seen_in(span: Span) -> (String, Vec<Value>) {
+    let (since, until) = span.moments();
+    let sql = "SELECT sha256 FROM sample m WHERE last >= ?1 AND first <= ?2 AND (first >= ?1 OR last <= ?2 OR EXISTS (
+        SELECT 1 FROM capture r WHERE r.sample = m.n AND r.at BETWEEN ?1 AND ?2))";
+    (sql.to_owned(), [since, until].map(Value::from).to_vec())
+}
+
+/// A statement for the samples of captures that fit, and its values.
+fn brought_by(index: &Index, filter: &Filter) -> Result<(String, Vec<Value>), IndexError> {
+    let wanted = Wanted::captures(index, filter)?;
+    let captures = wanted.text();
+    let sql = format!("SELECT sha256 FROM sample WHERE n IN (SELECT sample FROM capture r WHERE {captures})");
+    Ok((sql, wanted.values))
 }
 
 /// The lowest and the highest SHA-256 that begin with these hexadecimal digits.

@@ -64,10 +64,16 @@ impl Wanted {
 
     /// The visitors in the column `source` fit the filter.
     fn visitors(&mut self, index: &Index, filter: &Filter) -> Result<(), IndexError> {
+        self.visitors_in("source", index, filter)
+    }
+
+    /// As [`Self::visitors`], in another column: `+source` is the same one without its index.
+    fn visitors_in(&mut self, column: &str, index: &Index, filter: &Filter) -> Result<(), IndexError> {
         let mut fits = Self::default();
         fits.of_source(index, filter)?;
         if !fits.sql.is_empty() {
-            self.and(format!("source IN (SELECT n FROM source s WHERE {})", fits.text()), fits.values);
+            let sql = format!("{column} IN (SELECT n FROM source s WHERE {})", fits.text());
+            self.and(sql, fits.values);
         }
         Ok(())
     }
@@ -92,7 +98,9 @@ impl Wanted {
             captures.and(own, []);
         }
         let step = filter.step.filter(|_| own.is_none());
-        captures.visitors(index, &Filter { step, ..filter.clone() })?;
+        // Of many visitors, all captures of the time are gone through sooner than those of each.
+        let column = if filter.source.is_some() { "source" } else { "+source" };
+        captures.visitors_in(column, index, &Filter { step, ..filter.clone() })?;
         Ok(captures)
     }
 

@@ -63,6 +63,9 @@ fn a_row_on_a_phone_begins_with_its_sentence_and_names_its_values() {
         cells.sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top); \
         return cells.find(cell => cell.offsetHeight > 0).className; })()";
     assert_eq!(page.eval(first).unwrap(), "says");
+    let squeezed = "[...document.querySelectorAll('td.says')]\
+        .filter(cell => cell.offsetWidth < 0.95 * cell.parentElement.clientWidth).length";
+    assert_eq!(page.eval(squeezed).unwrap(), 0, "the sentence has the whole width");
     let names = "[...document.querySelectorAll('#incidents tbody td:not(.says, .none)')]\
         .filter(cell => getComputedStyle(cell, '::before').content.length < 4).length";
     assert_eq!(page.eval(names).unwrap(), 0);

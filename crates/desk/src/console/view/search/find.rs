@@ -3,6 +3,7 @@
 use super::Hit;
 use crate::console::ask::{Problem, address};
 use crate::console::shelf::Shelf;
+use crate::console::stage;
 use crate::console::text;
 use crate::console::view::asked;
 use crate::incident::{self, IncidentId, Technique, attack};
@@ -129,7 +130,10 @@ fn of_index(shelf: &mut Shelf, hit: index::Hit, query: &str) -> Result<Hit, Prob
             Hit {
                 kind: "source",
                 exact: name == query,
-                about: format!("{connections}, furthest {}, last heard of {last}", source.furthest.as_str()),
+                about: format!(
+                    "{connections}, furthest {}, last heard of {last}",
+                    stage::told(source.furthest)
+                ),
                 href: format!("/sources/{name}"),
                 name,
             }
