@@ -385,3 +385,17 @@ fn with_few_open_files_visitors_are_turned_away_and_captures_go_on() {
     assert_eq!(honeypot.event("sample.captured")["sha256"], sha256(&bytes));
     honeypot.stop();
 }
+
+#[test]
+fn a_file_whose_name_is_no_text_is_looked_into_and_the_telling_indicators_come_first() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(std::ffi::OsStr::from_bytes(b"odd-\xff\xfe"));
+    let text = "tasksche.exe mssecsvc2.0 http://198.51.100.7/a.exe 12t9YDPgwueZ9NyMgw519p7AA8isjr6SMw";
+    std::fs::write(&path, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_roridula")).arg("triage").arg(&path).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let at = |word: &str| told.rfind(word).unwrap_or_else(|| panic!("no {word}: {told}"));
+    assert!(at("wallet  ") < at("url   ") && at("url   ") < at("ip   "), "{told}");
+}

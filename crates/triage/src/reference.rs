@@ -68,6 +68,9 @@ pub struct Carrier {
     pub path: String,
     /// What is in it, in words.
     pub carries: String,
+    /// Whether that stands behind its length, 32 bits, little-endian.
+    #[serde(default)]
+    pub behind_length: bool,
     /// Where that was published.
     pub source: String,
 }

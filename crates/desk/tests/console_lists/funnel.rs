@@ -114,6 +114,23 @@ impl World {
     }
 }
 
+/// A console that has read those who came so far and no further.
+async fn funnel(dir: &Path) -> Router {
+    let world = World::open(dir);
+    world.funnel();
+    drop(world);
+    let router = console::router(dir, &ConsoleSettings::default()).unwrap();
+    let begun = Instant::now();
+    while json(&router, "/incidents").await["count"] != 9
+        || json(&router, "/samples").await["count"] != 1
+        || json(&router, "/health").await["pulse"]["lag"] != 0
+    {
+        assert!(begun.elapsed() < PATIENCE, "the keeper reads nothing");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    router
+}
+
 /// The numbers of a funnel's column in the page, with where each leads.
 fn numbers(page: &str) -> Vec<(String, u64)> {
     let funnel = page.split("id=\"funnel\"").nth(1).unwrap().split("</section>").next().unwrap();
@@ -130,17 +147,7 @@ fn numbers(page: &str) -> Vec<(String, u64)> {
 #[tokio::test]
 async fn every_number_of_the_funnel_is_the_length_of_the_list_behind_it() {
     let dir = tempfile::tempdir().unwrap();
-    let world = World::open(dir.path());
-    world.funnel();
-    drop(world);
-    let router = console::router(dir.path(), &ConsoleSettings::default()).unwrap();
-    let begun = Instant::now();
-    while json(&router, "/incidents").await["count"] != 9
-        || json(&router, "/health").await["pulse"]["lag"] != 0
-    {
-        assert!(begun.elapsed() < PATIENCE, "the keeper reads nothing");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let router = funnel(dir.path()).await;
     for (query, expected) in [
         ("", [9, 7, 6, 5, 4, 3, 2, 1]),
         ("?range=1h", [9, 7, 6, 5, 4, 3, 2, 1]),
@@ -172,16 +179,7 @@ async fn every_number_of_the_funnel_is_the_length_of_the_list_behind_it() {
 #[tokio::test]
 async fn a_stage_means_the_same_in_every_view() {
     let dir = tempfile::tempdir().unwrap();
-    let world = World::open(dir.path());
-    world.funnel();
-    drop(world);
-    let router = console::router(dir.path(), &ConsoleSettings::default()).unwrap();
-    let begun = Instant::now();
-    while json(&router, "/samples").await["count"] != 1 || json(&router, "/health").await["pulse"]["lag"] != 0
-    {
-        assert!(begun.elapsed() < PATIENCE, "the keeper reads nothing");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let router = funnel(dir.path()).await;
     for step in STEPS {
         let mut of = values(&router, &format!("/incidents?stage={step}"), "incidents", "source").await;
         let mut came = values(&router, &format!("/sources?stage={step}"), "sources", "source").await;

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 mod asked;
+#[path = "../common/mod.rs"]
+mod common;
 mod feed;
 mod funnel;
 
@@ -42,37 +44,12 @@ const VIEWS: [(&str, &str); 8] = [
     ("/health", "connection.opened"),
 ];
 
-/// A PE look-alike of one section that names a host and means nothing.
-fn pe() -> Vec<u8> {
-    let mut file: Vec<u8> = (0..0x3000u32).map(|i| (i as u8).wrapping_mul(31)).collect();
-    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, &[0; 0x200]);
-    put(0, b"MZ");
-    put(0x3c, &0x80u32.to_le_bytes());
-    put(0x80, b"PE\0\0");
-    put(0x84, &0x014cu16.to_le_bytes());
-    put(0x86, &1u16.to_le_bytes());
-    put(0x94, &224u16.to_le_bytes());
-    put(0x98, &0x010bu16.to_le_bytes());
-    put(0x178, b".text\0\0\0");
-    put(0x178 + 12, &0x1000u32.to_le_bytes());
-    put(0x178 + 16, &(0x3000u32 - 0x200).to_le_bytes());
-    put(0x178 + 20, &0x200u32.to_le_bytes());
-    put(0x1000, b"\0\0http://www.look-alike-host.com/nothing\0\0");
-    file
-}
-
-/// A stub of filler with its size fields, a file, and `dirt` behind it.
+/// A PE look-alike that names a host, behind a stub and with `dirt` behind it.
 fn upload(dirt: &[u8]) -> Vec<u8> {
-    let file = pe();
-    let mut bytes = b"INERT LOOK-ALIKE: filler, no code. ".repeat(200);
-    bytes.truncate(4869);
-    bytes[0x591..0x595].copy_from_slice(&(file.len() as u32 + 3440).to_le_bytes());
-    bytes[0x12fd..0x1301].copy_from_slice(&(file.len() as u32).to_le_bytes());
-    bytes[0x1301..0x1305].copy_from_slice(&1u32.to_le_bytes());
-    bytes.extend_from_slice(&file);
-    bytes.extend_from_slice(dirt);
-    bytes
+    const HOST: &[u8] = b"\0\0http://www.look-alike-host.com/nothing\0\0";
+    let mut file = common::pe(0x3000, 0);
+    file[0x1000..0x1000 + HOST.len()].copy_from_slice(HOST);
+    common::upload(&file, dirt)
 }
 
 struct World {

@@ -194,9 +194,8 @@ fn no_file(
     purse: &mut Purse<'_>,
 ) -> Option<Vec<Found>> {
     let bytes = slice(file, carried.clone()).filter(|bytes| bytes.len() >= RESOURCE_MIN)?;
-    let is_published = reference::carriers().iter().any(|carrier| {
-        carrier.path == resource.name && carrier.carries.ends_with("behind its 32-bit length")
-    });
+    let is_published =
+        reference::carriers().iter().any(|carrier| carrier.behind_length && carrier.path == resource.name);
     let all = 0..bytes.len();
     // What a plain file in it begins with looks like a hidden one a byte earlier.
     let mut is_hidden = || {

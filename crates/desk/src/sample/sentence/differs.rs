@@ -1,5 +1,6 @@
 //! What is missing, what is damaged, and what differs from the published original.
 
+use super::place::{is_inside, own};
 use super::words::{
     counted, escaped, family, is_known_launcher, is_launcher_of_another, joined, name, part, thousands,
     title, what,
@@ -156,44 +157,6 @@ fn other_parts(report: &Report) -> Vec<String> {
         .collect()
 }
 
-/// Whether layer `inner` lies in layer `outer`, at whatever depth.
-pub(super) fn is_inside(report: &Report, inner: u32, outer: u32) -> bool {
-    let mut at = report.layer(inner).and_then(|layer| layer.parent);
-    // A parent stands in front of what lies in it.
-    for _ in 0..report.layers.len() {
-        match at {
-            Some(number) if number == outer => return true,
-            Some(number) => at = report.layer(number).and_then(|layer| layer.parent),
-            None => return false,
-        }
-    }
-    false
-}
-
-/// The layers that the sentence is about: the file, and what lies in it; not what stands behind its end.
-fn own(report: &Report) -> impl Iterator<Item = (u32, &Layer)> {
-    let subject = subject(report);
-    let is_behind = |layer: &Layer| layer.found_by == FoundBy::BehindTheEnd;
-    let behind: Vec<u32> = (0u32..)
-        .zip(&report.layers)
-        .filter(|(_, layer)| is_behind(layer))
-        .map(|(number, _)| number)
-        .collect();
-    (0u32..).zip(&report.layers).filter(move |(number, _)| {
-        let is_in = |outer: u32| *number == outer || is_inside(report, *number, outer);
-        // What the subject itself lies in is none of that.
-        let is_apart =
-            |outer: &u32| is_in(*outer) && !subject.is_some_and(|at| is_inside(report, at, *outer));
-        subject.is_none_or(is_in) && !behind.iter().any(is_apart)
-    })
-}
-
-/// The file that the sentence is about: what carries the core, or the core.
-pub(super) fn subject(report: &Report) -> Option<u32> {
-    let core = report.core?;
-    if carrier(report).is_some() { report.layer(core)?.parent } else { Some(core) }
-}
-
 /// What became of the domain whose answer stops the worm.
 fn kill_switch(report: &Report) -> Vec<String> {
     let indicators = own(report).flat_map(|(_, layer)| &layer.facts.indicators);
@@ -225,14 +188,10 @@ fn name_of(report: &Report, part: &str, kind: IndicatorKind) -> Option<String> {
         layer.state == State::Intact && layer.kind == Kind::Pe && title(report, layer) == part
     };
     let part = own(report).map(|(_, layer)| layer).find(is_part).filter(|part| is_of_family(part))?;
-    let of_kind = |layer: &Layer| {
-        let mut found = layer.facts.indicators.clone();
-        found.retain(|found| found.kind == kind);
-        found
-    };
-    let mut everywhere = report.layers.iter().flat_map(of_kind);
-    let is_published = everywhere.any(|found| Some(&*found.note) == family(report));
-    let value = of_kind(part).first().map_or(String::new(), |found| format!(" ({})", escaped(&found.value)));
+    let mut everywhere = report.layers.iter().flat_map(|layer| &layer.facts.indicators);
+    let is_published = everywhere.any(|found| found.kind == kind && Some(&*found.note) == family(report));
+    let here = part.facts.indicators.iter().find(|found| found.kind == kind);
+    let value = here.map_or(String::new(), |found| format!(" ({})", escaped(&found.value)));
     (!is_published).then(|| format!("the name of its {kind}{value}"))
 }
 

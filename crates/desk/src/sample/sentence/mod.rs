@@ -3,10 +3,11 @@
 //! Attacker's text goes through [`Text`](roridula_proto::event::Text), which escapes it.
 
 mod differs;
+mod place;
 mod words;
 
 pub(super) use differs::{cut, differs};
-use differs::{is_inside, subject};
+use place::{is_inside, subject};
 pub(super) use words::family;
 use words::{also, joined, title};
 pub use words::{counted, thousands};
@@ -165,13 +166,9 @@ fn packed(layer: &Layer) -> String {
 
 /// What stands around the file that the sentence is about; a known launcher's own stub goes without saying.
 fn around(report: &Report, file: &Layer, is_launcher: bool) -> String {
-    let mut text = String::new();
-    for hidden in [Some(file), report.core_layer()].into_iter().flatten() {
-        // How an archive packs its members is no hiding.
-        let is_hidden = !hidden.encoding.is_empty() && hidden.found_by != FoundBy::Directory;
-        if is_hidden && text.is_empty() {
-            let _ = write!(text, ", hidden by {}", hidden.encoding);
-        }
+    let mut text = hidden(file);
+    if text.is_empty() {
+        text = report.core_layer().map_or(String::new(), hidden);
     }
     // From the inside out: an archive behind a stub, or a stub in an archive.
     let (holder, is_outermost) = holder(report);
@@ -251,15 +248,10 @@ fn beside(report: &Report) -> String {
     let Some(layer) = apart.map(|(_, layer)| layer).or_else(|| first_beside(report)) else {
         return String::new();
     };
-    let hidden = if layer.encoding.is_empty() || layer.found_by == FoundBy::Directory {
-        String::new()
-    } else {
-        format!(", hidden by {}", layer.encoding)
-    };
     let family = family(report).filter(|_| apart.is_some());
     let family = family.map_or(String::new(), |family| format!("{} ", escaped(family)));
     let file = format!("{family}{} of {}", what(layer), counted(layer.size, "byte"));
-    format!("; beside it {} {file}{hidden}", article(&file))
+    format!("; beside it {} {file}{}", article(&file), hidden(layer))
 }
 
 /// The first file that lies in the same bytes as the one that the sentence is about, which are no archive.
@@ -272,6 +264,15 @@ fn first_beside(report: &Report) -> Option<&Layer> {
     others
         .find(|(_, layer)| is_file(layer) && layer.found_by != FoundBy::BehindTheEnd)
         .map(|(_, layer)| layer)
+}
+
+/// What had to be undone to come to it; how an archive packs its members is no hiding.
+fn hidden(layer: &Layer) -> String {
+    match layer.encoding.as_str() {
+        "" => String::new(),
+        _ if layer.found_by == FoundBy::Directory => String::new(),
+        encoding => format!(", hidden by {encoding}"),
+    }
 }
 
 fn article(what: &str) -> &'static str {

@@ -1,6 +1,6 @@
 //! Names of layers, numbers and lists, as the sentence writes them.
 
-use super::differs::is_inside;
+use super::place::is_inside;
 use crate::sample::outline::carrier;
 use roridula_proto::event::Text;
 use roridula_triage::facts::PeFacts;
@@ -88,9 +88,7 @@ fn known_part(report: &Report, layer: &Layer) -> Option<String> {
         is_here && Some(&*known.family) == family(report)
     };
     if let Some(resource) = reference::carriers().iter().find(at_its_place) {
-        // `the worm EXE behind its 32-bit length`
-        let words = resource.carries.trim_start_matches("the ");
-        return Some(words.split(" behind ").next().unwrap_or(words).to_owned());
+        return Some(resource.carries.trim_start_matches("the ").to_owned());
     }
     report.core.filter(|_| is_core).and_then(|core| part(report, core)).map(str::to_owned)
 }
