@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 const KEY: &str = "k3y-of-nobody";
-const FOUND: &str = r#"{"data":{"id":"x","type":"file","attributes":{
+const FOUND: &str = r#"{"data":{"type":"file","attributes":{
   "last_analysis_stats":{"malicious":65,"suspicious":0,"undetected":7,"harmless":0,"timeout":1,"failure":0,"type-unsupported":4},
   "popular_threat_classification":{"suggested_threat_label":"trojan.wannacry/wannacryptor"},
   "meaningful_name":"lhdfrgui.exe","names":["a.exe"],"first_submission_date":1494574270,"tags":["peexe"]}}}"#;
@@ -226,11 +226,35 @@ fn core_first_then_dll_then_raw_and_no_further_than_a_hit() {
     assert_eq!(found[0].link, format!("https://www.virustotal.com/gui/file/{}", hash(2)));
     assert_eq!(
         found[0].sentence(),
-        "VirusTotal knows the DLL: 65 of 72 engines call it malicious, as trojan.wannacry/wannacryptor, \
+        "VirusTotal knows the DLL, not the core: 65 of 72 engines call it malicious, as trojan.wannacry/wannacryptor, \
          named lhdfrgui.exe, since 2017-05-12 07:31:10"
     );
     assert_eq!(inquirer.book().raw(Service::VirusTotal, &hash(2)).unwrap().unwrap(), FOUND.as_bytes());
     assert!(!inquirer.book().results(&hash(3)).unwrap()[0].known);
+}
+
+#[test]
+fn what_a_service_does_not_know_is_named() {
+    let world = World::new();
+    world.triaged(1, 2, 3);
+    let mut inquirer = world.inquirer(Fake::default());
+    assert_eq!(settle(&mut inquirer, START), vec![Outcome::Unknown; 3]);
+    let found = inquirer.book().of_report(&report(1, 2, 3)).unwrap();
+    assert_eq!(found[0].sentence(), "VirusTotal does not know the core, DLL and raw bytes");
+    assert_eq!(inquirer.book().results(&hash(2)).unwrap()[0].sentence(), "VirusTotal does not know the DLL");
+}
+
+#[test]
+fn an_answer_about_another_file_is_none() {
+    let world = World::new();
+    world.triaged(1, 2, 3);
+    let about = |digit| FOUND.replacen("\"type\"", &format!("\"id\":\"{}\",\"type\"", hash(digit)), 1);
+    let fake = Fake::new(vec![answer(200, &about(2)), answer(200, &about(3))]);
+    let mut inquirer = world.inquirer(fake.clone());
+    assert_eq!(settle(&mut inquirer, START), [Outcome::Failed("an answer about another file".to_owned(), 1)]);
+    assert!(inquirer.book().results(&hash(3)).unwrap().is_empty());
+    assert_eq!(settle(&mut inquirer, later(DAY)), [Outcome::Known]);
+    assert_eq!(fake.urls(), [url(3), url(3)]);
 }
 
 #[test]

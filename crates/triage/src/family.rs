@@ -53,6 +53,9 @@ pub struct Ground {
     pub what: String,
 }
 
+/// The family of what this program sends to itself.
+pub const OWN: &str = "Roridula self-test";
+
 /// Of how many grounds a verdict tells; the strongest come first.
 const GROUNDS_MAX: usize = 16;
 /// How many other families a verdict names.
@@ -90,12 +93,12 @@ pub fn known() -> BTreeSet<&'static str> {
 /// What the layers say together: of the family with the surest verdict, then the most grounds.
 pub(crate) fn verdict(layers: &[Layer]) -> Option<Verdict> {
     let mut families: BTreeMap<String, Vec<Said>> = BTreeMap::new();
-    let inside = inside(layers);
+    let (inside, beside) = (inside(layers), beside(layers));
     for (number, layer) in layers.iter().enumerate() {
         let Ok(number) = u32::try_from(number) else { break };
         for said in hash(number, layer)
             .into_iter()
-            .chain(rules(number, layer, &inside))
+            .chain(rules(number, layer, &inside, beside.contains(&number)))
             .chain(structure(number, layer))
         {
             families.entry(said.family.clone()).or_default().push(said);
@@ -144,6 +147,14 @@ fn inside(layers: &[Layer]) -> Inside<'_> {
     inside
 }
 
+/// The layers that a program and something else stand beside each other in: a rule that fits none of the two has the
+/// program's shape from one and the words from the other.
+fn beside(layers: &[Layer]) -> BTreeSet<u32> {
+    let holders = layers.iter().filter(|layer| layer.kind == Kind::Pe).filter_map(|layer| layer.parent);
+    let kind = |at: u32| Some(layers.get(usize::try_from(at).ok()?)?.kind);
+    holders.filter(|&at| matches!(kind(at), Some(Kind::Payload | Kind::Data | Kind::Overlay))).collect()
+}
+
 fn confidence(said: &[Said]) -> Confidence {
     let strongest = said.iter().map(|said| said.weight).max();
     let specific = || said.iter().filter(|said| said.weight >= Weight::Specific);
@@ -171,11 +182,17 @@ fn hash(number: u32, layer: &Layer) -> Option<Said> {
 }
 
 /// Rules that name a family, where they fit nothing that lies deeper.
-fn rules<'l>(number: u32, layer: &'l Layer, inside: &'l Inside<'l>) -> impl Iterator<Item = Said> {
+fn rules<'l>(
+    number: u32,
+    layer: &'l Layer,
+    inside: &'l Inside<'l>,
+    is_beside: bool,
+) -> impl Iterator<Item = Said> {
     let own = move |hit: &&Hit| !inside.contains(&(number, hit.file.as_str(), hit.rule.as_str()));
     layer.hits.iter().filter(|hit| !hit.family.is_empty()).filter(own).map(move |hit| {
-        // A text names what a family has, and may be anybody's.
-        let is_named = layer.kind == Kind::Text && hit.file == "builtin";
+        // A text names what a family has, and may be anybody's; our own is all of it.
+        let is_text = layer.kind == Kind::Text && hit.family != OWN;
+        let is_named = (is_text || is_beside) && hit.file == "builtin";
         let shape = is_named || hit.confidence.eq_ignore_ascii_case("low");
         let whose = if hit.file == "builtin" { String::new() } else { format!(" of {}", hit.file) };
         Said {
@@ -357,6 +374,16 @@ mod tests {
         let mut own = note;
         own.hits[0].file = "/rules/own.yar".to_owned();
         assert_eq!(told(&[own]).1, Confidence::Medium);
+    }
+
+    #[test]
+    fn what_only_a_program_and_the_words_behind_it_are_together_is_a_shape() {
+        let whole = Layer { kind: Kind::Payload, ..hit("WannaCry", "Worm", "high") };
+        let inner = |kind| Layer { parent: Some(0), kind, ..layer() };
+        let layers = [whole.clone(), inner(Kind::Pe), inner(Kind::Overlay)];
+        assert_eq!(told(&layers).1, Confidence::Low);
+        // A stub of a family has no program beside it here.
+        assert_eq!(told(&[whole, inner(Kind::Stub)]).1, Confidence::Medium);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Found {
     pub asked: WallClock,
     /// Whether the service knows it.
     pub known: bool,
+    /// The parts of the sample that it was asked for and does not know.
+    pub unknown: Vec<Part>,
     /// What it knows.
     pub summary: Summary,
     /// Where to read more; there is a page only where it is known.
@@ -64,10 +66,13 @@ impl Found {
     pub fn sentence(&self) -> String {
         let (name, part) = (self.service.name(), self.part.as_str());
         if !self.known {
-            return format!("{name} does not know the {part}");
+            return format!("{name} does not know the {}", joined(&self.unknown));
         }
         let summary = &self.summary;
         let mut text = format!("{name} knows the {part}");
+        if !self.unknown.is_empty() {
+            text += &format!(", not the {}", joined(&self.unknown));
+        }
         match (summary.malicious, summary.engines) {
             (Some(_), Some(0)) => text += ": no engine has looked at it yet",
             (Some(malicious), Some(engines)) => {
@@ -83,6 +88,15 @@ impl Found {
             }
         }
         text
+    }
+}
+
+/// `core, DLL and raw bytes`.
+fn joined(parts: &[Part]) -> String {
+    let parts: Vec<_> = parts.iter().map(|part| part.as_str()).collect();
+    match parts.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => parts.concat(),
     }
 }
 
@@ -178,12 +192,14 @@ impl Lookups {
             let read = |row: &Row<'_>| {
                 let (part, asked, known, summary): (String, _, _, String) =
                     (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                let part = serde_json::from_str(&part).unwrap_or(Part::Raw);
                 Ok(Found {
                     service,
                     sha256: sha256.clone(),
-                    part: serde_json::from_str(&part).unwrap_or(Part::Raw),
+                    part,
                     asked: clock(asked),
                     known,
+                    unknown: if known { Vec::new() } else { vec![part] },
                     summary: serde_json::from_str(&summary).unwrap_or_default(),
                     link: service.link(&sha256),
                 })
@@ -206,10 +222,15 @@ impl Lookups {
         for hash in hashes {
             // The same bytes may be one sample's core and another's all.
             let answers = self.results(&hash.sha256)?.into_iter();
-            for answer in answers.map(|answer| Found { part: hash.part, ..answer }) {
+            for mut answer in answers {
+                answer.part = hash.part;
+                answer.unknown = if answer.known { Vec::new() } else { vec![hash.part] };
                 match best.iter_mut().find(|earlier| earlier.service == answer.service) {
-                    Some(earlier) if earlier.known => {}
-                    Some(earlier) => *earlier = answer,
+                    Some(earlier) if earlier.known => earlier.unknown.append(&mut answer.unknown),
+                    Some(earlier) => {
+                        answer.unknown.splice(0..0, std::mem::take(&mut earlier.unknown));
+                        *earlier = answer;
+                    }
                     None => best.push(answer),
                 }
             }

@@ -270,6 +270,9 @@ impl Inquirer {
         };
         let service = access.service;
         match answer {
+            Answer::Found(_) if !service::is_about(service, &response, &hash.sha256) => {
+                self.failed(service, "an answer about another file".to_owned(), None, now)
+            }
             Answer::Found(summary) => {
                 // Handed over a moment ago: no engine has looked yet.
                 let fresh = if summary.engines == Some(0) { HOUR } else { self.found };

@@ -210,6 +210,17 @@ pub(super) fn read(service: Service, response: &Response) -> Answer {
     }
 }
 
+/// Whether an answer to `sha256` is about that file, as far as it says which one it is about.
+pub(super) fn is_about(service: Service, response: &Response, sha256: &str) -> bool {
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let places: &[&str] = match service {
+        Service::VirusTotal => &["/data/id", "/data/attributes/sha256"],
+        Service::MalwareBazaar => &["/data/0/sha256_hash"],
+    };
+    let mut told = places.iter().filter_map(|place| body.pointer(place)?.as_str());
+    told.all(|told| told.eq_ignore_ascii_case(sha256))
+}
+
 fn virustotal(body: &Value) -> Answer {
     let data = &body["data"];
     if data["type"] == "analysis" {

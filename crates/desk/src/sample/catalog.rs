@@ -8,6 +8,7 @@ use crate::index::{Index, IndexError, SampleRow};
 use roridula_evidence::{SampleId, rfc3339};
 use roridula_proto::event::{ByteRange, Layer, Origin, UploadState};
 use roridula_proto::time::WallClock;
+use roridula_triage::family::OWN;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use thiserror::Error;
@@ -132,8 +133,6 @@ struct Seen {
 impl Entry {
     /// Whether it came as an implant's upload, and not as a buffer or as what nobody claims; nor from our own doctor.
     fn is_upload(&self) -> bool {
-        /// As the rule for what the doctor sends says.
-        const OWN: &str = "Roridula self-test";
         let uploads = [Origin::DoublePulsar, Origin::DoublePulsarRaw, Origin::DoublePulsarConflict];
         self.family != OWN && uploads.iter().any(|origin| origin.as_str() == self.origin)
     }
@@ -287,7 +286,8 @@ fn entry(
         is_beginning: matches!(sample.ranges.as_slice(), [only] if only.start == 0),
         kin: whole.as_ref().map(|(sha256, family)| (sha256.as_str(), *family)),
     });
-    let said = Said { lead: &lead, cut: &outline.cut, differs: &outline.differs, piece };
+    let is_left = sample.triaged && !sample.triage_error.is_empty() && !outline.lead.is_empty();
+    let said = Said { lead: &lead, cut: &outline.cut, differs: &outline.differs, piece, is_left };
     Entry {
         sha256: sample.sha256,
         md5: sample.md5.clone(),

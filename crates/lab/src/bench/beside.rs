@@ -161,6 +161,7 @@ fn copied(data: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 fn with_readers<T>(console: SocketAddr, measured: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    wait_for(console)?;
     let ended = AtomicU64::new(0);
     std::thread::scope(|scope| {
         let reader = |number| {
@@ -175,6 +176,20 @@ fn with_readers<T>(console: SocketAddr, measured: impl FnOnce() -> anyhow::Resul
         }
         figures
     })
+}
+
+/// Waits until the console has read its samples: until then its views say no more than that.
+fn wait_for(console: SocketAddr) -> anyhow::Result<()> {
+    let deadline = Instant::now() + crate::honeypot::PATIENCE;
+    loop {
+        let mut page = Vec::new();
+        ask(console, "/samples")?.read_to_end(&mut page)?;
+        if page.starts_with(b"HTTP/1.1 200") {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "the console does not come to its samples");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// One open console: its live feed, and now and then another view, until it is over.

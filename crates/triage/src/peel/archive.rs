@@ -1,7 +1,7 @@
 //! Gzip streams, and what decoded bytes are.
 
 use super::found::{Found, Inside, Purse};
-use super::inflate::{Ending, inflate};
+use super::inflate::{Ending, Inflated, inflate};
 use super::{identify, overlay};
 use crate::bytes::{array, le_u16, le_u32};
 use crate::report::{FoundBy, State};
@@ -47,39 +47,109 @@ fn gzip_data(bytes: &[u8]) -> Option<(usize, String)> {
     Some((at, name))
 }
 
-/// The one member of a gzip stream and what follows it.
-pub(crate) fn gzip(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
-    let mut inside = Inside::default();
-    let Some((at, name)) = gzip_data(bytes) else { return inside };
-    let data = bytes.get(at..).unwrap_or_default();
-    let inflated = inflate(data, purse.decodable(data.len()));
-    purse.pay(inflated.bytes.len());
-    let end = at.saturating_add(inflated.read);
+/// Where a gzip stream ends that starts here, as far as its data are there and not contradicted: `None` where nothing
+/// but the header speaks for one.
+pub(crate) fn gzip_extent(bytes: &[u8], purse: &mut Purse<'_>) -> Option<usize> {
+    gzip_data(bytes)?;
+    if !purse.candidate() || !gzip_starts(bytes) {
+        return None;
+    }
+    let stream = stream(bytes, purse);
+    // What goes on to the last byte may be cut; what breaks off before was no stream, or another file's inside.
+    let is_one = match stream.ending {
+        Ending::Whole => stream.wrong.as_ref().is_none_or(|(state, _)| *state == State::Truncated),
+        Ending::Short | Ending::TooMuch => true,
+        Ending::Broken => false,
+    };
+    is_one.then_some(stream.end)
+}
+
+/// A stream's members, joined.
+struct Stream {
+    name: String,
+    bytes: Vec<u8>,
+    members: u64,
+    /// Where the compressed data of the first member start, and of the last one end.
+    data: std::ops::Range<usize>,
+    /// Where all of it ends.
+    end: usize,
+    /// How the last member ended.
+    ending: Ending,
+    wrong: Option<(State, String)>,
+}
+
+/// Reads the members that follow each other from the first byte on: together they are one file (RFC 1952, 2.2).
+fn stream(bytes: &[u8], purse: &mut Purse<'_>) -> Stream {
+    // More than any tool writes that compresses block by block.
+    const MEMBERS_MAX: u64 = 65_536;
+    let mut stream = Stream {
+        name: String::new(),
+        bytes: Vec::new(),
+        members: 0,
+        data: 0..0,
+        end: 0,
+        ending: Ending::Whole,
+        wrong: None,
+    };
+    while stream.members < MEMBERS_MAX && stream.wrong.is_none() && stream.ending == Ending::Whole {
+        let member = bytes.get(stream.end..).unwrap_or_default();
+        let Some((at, name)) = gzip_data(member) else { break };
+        let data = member.get(at..).unwrap_or_default();
+        let inflated = inflate(data, purse.decodable(data.len()));
+        purse.pay(inflated.bytes.len());
+        let at = stream.end.saturating_add(at);
+        let data_end = at.saturating_add(inflated.read).min(bytes.len());
+        if stream.members == 0 {
+            (stream.name, stream.data.start) = (name, at);
+        } else if inflated.ending == Ending::Broken && inflated.bytes.is_empty() {
+            // Something that looks like one more header.
+            break;
+        }
+        (stream.wrong, stream.ending) = (wrong(bytes, data_end, &inflated), inflated.ending);
+        stream.bytes.extend_from_slice(&inflated.bytes);
+        stream.data.end = data_end;
+        // Behind the data: checksum and size.
+        stream.end = data_end.saturating_add(8).min(bytes.len());
+        stream.members = stream.members.saturating_add(1);
+    }
+    stream
+}
+
+/// What is wrong with a member whose data end here.
+fn wrong(bytes: &[u8], data_end: usize, inflated: &Inflated) -> Option<(State, String)> {
     let mut crc = Crc::new();
     crc.update(&inflated.bytes);
-    let wrong = match inflated.ending {
-        Ending::TooMuch => {
-            purse.too_much("a gzip stream");
-            return inside;
-        }
+    match inflated.ending {
+        Ending::TooMuch => None,
         Ending::Short => Some((State::Truncated, "its compressed data do not end".to_owned())),
-        Ending::Broken => Some((State::Damaged, format!("damaged from byte {}", text::length(end)))),
-        Ending::Whole => match le_u32(bytes, end) {
+        Ending::Broken => Some((State::Damaged, format!("damaged from byte {}", text::length(data_end)))),
+        Ending::Whole => match le_u32(bytes, data_end) {
             None => Some((State::Truncated, "its checksum is missing".to_owned())),
             Some(sum) if sum == crc.sum() => None,
             Some(_) => Some((State::Damaged, "its CRC-32 is wrong".to_owned())),
         },
-    };
-    let end = end.min(bytes.len());
-    inside.wrong.extend(wrong.clone());
-    let mut child = decoded(inflated.bytes, FoundBy::Directory, at..end).named(name);
+    }
+}
+
+/// The file in a gzip stream and what follows it.
+pub(crate) fn gzip(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
+    let mut inside = Inside::default();
+    let stream = stream(bytes, purse);
+    if stream.ending == Ending::TooMuch {
+        purse.too_much("a gzip stream");
+        return inside;
+    }
+    inside.wrong.extend(stream.wrong.clone());
+    let mut child = decoded(stream.bytes, FoundBy::Directory, stream.data).named(stream.name);
     child.encoding = "deflate".to_owned();
-    inside.found.push(match wrong {
+    if stream.members > 1 {
+        child.remarks.push(format!("joined from {}", text::counted(stream.members, "gzip member")));
+    }
+    inside.found.push(match stream.wrong {
         Some((state, what)) => child.wrong(state, what),
         None => child,
     });
-    // Behind the data: checksum and size.
-    inside.found.extend(overlay::tail(bytes, end.saturating_add(8)..bytes.len()));
+    inside.found.extend(overlay::tail(bytes, stream.end..bytes.len()));
     inside.found.retain(|child| child.decoded.as_ref().is_none_or(|bytes| !bytes.is_empty()));
     inside
 }

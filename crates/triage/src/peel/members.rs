@@ -101,11 +101,15 @@ pub(crate) fn inside(bytes: &[u8], purse: &mut Purse<'_>) -> Inside {
 }
 
 /// Where the stored bytes of a member are that start at `at`. One that lies about its size would have the others and
-/// the directory in it.
+/// the directory in it; one that has lost some bytes, the beginning of the next.
 fn stored(bytes: &[u8], archive: &Archive, entry: &Entry, at: usize) -> Option<Range<usize>> {
     let end = at.checked_add(entry.stored)?;
     let in_front = at < archive.directory_at;
-    let room = if in_front && end > archive.directory_at { archive.room_ends(entry) } else { bytes.len() };
+    let room = if in_front && (archive.moved || end > archive.directory_at) {
+        archive.room_ends(entry)
+    } else {
+        bytes.len()
+    };
     Some(at..end.min(room.max(at)))
 }
 

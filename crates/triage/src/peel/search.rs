@@ -4,7 +4,7 @@
 //! is inside it is its own affair.
 
 use super::found::{Found, Purse};
-use super::zip;
+use super::{archive, zip};
 use crate::bytes::{le_size, le_u16, slice};
 use crate::pe::Pe;
 use crate::report::{FoundBy, Kind, State};
@@ -21,8 +21,9 @@ pub(crate) fn find(parent: &[u8], range: Range<usize>, purse: &mut Purse<'_>) ->
         let Some(start) = at.checked_add(next) else { break };
         let file = slice(parent, start..range.end).unwrap_or_default();
         let child = match file {
-            [b'P', b'K', 3, 4, ..] => archive(file, start, &mut ends, purse),
+            [b'P', b'K', 3, 4, ..] => zip_archive(file, start, &mut ends, purse),
             [b'M', b'S', b'C', b'F', ..] => cabinet(file, start),
+            [0x1f, 0x8b, 8, ..] => gzip(file, start, purse),
             [b'M', b'Z', ..] if !purse.candidate() => break,
             [b'M', b'Z', ..] => executable(parent, file, start),
             _ => None,
@@ -45,10 +46,10 @@ fn next_mark(bytes: &[u8]) -> Option<usize> {
     const AT_ONCE: usize = 32;
     let mut at = 0usize;
     for block in bytes.chunks(AT_ONCE) {
-        if block.iter().fold(false, |any, &byte| any | (byte == b'M') | (byte == b'P')) {
+        if block.iter().fold(false, |any, &byte| any | (byte == b'M') | (byte == b'P') | (byte == 0x1f)) {
             let end = at.saturating_add(block.len()).saturating_add(1).min(bytes.len());
             let mut pairs = slice(bytes, at..end)?.windows(2);
-            let found = pairs.position(|pair| matches!(pair, b"MZ" | b"PK" | b"MS"));
+            let found = pairs.position(|pair| matches!(pair, b"MZ" | b"PK" | b"MS" | [0x1f, 0x8b]));
             if let Some(found) = found {
                 return at.checked_add(found);
             }
@@ -64,12 +65,17 @@ fn executable(parent: &[u8], file: &[u8], start: usize) -> Option<Found> {
     Some(Found::pe(parent, &pe, FoundBy::ValidatedSearch, start..start.checked_add(length)?))
 }
 
-fn archive(file: &[u8], start: usize, ends: &mut zip::Ends, purse: &mut Purse<'_>) -> Option<Found> {
+fn zip_archive(file: &[u8], start: usize, ends: &mut zip::Ends, purse: &mut Purse<'_>) -> Option<Found> {
     if !zip::starts(file) || !purse.candidate() {
         return None;
     }
     let length = zip::extent(file, start, purse.budget.entries_max, ends);
     Some(Found::new(Kind::Zip, FoundBy::ValidatedSearch, start..start.checked_add(length)?))
+}
+
+fn gzip(file: &[u8], start: usize, purse: &mut Purse<'_>) -> Option<Found> {
+    let length = archive::gzip_extent(file, purse)?;
+    Some(Found::new(Kind::Gzip, FoundBy::ValidatedSearch, start..start.checked_add(length)?))
 }
 
 fn cabinet(file: &[u8], start: usize) -> Option<Found> {

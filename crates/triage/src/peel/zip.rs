@@ -5,6 +5,8 @@
 use crate::bytes::{array, le_size, le_u16, le_u32, slice};
 use crate::report::State;
 use crate::text;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 const LOCAL: usize = 30;
 const CENTRAL: usize = 46;
@@ -62,6 +64,8 @@ pub(crate) struct Archive {
     pub(crate) members: usize,
     /// What is wrong with it as a whole.
     pub(crate) wrong: Vec<(State, String)>,
+    /// Whether members stand elsewhere than the directory says.
+    pub(crate) moved: bool,
     /// Whether there are more members than were listed.
     pub(crate) cut: bool,
 }
@@ -72,6 +76,42 @@ impl Archive {
     pub(crate) fn room_ends(&self, entry: &Entry) -> usize {
         let next = self.entries.iter().map(|other| other.local_at).filter(|&at| at > entry.local_at).min();
         next.map_or(self.directory_at, |next| next.min(self.directory_at))
+    }
+
+    /// Looks for members whose own headers are not where the directory says: where bytes are gone or came in between,
+    /// what stands behind has moved and is whole.
+    fn find_moved(&mut self, bytes: &[u8]) {
+        let mut sought: BTreeMap<String, VecDeque<usize>> = BTreeMap::new();
+        let lost = self.entries.iter().enumerate().filter(|(_, entry)| entry.data_at.is_none());
+        for (number, entry) in lost {
+            sought.entry(entry.name.clone()).or_default().push_back(number);
+        }
+        let (mut at, mut moved) = (0, Vec::new());
+        while let Some(found) =
+            (!sought.is_empty()).then(|| next_local(bytes, at..self.directory_at)).flatten()
+        {
+            at = found.saturating_add(4);
+            let Some((there, _)) = any_local(bytes, found) else { continue };
+            let Some(numbers) = sought.get_mut(&there.name) else { continue };
+            let Some(entry) = numbers.front().and_then(|&number| self.entries.get_mut(number)) else {
+                continue;
+            };
+            if there.crc32 == entry.crc32 || there.descriptor() {
+                (entry.local_at, entry.data_at) = (there.local_at, there.data_at);
+                moved.push(entry.name.clone());
+                numbers.pop_front();
+                if numbers.is_empty() {
+                    sought.remove(&there.name);
+                }
+            }
+        }
+        if let Some(first) = moved.first() {
+            let count = text::counted(u64::try_from(moved.len()).unwrap_or(u64::MAX), "member");
+            let stand = if moved.len() == 1 { "stands" } else { "stand" };
+            let remark = format!("{count} {stand} elsewhere than its directory says, first `{first}`");
+            self.wrong.push((State::Damaged, remark));
+            self.moved = true;
+        }
     }
 }
 
@@ -224,6 +264,13 @@ pub(crate) fn extent(bytes: &[u8], start: usize, max: usize, ends: &mut Ends) ->
     after
 }
 
+/// The next place in `range` where a member's own header may stand.
+fn next_local(bytes: &[u8], range: Range<usize>) -> Option<usize> {
+    let start = range.start;
+    let found = slice(bytes, range)?.windows(4).position(|four| four == b"PK\x03\x04")?;
+    start.checked_add(found)
+}
+
 /// Lists an archive's members, at most `max`.
 pub(crate) fn open(bytes: &[u8], max: usize) -> Option<Archive> {
     if !is_whole(bytes) {
@@ -253,6 +300,7 @@ fn by_directory(bytes: &[u8], end: &End, max: usize) -> Archive {
         archive.entries.push(entry);
         at = next;
     }
+    archive.find_moved(bytes);
     let listed = archive.entries.len();
     if !archive.cut && listed != end.members {
         let members = text::counted(u64::try_from(listed).unwrap_or(u64::MAX), "member");

@@ -9,7 +9,7 @@ mod words;
 pub(super) use differs::{cut, differs};
 use place::{is_inside, subject};
 pub(super) use words::family;
-use words::{also, joined, title};
+use words::{also, joined, named_family, title};
 pub use words::{counted, thousands};
 
 use super::outline::{Outline, carrier};
@@ -62,6 +62,8 @@ pub(super) struct Said<'a> {
     pub(super) differs: &'a str,
     /// Where it is a piece of an upload.
     pub(super) piece: Option<Piece<'a>>,
+    /// Whether triage ended before it had looked into all of it, and will not try again by itself.
+    pub(super) is_left: bool,
 }
 
 /// The whole sentence.
@@ -75,7 +77,8 @@ pub(super) fn sentence(said: &Said<'_>, seen: Sightings) -> String {
     let (captures, sources) = (counted(seen.captures, "capture"), counted(seen.sources, "host"));
     let _ = write!(text, ", seen in {captures} from {sources} since {day}");
     // What a piece lacks is no difference.
-    if said.piece.is_some() { text } else { join(&[&text, said.differs]) }
+    let differs = if said.piece.is_some() { "" } else { said.differs };
+    join(&[&text, differs, if said.is_left { "the rest could not be worked out" } else { "" }])
 }
 
 impl Outline {
@@ -95,7 +98,7 @@ impl Piece<'_> {
     fn of(&self, lead: &str) -> String {
         let lead = match lead.split_once(' ') {
             // Families keep their capital letter.
-            Some((first @ ("Unknown" | "Not" | "Looked" | "The"), rest)) => {
+            Some((first @ ("Unknown" | "Possible" | "Not" | "Looked" | "The"), rest)) => {
                 format!("{} {rest}", first.to_lowercase())
             }
             _ => lead.to_owned(),
@@ -126,8 +129,10 @@ pub(super) fn lead(report: &Report) -> String {
 /// The same, of the surest family alone.
 fn first_family(report: &Report) -> String {
     let Some(root) = report.layers.first() else { return "Nothing".to_owned() };
-    // A user's rule may be anybody's text.
-    let family = family(report).map(escaped);
+    let family = named_family(report).map(|family| match family.strip_prefix("possible ") {
+        Some(name) => format!("Possible {name}"),
+        None => family,
+    });
     // A file beside another one, or behind its end, does not make that one what it is.
     let family = family.as_deref().filter(|_| family_apart(report).is_none());
     match (carrier(report), report.core_layer()) {
@@ -211,8 +216,8 @@ fn behind(report: &Report, is_launcher: bool) -> String {
         }
         Some((_, layer)) => {
             let is_of_family = family_apart(report).is_some_and(|(_, apart)| std::ptr::eq(apart, layer));
-            let family = family(report).filter(|_| is_of_family);
-            let what = family.map_or(String::new(), |family| format!("{} ", escaped(family))) + what(layer);
+            let family = named_family(report).filter(|_| is_of_family);
+            let what = family.map_or(String::new(), |family| format!("{family} ")) + what(layer);
             let _ = write!(
                 text,
                 ", with {} {what} of {} behind its end",
@@ -248,8 +253,8 @@ fn beside(report: &Report) -> String {
     let Some(layer) = apart.map(|(_, layer)| layer).or_else(|| first_beside(report)) else {
         return String::new();
     };
-    let family = family(report).filter(|_| apart.is_some());
-    let family = family.map_or(String::new(), |family| format!("{} ", escaped(family)));
+    let family = named_family(report).filter(|_| apart.is_some());
+    let family = family.map_or(String::new(), |family| format!("{family} "));
     let file = format!("{family}{} of {}", what(layer), counted(layer.size, "byte"));
     format!("; beside it {} {file}{}", article(&file), hidden(layer))
 }

@@ -4,6 +4,7 @@ use super::place::is_inside;
 use crate::sample::outline::carrier;
 use roridula_proto::event::Text;
 use roridula_triage::facts::PeFacts;
+use roridula_triage::family::Confidence;
 pub use roridula_triage::text::{counted, number as thousands};
 use roridula_triage::{FoundBy, Kind, Layer, Report, State, reference};
 
@@ -16,6 +17,13 @@ const NAME_MAX: usize = 40;
 pub(crate) fn family(report: &Report) -> Option<&str> {
     let family = report.verdict.as_ref().map(|verdict| verdict.family.as_str());
     family.filter(|family| !ROADS.contains(family))
+}
+
+/// The family as a sentence names it, escaped: a user's rule may be anybody's text. What others have too is no more
+/// than possible.
+pub(super) fn named_family(report: &Report) -> Option<String> {
+    let is_sure = report.verdict.as_ref().is_some_and(|verdict| verdict.confidence != Confidence::Low);
+    family(report).map(|family| format!("{}{}", if is_sure { "" } else { "possible " }, escaped(family)))
 }
 
 /// The other families of a report that say what the file is.

@@ -221,6 +221,39 @@ fn a_gzip_stream_is_checked() {
 }
 
 #[test]
+fn gzip_members_that_follow_each_other_are_one_file() {
+    let inner = build::pe(&[]);
+    let (front, back) = inner.split_at(inner.len() / 3);
+    let joined = [build::gzip(front), build::gzip(back)].concat();
+    let report = look(&joined, &Budget::default());
+    assert_eq!((report.layers.len(), report.layers[0].state), (2, State::Intact));
+    assert_eq!(report.layers[1].hashes, crate::facts::hashes(&inner));
+    assert_eq!(report.layers[1].remarks, ["joined from 2 gzip members"]);
+    // What stands behind and is no member is no part of the file.
+    let tail = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xff, 0xff, 0xff, 0xff];
+    let report = look(&[&joined[..], &tail].concat(), &Budget::default());
+    assert_eq!((report.layers.len(), report.layers[0].state), (3, State::Intact));
+    assert_eq!((report.layers[1].size, report.layers[2].size), (inner.len() as u64, tail.len() as u64));
+}
+
+#[test]
+fn a_gzip_stream_behind_other_bytes_is_found_where_its_checksum_fits() {
+    let inner = build::pe(&[]);
+    let (front, behind) = (noise(3000, 7), noise(900, 8));
+    let bytes = [&front[..], &build::gzip(&inner), &behind].concat();
+    let report = look(&bytes, &Budget::default());
+    let found = report.layers.iter().find(|layer| layer.kind == Kind::Gzip).unwrap();
+    assert_eq!((found.offset, found.found_by), (front.len() as u64, FoundBy::ValidatedSearch));
+    assert_eq!(report.core_layer().unwrap().hashes, crate::facts::hashes(&inner));
+    let mut wrong = bytes.clone();
+    wrong[bytes.len() - behind.len() - 6] ^= 1;
+    assert!(look(&wrong, &Budget::default()).layers.iter().all(|layer| layer.kind != Kind::Gzip));
+    // A header is no stream, however often it stands there.
+    let headers = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3].repeat(20_000);
+    assert!(look(&headers, &Budget::default()).layers.iter().all(|layer| layer.kind != Kind::Gzip));
+}
+
+#[test]
 fn bombs_cost_no_more_than_the_budget() {
     let zeros = vec![0; 3_000_000];
     let budget = Budget { ratio_max: 100, ..Budget::default() };
@@ -305,4 +338,36 @@ fn members_keep_their_names_where_the_first_one_has_lost_its_header() {
     let states = archive.facts.zip.iter().flat_map(|zip| &zip.members);
     let states: Vec<_> = states.map(|member| (member.name.as_str(), member.state.as_str())).collect();
     assert_eq!(states, [("a.exe", "damaged"), ("b.exe", "intact")]);
+}
+
+#[test]
+fn members_that_have_moved_are_whole() {
+    let files: Vec<_> = (0..4).map(|seed| noise(3000, seed)).collect();
+    let names = ["a", "b", "c", "d"];
+    let members: Vec<_> =
+        names.iter().zip(&files).map(|(name, file)| (*name, file.as_slice(), How::Stored)).collect();
+    let zip = build::zip(&members);
+    let at = |zip: &[u8], number: usize| {
+        let report = look(zip, &Budget::default());
+        report.layers[0].facts.zip.as_ref().unwrap().members[number].offset as usize
+    };
+    let second = at(&zip, 1);
+    let states = |zip: &[u8]| {
+        let report = look(zip, &Budget::default());
+        let facts = report.layers[0].facts.zip.clone().unwrap();
+        let states: Vec<_> = facts.members.into_iter().map(|member| member.state).collect();
+        (states, report.layers[0].state, report.layers[0].remarks.clone())
+    };
+    // A piece of the second member is gone, or something came in between.
+    let gone = [&zip[..second + 100], &zip[second + 612..]].concat();
+    let more = [&zip[..second + 100], &noise(512, 9), &zip[second + 100..]].concat();
+    for (damaged, second) in [(gone, "truncated"), (more, "damaged")] {
+        let (states, state, remarks) = states(&damaged);
+        assert_eq!(states, ["intact", second, "intact", "intact"]);
+        assert_eq!(state, State::Damaged);
+        assert!(
+            remarks.iter().any(|remark| remark.contains("elsewhere than its directory says")),
+            "{remarks:?}"
+        );
+    }
 }

@@ -2,6 +2,7 @@
   WannaCry (May 2017), part by part. Strings from the published analyses named at each rule.
   A part inside of a part shows the strings of both, so each rule also asks what kind of file it stands in:
   a PE's Characteristics stand 22 bytes behind its signature, 0x2000 says that it is a library.
+  What any text about the worm names (domains, wallets) is a shape, however exact it is.
 */
 
 rule WannaCry_Launcher_DLL
@@ -57,7 +58,7 @@ rule WannaCry_Kill_Switch_Domain
         license = "MIT OR Apache-2.0"
         description = "A domain that stops WannaCry's worm when it answers"
         family = "WannaCry"
-        confidence = "medium"
+        confidence = "low"
         reference = "https://blog.talosintelligence.com/wannacry/"
     strings:
         $first = "iuqerfsodp9ifjaposdfjhgosurijfaewrwergwea." nocase
@@ -124,7 +125,7 @@ rule WannaCry_Wallet
         license = "MIT OR Apache-2.0"
         description = "A wallet that WannaCry's victims were told to pay to"
         family = "WannaCry"
-        confidence = "medium"
+        confidence = "low"
         reference = "https://www.secureworks.com/research/wcry-ransomware-analysis"
     strings:
         $a = "115p7UMMngoj1pMvkpHijcRdfJNXj6LrLn" fullword
