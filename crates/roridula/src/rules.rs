@@ -96,6 +96,9 @@ fn find(folders: &[PathBuf], files_max: usize, errors: &mut Vec<RuleError>) -> V
                 }
                 Ok(meta) if meta.is_dir() => waiting.push(path),
                 Ok(meta) if meta.is_file() && ours && found.len() <= files_max => found.push(path),
+                Ok(meta) if !meta.is_file() && ours => {
+                    errors.push(wrong(&path, "neither a file nor a folder"))
+                }
                 Err(error) if ours => errors.push(wrong(&path, &format!("cannot be read: {error}"))),
                 _ => {}
             }

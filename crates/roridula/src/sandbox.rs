@@ -169,6 +169,8 @@ pub(crate) fn become_owner(data: &Path) -> Result<(), Failure> {
 
 /// Files that the honeypot opens besides its visitors' sockets: journal, spool, sinks, triage.
 const FILES_BESIDES: u64 = 256;
+/// The user that owns nothing: Debian's `nobody`, and the kernel's for a user that it cannot name.
+const NOBODY: u32 = 65_534;
 /// By how much a triage worker stands back.
 const WORKER_NICE: i32 = 19;
 
@@ -246,6 +248,14 @@ pub(crate) fn close_inherited() {
 /// Shuts a triage worker in: so much memory, no new file or process, no network, nothing written, and after
 /// all others. Best effort where the kernel lacks Landlock; the rest is demanded.
 pub(crate) fn confine_worker(memory_bytes: u64) -> Result<(), nix::errno::Errno> {
+    // What it needs it has, so that it may be nobody; first, since the kernel forgets what follows with that.
+    if Uid::effective().is_root() {
+        let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+        // Root in a container may not be allowed to.
+        let _ = setgroups(&[gid]).and_then(|()| setgid(gid)).and_then(|()| setuid(uid));
+    }
+    let cleared = [caps::CapSet::Effective, caps::CapSet::Permitted].map(|set| caps::clear(None, set));
+    drop(cleared);
     nix::sys::prctl::set_no_new_privs()?;
     // A honeypot that is killed takes its worker along.
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
@@ -398,13 +408,10 @@ mod tests {
         fs::write(&file, "x").unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
-        // Root's workers are another user's: the honeypot has given root up by then.
-        if Uid::effective().is_root() {
-            setuid(Uid::from_raw(65_534)).unwrap();
-        }
         assert!(fs::File::open(&file).is_ok(), "all that follows would fail anyway");
         assert!(std::process::Command::new("/bin/true").status().is_ok());
         confine_worker(512 << 20).unwrap();
+        assert!(!Uid::effective().is_root(), "somebody's shell started it, and it is root");
         assert!(fs::File::open(&file).is_err() && fs::File::open("/etc/passwd").is_err());
         assert!(fs::write(&file, "y").is_err() && fs::write(dir.path().join("new"), "y").is_err());
         assert!(fs::read_dir("/").is_err());

@@ -254,6 +254,9 @@ fn a_sample_that_kills_twice_is_left_alone_and_the_others_are_done() {
     assert_eq!((world.depth(&slow), world.depth(MARKED)), (Some(Depth::First), Some(Depth::Full)));
     let shown = text(&["samples", "show", &sha256(&slow), "--data", world.data.to_str().unwrap()]);
     assert!(shown.contains("the rest could not be worked out, `triage --all` tries again (left"), "{shown}");
+    let listed = || text(&["samples", "list", "--json", "--data", world.data.to_str().unwrap()]);
+    let left = "the rest could not be worked out";
+    assert_eq!(listed().matches(left).count(), 1, "{}", listed());
     let events = honeypot.stop();
     assert!(!events.iter().any(|event| event["eventid"] == "sample.triaged"), "told twice: {events:?}");
 
@@ -282,6 +285,7 @@ fn a_sample_that_kills_twice_is_left_alone_and_the_others_are_done() {
     world.rule("slow.yar", MARKED_RULE);
     assert!(roridula(&args).status.success());
     assert_eq!((world.hits(&slow), error()), (Some(Vec::new()), String::new()));
+    assert!(!listed().contains(left), "{}", listed());
 }
 
 #[test]
@@ -517,6 +521,13 @@ fn files_at_hand_standard_input_and_samples_are_explained() {
     let output = child.wait_with_output().unwrap();
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer[0]["report"], answers[0]["report"]);
+
+    // A pipe that nobody writes to is not waited for.
+    let pipe = world.dir.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let output = roridula(&world.with(&["triage", pipe.to_str().unwrap()], &setting));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("a pipe or socket, not a file"), "{error}");
 
     // One that fails does not keep the others from being answered, and is told.
     let output = roridula(&world.with(&["triage", "0123abcd", path, "no file", "--json"], &setting));

@@ -53,6 +53,8 @@ pub struct Ground {
     pub what: String,
 }
 
+/// Families that say by which road a file came, not what it is.
+pub const ROADS: [&str; 2] = ["DoublePulsar", "EternalBlue"];
 /// The family of what this program sends to itself.
 pub const OWN: &str = "Roridula self-test";
 
@@ -190,9 +192,9 @@ fn rules<'l>(
 ) -> impl Iterator<Item = Said> {
     let own = move |hit: &&Hit| !inside.contains(&(number, hit.file.as_str(), hit.rule.as_str()));
     layer.hits.iter().filter(|hit| !hit.family.is_empty()).filter(own).map(move |hit| {
-        // A text names what a family has, and may be anybody's; our own is all of it.
-        let is_text = layer.kind == Kind::Text && hit.family != OWN;
-        let is_named = (is_text || is_beside) && hit.file == "builtin";
+        // What is no program names what a family has, and may be anybody's.
+        let is_named = (!is_program(layer.kind) || is_beside) && is_of_program(&hit.family);
+        let is_named = is_named && hit.file == "builtin";
         let shape = is_named || hit.confidence.eq_ignore_ascii_case("low");
         let whose = if hit.file == "builtin" { String::new() } else { format!(" of {}", hit.file) };
         Said {
@@ -205,6 +207,16 @@ fn rules<'l>(
     })
 }
 
+/// Whether bytes of this kind run, or are an archive that is known by its members: strings in them are its own.
+fn is_program(kind: Kind) -> bool {
+    matches!(kind, Kind::Pe | Kind::Stub | Kind::Shellcode | Kind::Zip)
+}
+
+/// Whether a family is one of programs, and no road that bytes come by, nor our own text.
+fn is_of_program(family: &str) -> bool {
+    family != OWN && !ROADS.contains(&family)
+}
+
 /// What a layer is by its place: published resources and sizes, with what has to be there besides.
 fn structure(number: u32, layer: &Layer) -> Vec<Said> {
     let mut found = Vec::new();
@@ -214,7 +226,9 @@ fn structure(number: u32, layer: &Layer) -> Vec<Said> {
     };
     let carrier = reference::carriers().iter().find(|carrier| {
         let path = layer.name.strip_prefix(&carrier.path);
+        // What is there has to be something.
         layer.found_by == FoundBy::Resource
+            && layer.kind != Kind::Resource
             && path.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     });
     if let Some(carrier) = carrier {
@@ -228,10 +242,10 @@ fn structure(number: u32, layer: &Layer) -> Vec<Said> {
         let size =
             reference::launchers().iter().find(|one| one.size == layer.size && one.machine == pe.machine);
         match size {
-            Some(one) if pe.exports.iter().any(|export| export == "PlayGame") => say(
+            Some(one) if pe.exports.contains(&one.export) => say(
                 &one.family,
                 Weight::Specific,
-                format!("library of the published launcher's {} bytes that exports PlayGame", one.size),
+                format!("library of the published launcher's {} bytes that exports {}", one.size, one.export),
             ),
             Some(one) => {
                 say(
@@ -368,10 +382,14 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_names_a_familys_wallet_is_a_shape_but_for_the_users_own_rule() {
-        let note = Layer { kind: Kind::Text, ..hit("WannaCry", "Wallet", "high") };
-        assert_eq!(told(std::slice::from_ref(&note)).1, Confidence::Low);
-        let mut own = note;
+    fn what_is_no_program_and_names_a_family_is_a_shape_but_for_the_users_own_rule() {
+        for kind in [Kind::Text, Kind::Data, Kind::Overlay, Kind::Payload] {
+            let named = Layer { kind, ..hit("Conficker", "Markers", "high") };
+            assert_eq!(told(&[named]).1, Confidence::Low, "{kind}");
+            let by_road = Layer { kind, ..hit("EternalBlue", "Filler", "medium") };
+            assert_eq!(told(&[by_road]).1, Confidence::Medium, "{kind}");
+        }
+        let mut own = Layer { kind: Kind::Text, ..hit("WannaCry", "Wallet", "high") };
         own.hits[0].file = "/rules/own.yar".to_owned();
         assert_eq!(told(&[own]).1, Confidence::Medium);
     }
@@ -382,8 +400,9 @@ mod tests {
         let inner = |kind| Layer { parent: Some(0), kind, ..layer() };
         let layers = [whole.clone(), inner(Kind::Pe), inner(Kind::Overlay)];
         assert_eq!(told(&layers).1, Confidence::Low);
-        // A stub of a family has no program beside it here.
-        assert_eq!(told(&[whole, inner(Kind::Stub)]).1, Confidence::Medium);
+        // The program's own are its own.
+        let own = Layer { parent: Some(0), kind: Kind::Pe, ..hit("WannaCry", "Worm", "high") };
+        assert_eq!(told(&[whole, own, inner(Kind::Overlay)]).1, Confidence::Medium);
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub struct Launcher {
     pub machine: String,
     /// Its size in bytes.
     pub size: u64,
+    /// The function that its loader calls.
+    pub export: String,
     /// Where it was published.
     pub source: String,
 }

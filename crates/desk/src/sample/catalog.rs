@@ -286,7 +286,7 @@ fn entry(
         is_beginning: matches!(sample.ranges.as_slice(), [only] if only.start == 0),
         kin: whole.as_ref().map(|(sha256, family)| (sha256.as_str(), *family)),
     });
-    let is_left = sample.triaged && !sample.triage_error.is_empty() && !outline.lead.is_empty();
+    let is_left = sample.triaged && !sample.triage_error.is_empty() && outline.is_first;
     let said = Said { lead: &lead, cut: &outline.cut, differs: &outline.differs, piece, is_left };
     Entry {
         sha256: sample.sha256,

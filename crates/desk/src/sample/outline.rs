@@ -2,7 +2,7 @@
 
 use super::sentence;
 use roridula_triage::facts::PeFacts;
-use roridula_triage::{FoundBy, Kind, Layer, Report, reference};
+use roridula_triage::{Depth, FoundBy, Kind, Layer, Report, reference};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -41,6 +41,8 @@ pub struct Outline {
     pub stub_skeleton: String,
     /// Whether any layer is truncated or damaged.
     pub is_damaged: bool,
+    /// Whether the report is a first one.
+    pub is_first: bool,
 }
 
 /// Of the core.
@@ -84,6 +86,7 @@ impl Outline {
             carrier_skeleton: carrier.map_or(String::new(), skeleton),
             stub: stub.map_or(String::new(), |stub| stub.name.clone()),
             stub_skeleton: stub.map_or(String::new(), |stub| stub.skeleton.clone()),
+            is_first: report.depth == Depth::First,
             is_damaged: report.layers.iter().any(|layer| layer.state != roridula_triage::State::Intact),
         }
     }

@@ -66,6 +66,73 @@ fn another_service_or_mutex_is_said() {
 }
 
 #[test]
+fn what_was_done_to_a_part_is_said_in_words() {
+    let payload = Chain::new(X86, 1).payload();
+    let with = |old: &[u8], new: &[u8], wanted: &str| {
+        let mut other = payload.clone();
+        assert!(put_for(&mut other, old, new) > 0, "{wanted}");
+        says(&other, &[&format!("differs from the 2017 original in {wanted}")], &[]);
+    };
+    with(b"http://www.iuqer", b"\0ttp://www.iuqer", "its kill switch (what is asked for is no URL any more)");
+    with(
+        b"InternetOpenUrlA\0",
+        b"InternetOpenUrlX\0",
+        "its kill switch (its check was patched out: Internet",
+    );
+    with(b"PlayGame", b"StayGame", "the name of its export (StayGame)");
+    let wallet = b"13AM4VW2dhxYgXeQepoHkHSQuy6NgaEb94";
+    with(wallet, &[0; 34], "its wallets (1 of the 3 published ones not there)");
+    // Where the parts begin in the payload: the archive has a mark of its own.
+    let archive = payload.windows(4).position(|bytes| bytes == b"PK\x03\x04").unwrap();
+    let (ransomware, worm) = (archive - 65_776, archive - 65_776 - 204_928);
+    let changed = |at: usize, bytes: &[u8]| {
+        let mut other = payload.clone();
+        other[at..at + bytes.len()].copy_from_slice(bytes);
+        other
+    };
+    says(&changed(ransomware, &[0; 64]), &["in its ransomware EXE (destroyed)"], &[]);
+    says(
+        &changed(archive, &vec![0; 3_446_325]),
+        &["differs from the 2017 original in its ZIP archive of tools (destroyed)"],
+        &["bytes of its"],
+    );
+    let end = archive + payload[archive..].windows(4).rposition(|bytes| bytes == b"PK\x05\x06").unwrap();
+    says(&changed(end, &[0; 4]), &["in its ZIP archive of tools (truncated)"], &[]);
+    says(&changed(worm - 4, &[0; 4]), &["in the length in front of its worm EXE"], &["damaged"]);
+    let hidden: Vec<u8> = payload[worm..worm + 3_723_264].iter().map(|byte| byte ^ 0x55).collect();
+    says(&changed(worm, &hidden), &["carries worm EXE sha256", "…, hidden by xor 55"], &[]);
+    let hidden = outline(&changed(worm, &hidden), true);
+    assert_eq!(hidden.core, outline(&payload, true).core);
+}
+
+#[test]
+fn what_stands_in_front_of_a_file_is_said() {
+    let file = kin::plain_dll(0x3000, 7);
+    let noise: Vec<u8> = (0..900u32).map(|at| (at.wrapping_mul(0x9e37_79b1) >> 13) as u8).collect();
+    let front = |bytes: &[u8]| [bytes, &file].concat();
+    says(&front(&b"some text in front\n".repeat(60)), &["behind 1,140 bytes of text"], &["stub"]);
+    let picture = [&b"\xff\xd8\xff\xe0"[..], &noise].concat();
+    says(&front(&picture), &["behind 904 bytes of JPEG image"], &["stub"]);
+    says(&front(&noise), &["behind an unknown stub"], &[]);
+    let payload = Chain::new(X86, 1).payload();
+    let launcher = &payload[X86.stub_len..payload.len() - 3];
+    says(
+        &[&file[..], launcher].concat(),
+        &["(x86, 5,267,456 bytes)", ", behind the end of a DLL of 12,288 bytes", "differs from the 2017"],
+        &["with a DLL"],
+    );
+}
+
+#[test]
+fn what_only_has_the_words_of_a_family_is_possible() {
+    let words =
+        b"www.getmyip.org www.whatsmyipaddress.com checkip.dyndns.org trafficconverter.biz loadadv.exe\0";
+    let noise = samples::raw(500, 4);
+    says(&[b"GIF89a\0\x01", &words[..], &noise].concat(), &["Possible Conficker GIF image"], &[]);
+    says(&[&b"\x7fELF\x02\x01\x01\0"[..], words, &noise].concat(), &["Possible Conficker ELF program"], &[]);
+}
+
+#[test]
 fn a_file_that_is_not_looked_into_is_called_what_it_is() {
     let filled = |start: &[u8]| [start, &[0x80, 3, 0x91, 0xfe].repeat(100)].concat();
     says(&filled(b"\x7fELF\x01\x01\x01\0"), &["Unknown ELF program (408 bytes"], &["data"]);

@@ -13,7 +13,7 @@ use crate::report::{FoundBy, Kind, Layer, Report};
 use crate::text::number;
 use parts::Side;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Differences that lie nearer to each other than this are one, in bytes.
 const GAP_MAX: u64 = 16;
@@ -73,10 +73,13 @@ pub struct RangeDiff {
 pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
     let (at_a, at_b) = elsewhere(ra, rb).unzip();
     let mut others: BTreeMap<String, u32> = roads(rb, at_b).into_iter().map(|(n, road)| (road, n)).collect();
+    let of_a = roads(ra, at_a);
+    let mut moved = moved(ra, &of_a, rb, &mut others);
     let mut found = Diff::default();
-    for (na, road) in roads(ra, at_a) {
+    for (na, road) in of_a {
         let Some(la) = ra.layer(na) else { continue };
-        let other = others.remove(&road).and_then(|nb| Some((nb, rb.layer(nb)?)));
+        let other =
+            others.remove(&road).or_else(|| moved.remove(&na)).and_then(|nb| Some((nb, rb.layer(nb)?)));
         let Some((nb, lb)) = other else {
             found.layers.push(alone(la, Some(na), None));
             continue;
@@ -195,7 +198,9 @@ fn roads(report: &Report, elsewhere: Option<u32>) -> Vec<(u32, String)> {
         let at = layer.parent.and_then(|at| usize::try_from(at).ok());
         let parent = at.and_then(|at| roads.get(at));
         let around = at.and_then(|at| in_pe.get(at)).copied().unwrap_or(false);
-        let is_first = layer.kind == Kind::Pe && !around;
+        // A file that has lost its mark is data, and still the one that the stub carries.
+        let is_carried = layer.found_by == FoundBy::StubSizeField && layer.kind == Kind::Data;
+        let is_first = (layer.kind == Kind::Pe || is_carried) && !around;
         in_pe.push(around || is_first);
         let mut road = match parent {
             _ if elsewhere == Some(number) => "the same".to_owned(),
@@ -206,6 +211,8 @@ fn roads(report: &Report, elsewhere: Option<u32>) -> Vec<(u32, String)> {
             Some((_, road)) if layer.found_by == FoundBy::Directory => {
                 format!("{road}\nmember {}", layer.name)
             }
+            // So is a resource, whatever its bytes have become.
+            Some((_, road)) if is_resource(layer) => format!("{road}\nresource {}", layer.name),
             // A depth instead of the parent's whole road would be shorter, but members of two archives would mix.
             // What a file says of itself may change: its kind and the name that its container gives stay.
             Some((_, road)) => format!("{road}\n{} {}", layer.kind, layer.name),
@@ -219,6 +226,37 @@ fn roads(report: &Report, elsewhere: Option<u32>) -> Vec<(u32, String)> {
         roads.push((number, road));
     }
     roads
+}
+
+/// Layers of A that have no counterpart on their road, with the one of B that has the same bytes and none either: what
+/// is around it has changed. Taken from `others`.
+fn moved(
+    ra: &Report,
+    of_a: &[(u32, String)],
+    rb: &Report,
+    others: &mut BTreeMap<String, u32>,
+) -> BTreeMap<u32, u32> {
+    let roads_of_a: BTreeSet<&str> = of_a.iter().map(|(_, road)| road.as_str()).collect();
+    let mut free: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let roads_of_b: Vec<(String, u32)> =
+        others.iter().map(|(road, number)| (road.clone(), *number)).collect();
+    for (road, number) in roads_of_b.iter().rev().filter(|(road, _)| !roads_of_a.contains(road.as_str())) {
+        if let Some(layer) = rb.layer(*number).filter(|layer| !layer.hashes.sha256.is_empty()) {
+            free.entry(&layer.hashes.sha256).or_default().push(road);
+        }
+    }
+    let mut moved = BTreeMap::new();
+    for (number, road) in of_a {
+        let same = || ra.layer(*number).and_then(|layer| free.get_mut(layer.hashes.sha256.as_str())?.pop());
+        let Some(there) = (!others.contains_key(road)).then(same).flatten() else { continue };
+        moved.extend(others.remove(there).map(|other| (*number, other)));
+    }
+    moved
+}
+
+/// Whether a layer is a resource that has a name, or what stands in it behind its length.
+fn is_resource(layer: &Layer) -> bool {
+    matches!(layer.found_by, FoundBy::Resource | FoundBy::LengthField) && !layer.name.is_empty()
 }
 
 /// Whether a layer is what stands behind a file's end, and no file itself.

@@ -316,3 +316,41 @@ fn a_member_that_damage_makes_data_of_is_one_member() {
     assert!(!found.lines.iter().any(|line| line.starts_with("only ")), "{:?}", found.lines);
     assert_eq!(found.layers.len(), 2);
 }
+
+#[test]
+fn a_part_that_lost_its_mark_is_compared_and_what_stands_in_it_is_found_again() {
+    let inner: Vec<u8> = (0..100u8).collect();
+    let of = |kind, found_by, name: &str| {
+        let mut bytes = vec![7u8; 300];
+        bytes[150..250].copy_from_slice(&inner);
+        if kind != Kind::Pe {
+            bytes[..2].fill(0);
+        }
+        let mut file = layer(None, Kind::Pe, 0, &bytes);
+        file.found_by = FoundBy::WholeSample;
+        let mut part = layer(Some(0), kind, 0, &bytes);
+        (part.found_by, part.name) = (FoundBy::Resource, "R/1831".to_owned());
+        let mut deep = layer(Some(1), Kind::Zip, 150, &inner);
+        (deep.found_by, deep.name) = (found_by, name.to_owned());
+        let (_, report) = sample(|_| ());
+        (bytes, Report { layers: vec![file, part, deep], ..report })
+    };
+    let (a, ra) = of(Kind::Pe, FoundBy::Resource, "XIA/2058");
+    let (b, rb) = of(Kind::Resource, FoundBy::ValidatedSearch, "");
+    let found = diff(&a, &ra, &b, &rb);
+    let pairs: Vec<_> = found.layers.iter().map(|pair| (pair.a, pair.b, pair.equal)).collect();
+    assert_eq!(pairs, [(Some(0), Some(0), false), (Some(1), Some(1), false), (Some(2), Some(2), true)]);
+    assert_eq!(found.layers[1].ranges.iter().map(|range| range.a_size).sum::<u64>(), 2);
+    let told = found.lines.join("\n");
+    assert!(told.contains("pe R/1831 of A, resource R/1831 of B, differs in 1 range"), "{told}");
+    assert!(!told.contains("only"), "{told}");
+}
+
+#[test]
+fn what_is_hidden_in_one_alone_is_said() {
+    let (a, ra) = sample(|_| ());
+    let (b, mut rb) = sample(|_| ());
+    rb.layers[1].encoding = "xor 55".to_owned();
+    let told = diff(&a, &ra, &b, &rb).lines.join("\n");
+    assert!(told.contains("is as it is in A, hidden by xor 55 in B"), "{told}");
+}

@@ -21,6 +21,7 @@ pub(super) fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
     for pair in &diff.layers {
         let (a, b) = (pair.a.and_then(|at| ra.layer(at)), pair.b.and_then(|at| rb.layer(at)));
         let Some(layer) = a.or(b) else { continue };
+        lines.extend(a.zip(b).and_then(|(one, other)| encoding(one, other)));
         match (a, b) {
             (Some(_), None) => lines.extend(only_a.line("A", pair.a, layer, pair.a_size)),
             (None, Some(_)) => lines.extend(only_b.line("B", pair.b, layer, pair.b_size)),
@@ -82,6 +83,19 @@ impl Alone {
     }
 }
 
+/// How a layer is hidden in one of the two, or in each in another way; how archives pack is no hiding.
+fn encoding(a: &Layer, b: &Layer) -> Option<String> {
+    let is_packed = |layer: &Layer| layer.found_by == FoundBy::Directory;
+    if a.encoding == b.encoding || is_packed(a) || is_packed(b) {
+        return None;
+    }
+    let told = |layer: &Layer, who: &str| match layer.encoding.as_str() {
+        "" => format!("as it is in {who}"),
+        encoding => format!("hidden by {encoding} in {who}"),
+    };
+    Some(format!("{} is {}, {}", title(a), told(a, "A"), told(b, "B")))
+}
+
 /// One pair that is not equal.
 fn differs(diff: &Diff, pair: &LayerDiff, a: &Layer, b: &Layer, lines: &mut Vec<String>) {
     let sizes = match pair.a_size == pair.b_size {
@@ -89,7 +103,10 @@ fn differs(diff: &Diff, pair: &LayerDiff, a: &Layer, b: &Layer, lines: &mut Vec<
         false => format!(" ({} bytes against {})", number(pair.a_size), number(pair.b_size)),
     };
     let what = match (title(a), title(b)) {
-        (one, other) if super::is_tail(a) && one != other => format!("{one} of A, {other} of B,"),
+        // What is damaged may be called something else than what it was.
+        (one, other) if one != other && (super::is_tail(a) || a.kind != b.kind) => {
+            format!("{one} of A, {other} of B,")
+        }
         (one, _) => one,
     };
     let states = match (a.state, b.state) {

@@ -54,7 +54,7 @@ const TEXTS: &[(&str, &str)] = &[
 const TAR_AT: usize = 257;
 
 /// What `bytes` look like, as `PDF document`; empty where they look like nothing that is known here.
-pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
+pub(crate) fn looks_like(bytes: &[u8]) -> &'static str {
     let named = MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, what)| *what);
     named.or_else(|| with_a_check(bytes)).or_else(|| text(bytes)).unwrap_or("")
 }

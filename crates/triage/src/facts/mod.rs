@@ -17,6 +17,7 @@ pub use code::CodeFacts;
 pub(crate) use code::is_code;
 pub(crate) use hashes::hex;
 pub use indicators::{Indicator, IndicatorKind};
+pub(crate) use magic::looks_like;
 pub use pe::{Import, PeFacts, ResourceFacts, SectionFacts};
 pub use stub::StubFacts;
 pub(crate) use stub::stub;

@@ -6,7 +6,8 @@ use crate::memory::Node;
 use crate::pe::Pe;
 use crate::report::{Budget, Depth, FoundBy, Kind, State};
 use crate::text;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -118,23 +119,25 @@ pub(crate) fn disjoint(found: Vec<Found>, length: usize) -> Vec<Found> {
     kept
 }
 
-/// As many of these children as there is room for, files before others; where some are left out, a quarter of the room
-/// stays free for what is in the files. Whether some that are no files were left out for that.
+/// As many of these children as there is room for, files before others and large ones before small ones; where any is a
+/// file, a quarter of the room stays free for what is in the files. Whether some that are no files were left out for that.
 pub(crate) fn worthiest(found: Vec<Found>, room: usize) -> (Vec<Found>, bool) {
     let files = found.iter().filter(|child| child.is_file()).count();
-    if found.len() <= room || files == 0 {
+    // Data may be an upload, with a file in it.
+    let is_plain = |child: &Found| !matches!(child.kind, Kind::Data | Kind::Payload);
+    let is_hopeful = files > 0 || !found.iter().all(is_plain);
+    let kept_free = if is_hopeful { room / 4 } else { 0 };
+    if found.len() <= room.saturating_sub(kept_free) || !is_hopeful {
         return (found, false);
     }
-    let all = found.len();
-    let mut others = room.saturating_sub(room / 4).saturating_sub(files);
-    let mut keep = |child: &Found| {
-        let kept = child.is_file() || others > 0;
-        others = others.saturating_sub(usize::from(!child.is_file()));
-        kept
-    };
-    let kept: Vec<Found> = found.into_iter().filter(|child| keep(child)).collect();
-    let is_cut = kept.len() < all;
-    (kept, is_cut)
+    let mut others: Vec<usize> = (0..found.len()).collect();
+    others.retain(|&at| found.get(at).is_some_and(|child| !child.is_file()));
+    others.sort_by_key(|&at| found.get(at).map(|child| (is_plain(child), Reverse(child.size()), at)));
+    let left_out = others.split_off(others.len().min(room.saturating_sub(kept_free).saturating_sub(files)));
+    let left_out: BTreeSet<usize> = left_out.into_iter().collect();
+    let is_cut = !left_out.is_empty();
+    let kept = found.into_iter().enumerate().filter(|(at, _)| !left_out.contains(at));
+    (kept.map(|(_, child)| child).collect(), is_cut)
 }
 
 /// The parts of `0..length` that no child takes, in order.

@@ -185,8 +185,8 @@ fn behind_length(
     Some(found)
 }
 
-/// What stands behind a length at a place where a file was published, and is none: damaged, where it is not hidden. Small
-/// ones are taken for chance.
+/// What stands behind a length at a place where a file was published, and is none: hidden, or damaged. Small ones are
+/// taken for chance.
 fn no_file(
     file: &[u8],
     resource: &Resource,
@@ -196,20 +196,26 @@ fn no_file(
     let bytes = slice(file, carried.clone()).filter(|bytes| bytes.len() >= RESOURCE_MIN)?;
     let is_published =
         reference::carriers().iter().any(|carrier| carrier.behind_length && carrier.path == resource.name);
-    let all = 0..bytes.len();
-    // What a plain file in it begins with looks like a hidden one a byte earlier.
-    let mut is_hidden = || {
-        search::find(bytes, all.clone(), purse).is_empty()
-            && !encoded::find(bytes, all.clone(), purse).is_empty()
-    };
-    if !is_published || is_hidden() {
+    if !is_published {
         return None;
+    }
+    // What a plain file in it begins with looks like a hidden one a byte earlier.
+    let has_plain = !search::find(bytes, 0..bytes.len(), purse).is_empty();
+    let hidden = if has_plain { Vec::new() } else { encoded::find(file, carried.clone(), purse) };
+    let resource_end = resource.at.saturating_add(resource.size).min(file.len());
+    if let Some(mut first) = hidden.into_iter().next() {
+        // Elsewhere it is what the resource hides, whatever stands in front.
+        let is_carried = first.range.start == carried.start;
+        first.found_by = FoundBy::LengthField;
+        let end = first.range.end;
+        let mut found = vec![first.named(resource.name.as_str())];
+        found.extend(overlay::tail(file, end..resource_end));
+        return is_carried.then_some(found);
     }
     let remark =
         if Pe::is_without_mark(bytes) { stub::NO_MARK } else { "its first bytes are those of no file" };
     let end = carried.end;
     let child = Found::new(Kind::Data, FoundBy::LengthField, carried).named(resource.name.as_str());
-    let resource_end = resource.at.saturating_add(resource.size).min(file.len());
     let mut found = vec![child.wrong(State::Damaged, remark.to_owned())];
     found.extend(overlay::tail(file, end..resource_end));
     Some(found)

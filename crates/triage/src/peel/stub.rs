@@ -3,6 +3,7 @@
 use super::found::Found;
 use super::{identify, overlay};
 use crate::bytes::{le_size, le_u16, le_u32, slice};
+use crate::facts;
 use crate::pe::{Machine, Pe};
 use crate::report::{FoundBy, Kind, State};
 use crate::text;
@@ -179,10 +180,11 @@ pub(crate) fn in_front(sample: &[u8], file: &Found, pe: Machine) -> Option<Found
         let stub = Found::new(Kind::Stub, FoundBy::ValidatedSearch, 0..layout.file_at);
         return Some(stub.named(layout.name()).wrong(State::Damaged, remark));
     }
+    let as_it_is = |kind| Some(Found::new(kind, FoundBy::ValidatedSearch, 0..front.len()));
     match identify::plain(front) {
-        Kind::Padding => Some(Found::new(Kind::Padding, FoundBy::ValidatedSearch, 0..front.len())),
-        Kind::Text => None,
-        _ => Some(unknown(front)),
+        // A picture or a program of another system is no loader.
+        Kind::Data if facts::looks_like(front).is_empty() => Some(unknown(front)),
+        kind => as_it_is(kind),
     }
 }
 

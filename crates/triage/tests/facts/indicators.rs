@@ -138,6 +138,44 @@ fn a_check_that_was_undone_in_another_way_is_told() {
 }
 
 #[test]
+fn what_is_no_url_any_more_where_the_worm_asks_is_told() {
+    let broken = "what is asked for is no URL any more";
+    for wide in [false, true] {
+        let told = |url: &str| switches(&asking(url, &[0x75, 5], wide)).remove(0);
+        let cut = format!("\0ttp://{ORIGINAL}");
+        assert_eq!(told(&cut), (ORIGINAL.to_owned(), format!("the 2017 original's; {broken}")));
+        let text = "A".repeat(60);
+        assert_eq!(told(&text), (text[..48].to_owned(), broken.to_owned()));
+        assert_eq!(told(&" ".repeat(60)), (String::new(), broken.to_owned()));
+        assert_eq!(told("http://localhost/"), ("localhost".to_owned(), "none that was published".to_owned()));
+        // Not of a file that is nobody's worm.
+        let mut other = asking(&text, &[0x75, 5], wide);
+        for name in ["mssecsvc2.0", "tasksche.exe"] {
+            let at = other.windows(name.len()).position(|text| text == name.as_bytes()).unwrap();
+            other[at] = b'x';
+        }
+        assert_eq!(switches(&other), []);
+    }
+}
+
+#[test]
+fn a_text_of_any_length_holds_what_stands_in_it_and_nothing_else() {
+    for (count, behind) in [(100, "x"), (200, "\n"), (3000, " ")] {
+        for front in 0..40 {
+            let row =
+                format!("see https://lib.cdn.example-static.com/lib.js port=203.0.113.77:4444;{behind}");
+            let text = format!("{}{}", "-".repeat(front), row.repeat(count));
+            for bytes in [text.clone().into_bytes(), text.encode_utf16().flat_map(u16::to_le_bytes).collect()]
+            {
+                assert_eq!(values(&bytes, Kind::Url), ["https://lib.cdn.example-static.com/lib.js"]);
+                assert_eq!(values(&bytes, Kind::Domain), [""; 0]);
+                assert_eq!(values(&bytes, Kind::Port), ["4444"]);
+            }
+        }
+    }
+}
+
+#[test]
 fn an_indicator_says_where_it_stands() {
     let bytes = worm(&format!("http://{ORIGINAL}"));
     for indicator in found(&bytes) {

@@ -77,6 +77,7 @@ pub(crate) fn differs(report: &Report) -> String {
         let sizes = (thousands(core.size), thousands(original.size));
         found.push(format!("the size of its {part} ({} bytes instead of {})", sizes.0, sizes.1));
     }
+    found.extend(export(report));
     found.extend(kill_switch(report));
     found.extend(name_of(report, "worm EXE", IndicatorKind::Service));
     let worm_is_told = !found.is_empty();
@@ -195,7 +196,20 @@ fn name_of(report: &Report, part: &str, kind: IndicatorKind) -> Option<String> {
     (!is_published).then(|| format!("the name of its {kind}{value}"))
 }
 
-/// Accounts to be paid to that nobody has published.
+/// A launcher whose export has another name than the one that its loader calls.
+fn export(report: &Report) -> Option<String> {
+    let launcher =
+        carrier(report).filter(|layer| layer.state == State::Intact && is_known_launcher(report))?;
+    let exports = &launcher.facts.pe.as_ref()?.exports;
+    let mut published = reference::launchers().iter().filter(|one| Some(&*one.family) == family(report));
+    if published.any(|one| exports.contains(&one.export)) {
+        return None;
+    }
+    let name = exports.first().map_or(String::new(), |export| format!(" ({})", name(export)));
+    Some(format!("the name of its export{name}"))
+}
+
+/// Accounts to be paid to that nobody has published; where there are none, published ones that are gone.
 fn wallets(report: &Report) -> Option<String> {
     let indicators = own(report).flat_map(|(_, layer)| &layer.facts.indicators);
     // The note of one that was published names whose it is.
@@ -204,7 +218,29 @@ fn wallets(report: &Report) -> Option<String> {
     let mut own: Vec<String> = own.map(|found| escaped(&found.value)).collect();
     own.sort_unstable();
     own.dedup();
-    (!own.is_empty()).then(|| format!("its wallets ({})", joined(own, WALLETS_MAX)))
+    if own.is_empty() {
+        wallets_gone(report)
+    } else {
+        Some(format!("its wallets ({})", joined(own, WALLETS_MAX)))
+    }
+}
+
+/// How many of the wallets that were published of a whole ransomware are not in it.
+fn wallets_gone(report: &Report) -> Option<String> {
+    let is_whole = |(_, layer): &(u32, &Layer)| layer.state == State::Intact && layer.kind == Kind::Pe;
+    let (_, part) =
+        own(report).filter(is_whole).find(|(_, layer)| title(report, layer) == "ransomware EXE")?;
+    let published: Vec<_> =
+        reference::wallets().iter().filter(|one| Some(&*one.family) == family(report)).collect();
+    let is_gone = |one: &&&reference::Known| {
+        !part
+            .facts
+            .indicators
+            .iter()
+            .any(|found| found.kind == IndicatorKind::Wallet && found.value == one.value)
+    };
+    let gone = published.iter().filter(is_gone).count();
+    (gone > 0).then(|| format!("its wallets ({gone} of the {} published ones not there)", published.len()))
 }
 
 /// An archive in it that no published password opens.
@@ -215,6 +251,30 @@ fn password(report: &Report) -> Option<String> {
     let is_locked =
         archives.any(|zip| zip.password.is_empty() && zip.members.iter().any(|one| one.encrypted));
     is_locked.then(|| "the password of its archive".to_owned())
+}
+
+/// What is wrong with a layer as a whole; an archive's members are told by themselves.
+fn found_wrong(report: &Report, layer: &Layer, is_cut: bool) -> Option<String> {
+    let members = || layer.facts.zip.iter().flat_map(|zip| &zip.members);
+    let is_destroyed = |carrier: &reference::Carrier| {
+        layer.kind == Kind::Resource && carrier.path == layer.name && Some(&*carrier.family) == family(report)
+    };
+    match (layer.state, &layer.facts.pe) {
+        (State::Intact, _) => {
+            let carrier = reference::carriers().iter().find(|carrier| is_destroyed(carrier))?;
+            Some(format!("its {} (destroyed)", carrier.carries.trim_start_matches("the ")))
+        }
+        // All that is wrong with a whole file is what stands in front of it.
+        (State::Damaged, Some(pe)) if layer.found_by == FoundBy::LengthField && pe.end == layer.size => {
+            Some(format!("the length in front of its {}", title(report, layer)))
+        }
+        _ if layer.parent.is_none() => {
+            let is_stream = matches!(layer.kind, Kind::Gzip | Kind::Cab) && !is_cut;
+            is_stream.then(|| format!("its {} ({})", what(layer), layer.state))
+        }
+        _ if members().any(|member| matches!(member.state.as_str(), "damaged" | "truncated")) => None,
+        _ => Some(format!("its {} ({})", title(report, layer), layer.state)),
+    }
 }
 
 /// Members and layers that are not whole. What lies in something truncated is so because of that, and is not told again.
@@ -240,13 +300,8 @@ fn broken(report: &Report) -> Vec<String> {
         }
         let is_member = layer.found_by == FoundBy::Directory;
         let is_told = told == Some(at) || (around_is_cut && layer.state == State::Truncated);
-        if layer.state != State::Intact
-            && !is_member
-            && !is_told
-            && layer.parent.is_some()
-            && layer.facts.zip.is_none()
-        {
-            put(format!("its {} ({})", title(report, layer), layer.state));
+        if !is_member && !is_told {
+            found_wrong(report, layer, told.is_some()).into_iter().for_each(&mut put);
         }
     }
     let once = |(what, count): (String, u64)| match count {

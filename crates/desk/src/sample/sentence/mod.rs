@@ -141,7 +141,7 @@ fn first_family(report: &Report) -> String {
             let named = named(family, carrier, if is_launcher { "launcher " } else { "" });
             let around = around(report, carrier, is_launcher);
             let inner = if is_known_launcher(report) { "worm EXE" } else { what(core) };
-            format!("{named}{around}; carries {inner} sha256 {}", short(core))
+            format!("{named}{around}; carries {inner} sha256 {}{}", short(core), hidden(core))
         }
         (None, Some(core)) if core.kind == Kind::Pe => {
             let part = report.core.and_then(|core| words::part(report, core)).unwrap_or_default();
@@ -172,9 +172,6 @@ fn packed(layer: &Layer) -> String {
 /// What stands around the file that the sentence is about; a known launcher's own stub goes without saying.
 fn around(report: &Report, file: &Layer, is_launcher: bool) -> String {
     let mut text = hidden(file);
-    if text.is_empty() {
-        text = report.core_layer().map_or(String::new(), hidden);
-    }
     // From the inside out: an archive behind a stub, or a stub in an archive.
     let (holder, is_outermost) = holder(report);
     if !is_outermost {
@@ -187,11 +184,34 @@ fn around(report: &Report, file: &Layer, is_launcher: bool) -> String {
         Some(name) => drop(write!(text, " behind the stub {name}")),
     }
     text.push_str(&padding(report));
+    text.push_str(&in_front(report));
     text.push_str(&behind(report, is_launcher));
     if is_outermost {
         text.push_str(&holder);
     }
     text
+}
+
+/// What stands in front of the file that the sentence is about, where that is no stub: another file, whose end it stands
+/// behind, or other bytes.
+fn in_front(report: &Report) -> String {
+    let Some(file) = subject(report).and_then(|subject| report.layer(subject)) else { return String::new() };
+    let Some(around) = file.parent.and_then(|at| report.layer(at)) else { return String::new() };
+    if file.found_by == FoundBy::BehindTheEnd && around.kind == Kind::Pe {
+        let what = what(around);
+        return format!(", behind the end of {} {what} of {}", article(what), counted(file.offset, "byte"));
+    }
+    let mut beside = report.layers.iter().filter(|layer| layer.parent == file.parent);
+    let is_front = |layer: &&Layer| matches!(layer.kind, Kind::Text | Kind::Data) && layer.offset == 0;
+    let front = beside.find(is_front).filter(|front| {
+        around.kind == Kind::Payload
+            && front.found_by == FoundBy::ValidatedSearch
+            && front.size <= file.offset
+    });
+    front.map_or(String::new(), |front| {
+        let plain = if front.kind == Kind::Text { "text" } else { "data" };
+        format!(", behind {} of {}", counted(front.size, "byte"), looks_like(front, plain))
+    })
 }
 
 /// What stands behind the end of the file that the sentence is about, and is no filling.
@@ -201,7 +221,8 @@ fn behind(report: &Report, is_launcher: bool) -> String {
         let is_filling = is_launcher && layer.parent != Some(0);
         // What an archive ends with is the archive's, and what the file itself lies in is told as that.
         let is_in_archive = layer.parent.and_then(|at| report.layer(at)).is_some_and(is_archive);
-        let is_around = subject(report).is_some_and(|subject| is_inside(report, subject, *number));
+        let is_around =
+            subject(report).is_some_and(|subject| subject == *number || is_inside(report, subject, *number));
         layer.found_by == FoundBy::BehindTheEnd
             && layer.kind != Kind::Padding
             && !(is_filling || is_in_archive || is_around)
@@ -287,11 +308,14 @@ fn article(what: &str) -> &'static str {
 /// The archive that the core came in, the outermost, and whether nothing is around that.
 fn holder(report: &Report) -> (String, bool) {
     let up = |number: u32| report.layer(number).and_then(|layer| layer.parent);
-    let around = std::iter::successors(report.core.and_then(up), |&number| up(number));
-    let layers = around.take(report.layers.len()).filter_map(|number| Some((number, report.layer(number)?)));
-    let Some((number, archive)) = layers.filter(|(_, layer)| is_archive(layer)).last() else {
-        return (String::new(), true);
-    };
+    let inwards = std::iter::successors(report.core, |&number| up(number)).take(report.layers.len());
+    let layers = inwards.filter_map(|inner| {
+        let number = up(inner)?;
+        // What stands behind its end is in none.
+        let is_in_it = report.layer(inner)?.found_by != FoundBy::BehindTheEnd;
+        Some((number, report.layer(number).filter(|layer| is_in_it && is_archive(layer))?))
+    });
+    let Some((number, archive)) = layers.last() else { return (String::new(), true) };
     let tail = report.children(number).find(|(number, layer)| {
         let is_around = report.core.is_some_and(|core| is_inside(report, core, *number));
         layer.found_by == FoundBy::BehindTheEnd && !is_around

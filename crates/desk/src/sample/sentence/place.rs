@@ -20,9 +20,9 @@ pub(super) fn own(report: &Report) -> impl Iterator<Item = (u32, &Layer)> {
         .collect();
     (0u32..).zip(&report.layers).filter(move |(number, _)| {
         let is_in = |outer: u32| *number == outer || is_inside(report, *number, outer);
-        // What the subject itself lies in is none of that.
-        let is_apart =
-            |outer: &u32| is_in(*outer) && !subject.is_some_and(|at| is_inside(report, at, *outer));
+        // The subject itself and what it lies in are none of that.
+        let holds = |outer: u32| subject.is_some_and(|at| at == outer || is_inside(report, at, outer));
+        let is_apart = |outer: &u32| is_in(*outer) && !holds(*outer);
         subject.is_none_or(is_in) && !behind.iter().any(is_apart)
     })
 }

@@ -4,12 +4,10 @@ use super::place::is_inside;
 use crate::sample::outline::carrier;
 use roridula_proto::event::Text;
 use roridula_triage::facts::PeFacts;
-use roridula_triage::family::Confidence;
+use roridula_triage::family::{Confidence, ROADS};
 pub use roridula_triage::text::{counted, number as thousands};
 use roridula_triage::{FoundBy, Kind, Layer, Report, State, reference};
 
-/// Families that say by which road a file came, not what it is.
-const ROADS: [&str; 2] = ["DoublePulsar", "EternalBlue"];
 /// Letters of an attacker's name.
 const NAME_MAX: usize = 40;
 

@@ -95,7 +95,7 @@ pub(super) fn at_hand(path: &Path, data: &Path) -> Result<(Vec<u8>, Report), Fai
     let max = settings.triage.sample_bytes_max();
     let told = |why: String| Failure::new(Text(format!("{}: {why}", path.display())).to_string());
     let bytes =
-        File::open(path).map_err(|error| error.to_string()).and_then(|file| read(file, max)).map_err(told)?;
+        open(path).map_err(|error| error.to_string()).and_then(|file| read(file, max)).map_err(told)?;
     let mut seat = Seat::new(settings.triage, Arc::new(files), Arc::new(Reins::default()));
     let report =
         seat.ask(&Question::default(), &bytes, |_| ()).map_err(|trouble| told(trouble.to_string()))?;
@@ -171,7 +171,7 @@ fn input(what: &Path, data: &Path, max: u64) -> Result<(Question, Vec<u8>), Stri
     }
     // Of a sample's name all letters can be read.
     let name = what.to_str().unwrap_or_default();
-    match File::open(what) {
+    match open(what) {
         Ok(file) => return Ok((at_hand, read(file, max)?)),
         // A word that may be a sample's name, and names no file.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && is_hex(name) => {}
@@ -186,6 +186,17 @@ fn input(what: &Path, data: &Path, max: u64) -> Result<(Question, Vec<u8>), Stri
         Ok(None) => Err("neither a file nor the beginning of a sample's SHA-256".to_owned()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Opens a file, and nothing that would be waited for: a pipe without a writer never opens.
+fn open(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_fifo() || kind.is_socket() {
+        let what = "a pipe or socket, not a file: `roridula triage - < PATH` reads one";
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, what));
+    }
+    File::open(path)
 }
 
 fn is_hex(what: &str) -> bool {

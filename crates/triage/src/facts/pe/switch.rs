@@ -16,6 +16,8 @@ use std::ops::Range;
 
 /// The function that is asked.
 const ASKED: &str = "InternetOpenUrlA";
+/// What makes ready for it, of the same library.
+const BEFORE_IT: &str = "InternetOpenA";
 /// Bytes of code that are looked through: the worm's has a tenth of it.
 const CODE_MAX: usize = 1024 * 1024;
 /// Calls of the function that are looked at.
@@ -68,40 +70,82 @@ impl<'a> Text<'a> {
 /// file is the worm's: only there a question for nothing is one for a domain that was taken out.
 pub(crate) fn note(bytes: &[u8], is_worm: bool, indicators: &mut Vec<Indicator>) {
     let is_switch = |found: &Indicator| found.kind == IndicatorKind::KillSwitch;
-    let told = indicators.iter().any(is_switch);
-    if !told && !is_worm {
+    if !is_worm && !indicators.iter().any(is_switch) {
         return;
     }
     let Some(image) = Image::read(bytes) else { return };
-    let slots = slots(&image);
-    if !slots.is_empty() && !texts(&image).any(|text| text.names(&slots)) {
-        for switch in indicators.iter_mut().filter(|found| is_switch(found)) {
-            add(&mut switch.note, &format!("{}: {ASKED} is never called", known::PATCHED));
-        }
+    let slots = slots(&image, ASKED);
+    let never = match slots.as_slice() {
+        // The function that has to be called before it says that the table can be read.
+        [] if is_worm && !self::slots(&image, BEFORE_IT).is_empty() => "is not imported",
+        [_, ..] if !texts(&image).any(|text| text.names(&slots)) => "is never called",
+        _ => "",
+    };
+    for switch in indicators.iter_mut().filter(|found| !never.is_empty() && is_switch(found)) {
+        add(&mut switch.note, &format!("{}: {ASKED} {never}", known::PATCHED));
     }
+    let mut lost = None;
     for (text, call) in calls(&image, &slots) {
         let asked = arguments(&image, &text, call.start);
         let done = answer::undone(text.decoder(call.end)).map(|(what, at)| what.words(text.place(at)));
         let done = done.unwrap_or_default();
+        let mut is_known = false;
         for switch in indicators.iter_mut().filter(|found| is_switch(found)) {
-            if asked.iter().any(|&at| is_about(switch, at)) {
-                add(&mut switch.note, &done);
+            let Some(&at) = asked.iter().find(|&&at| is_about(switch, at)) else { continue };
+            is_known = true;
+            if !has_scheme(bytes, at, switch.at) {
+                add(&mut switch.note, known::BROKEN);
+            }
+            add(&mut switch.note, &done);
+        }
+        if is_known || !is_worm {
+            continue;
+        }
+        if let Some(url) = indicators.iter_mut().find(|found| is_asked(found, &asked)) {
+            make_switch(url, &done);
+            lost = None;
+            break;
+        }
+        lost = lost.or_else(|| gone(&image, &asked, &done));
+    }
+    indicators.extend(lost.filter(|_| indicators.len() < INDICATORS_MAX));
+    indicators.sort_by_key(|indicator| (indicator.kind, indicator.at));
+}
+
+/// The kill switch of a worm that asks for something that is no URL that can be read: what stands there instead.
+fn gone(image: &Image<'_>, asked: &[usize], done: &str) -> Option<Indicator> {
+    let at = asked.iter().copied().find(|&at| is_zeroed(image.bytes, at));
+    let (at, value, mut note) = match at {
+        Some(at) => (at, String::new(), known::ZEROED.to_owned()),
+        None => {
+            let data = asked.iter().copied().find(|&at| is_data(image, at));
+            let at = data.or(asked.first().copied())?;
+            let text =
+                image.bytes.get(at..)?.iter().take(ZEROS).take_while(|byte| (b' '..=b'~').contains(byte));
+            let text: String = text.copied().map(char::from).collect();
+            match host(&text) {
+                "" => (at, text.trim().to_owned(), known::BROKEN.to_owned()),
+                host => (at, host.to_owned(), known::UNPUBLISHED.to_owned()),
             }
         }
-        if let Some(url) = indicators.iter_mut().find(|found| !told && is_asked(found, &asked)) {
-            make_switch(url, &done);
-            break;
-        }
-        let zeroed = asked.into_iter().find(|&at| !told && is_zeroed(bytes, at));
-        if let Some(at) = zeroed.filter(|_| indicators.len() < INDICATORS_MAX) {
-            let mut note = known::ZEROED.to_owned();
-            add(&mut note, &done);
-            let at = u64::try_from(at).unwrap_or(u64::MAX);
-            indicators.push(Indicator { kind: IndicatorKind::KillSwitch, value: String::new(), at, note });
-            break;
-        }
-    }
-    indicators.sort_by_key(|indicator| (indicator.kind, indicator.at));
+    };
+    add(&mut note, done);
+    let at = u64::try_from(at).unwrap_or(u64::MAX);
+    Some(Indicator { kind: IndicatorKind::KillSwitch, value, at, note })
+}
+
+/// Whether a place of the file is a section's that is no code.
+fn is_data(image: &Image<'_>, at: usize) -> bool {
+    let mut data = image.sections.iter().filter(|section| section.flags & EXECUTABLE == 0);
+    data.any(|section| section.range(image.bytes.len()).contains(&at))
+}
+
+/// Whether nothing but a scheme stands between what is asked for and the domain.
+fn has_scheme(bytes: &[u8], asked: usize, domain: u64) -> bool {
+    let domain = usize::try_from(domain).unwrap_or(usize::MAX);
+    let front = bytes.get(asked..domain).unwrap_or_default();
+    front.is_empty()
+        || front.strip_suffix(b"://").is_some_and(|scheme| scheme.iter().all(u8::is_ascii_alphabetic))
 }
 
 /// Whether it is an URL that an argument points to.
@@ -113,13 +157,18 @@ fn is_asked(found: &Indicator, asked: &[usize]) -> bool {
 /// Makes a kill switch of an URL that a worm asks for and nobody has published.
 fn make_switch(url: &mut Indicator, done: &str) {
     let scheme = url.value.find("://").map_or(0, |at| at.saturating_add(3));
-    let domain = url.value.get(scheme..).unwrap_or_default();
-    let domain = domain.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
+    let domain = host(&url.value).to_owned();
     url.kind = IndicatorKind::KillSwitch;
     url.at = url.at.saturating_add(u64::try_from(scheme).unwrap_or(0));
     url.value = domain;
     url.note = known::UNPUBLISHED.to_owned();
     add(&mut url.note, done);
+}
+
+/// The host of an URL; empty of what is none.
+fn host(url: &str) -> &str {
+    let behind = url.split_once("://").map_or("", |(_, behind)| behind);
+    behind.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
 /// Adds to what a note says already.
@@ -144,9 +193,9 @@ fn is_zeroed(bytes: &[u8], at: usize) -> bool {
     bytes.get(at..end).is_some_and(|area| area.iter().all(|&byte| byte == 0))
 }
 
-/// Addresses in memory of the places where the loader puts the address of the function.
-fn slots(image: &Image<'_>) -> Vec<u64> {
-    imports::slots(image, ASKED).into_iter().map(|slot| image.base().wrapping_add(slot.into())).collect()
+/// Addresses in memory of the places where the loader puts the address of a function.
+fn slots(image: &Image<'_>, function: &str) -> Vec<u64> {
+    imports::slots(image, function).into_iter().map(|slot| image.base().wrapping_add(slot.into())).collect()
 }
 
 /// The code of a file, at most so much as is looked through.

@@ -230,10 +230,13 @@ fn command(text: &str, tell: Tell<'_>) {
     let Some(found) = found else { return };
     // A name alone is no command.
     if text.trim().contains(' ') {
+        // The path in front of its name is its own; a long line in front is not.
+        const PATH_MAX: usize = 60;
+        let nearest = found.saturating_sub(PATH_MAX);
         let from = text
-            .get(..found)
+            .get(nearest..found)
             .and_then(|before| before.rfind(['"', '\t']))
-            .map_or(0, |at| at.saturating_add(1));
+            .map_or(if nearest == 0 { 0 } else { found }, |at| nearest.saturating_add(at).saturating_add(1));
         tell(IndicatorKind::Command, from, text.get(from..).unwrap_or(text), String::new());
     }
 }

@@ -18,6 +18,7 @@ pub(in crate::facts) const PATCHED: &str = "its check was patched out";
 pub(in crate::facts) const TURNED_ROUND: &str = "its check was turned round";
 pub(in crate::facts) const UNPUBLISHED: &str = "none that was published";
 pub(in crate::facts) const ZEROED: &str = "zeroed: the original has its URL here";
+pub(in crate::facts) const BROKEN: &str = "what is asked for is no URL any more";
 
 /// The family whose worm asks for a kill switch.
 pub(super) const WORM: &str = "WannaCry";

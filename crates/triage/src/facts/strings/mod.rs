@@ -24,9 +24,12 @@ pub(super) const INDICATORS_MAX: usize = 64;
 /// Shorter runs are chance.
 const RUN_MIN: usize = 6;
 /// Longer runs are looked at in pieces.
-const PIECE_MAX: usize = 1024;
-/// By how much pieces overlap: more than anything that is looked for, but for long commands.
-const OVERLAP: usize = 128;
+const PIECE_MAX: usize = 1536;
+/// Of what starts within so many characters of a piece that goes on from another, only that one knows the beginning.
+const LEAD: usize = 64;
+/// What starts within so many characters of the end of a piece that goes on is left to the next: more than of anything is
+/// told.
+const TRAIL: usize = 256;
 
 /// What was found.
 #[derive(Default)]
@@ -40,11 +43,11 @@ pub(super) fn read(bytes: &[u8], children: &[Range<usize>]) -> Found {
     let mut reader = Reader::default();
     for gap in gaps(bytes.len(), children) {
         let part = bytes.get(gap.clone()).unwrap_or_default();
-        runs::<1>(part, |at, text| reader.look(gap.start.saturating_add(at), 1, text));
+        runs::<1>(part, |at, piece| reader.look(gap.start.saturating_add(at), 1, &piece));
         for odd in [0, 1] {
             let shifted = part.get(odd..).unwrap_or_default();
             let start = gap.start.saturating_add(odd);
-            runs::<2>(shifted, |at, text| reader.look(start.saturating_add(at), 2, text));
+            runs::<2>(shifted, |at, piece| reader.look(start.saturating_add(at), 2, &piece));
         }
     }
     reader.finish()
@@ -66,8 +69,15 @@ fn gaps(len: usize, children: &[Range<usize>]) -> Vec<Range<usize>> {
     gaps
 }
 
+/// A piece of a readable run.
+struct Piece<'a> {
+    text: &'a str,
+    /// What starts at these characters is this piece's: elsewhere it may be cut.
+    own: Range<usize>,
+}
+
 /// Tells each readable run of characters of `WIDTH` bytes, in pieces.
-fn runs<const WIDTH: usize>(bytes: &[u8], mut tell: impl FnMut(usize, &str)) {
+fn runs<const WIDTH: usize>(bytes: &[u8], mut tell: impl FnMut(usize, Piece<'_>)) {
     let units = bytes.as_chunks::<WIDTH>().0;
     let readable = |unit: &&[u8; WIDTH]| is_readable(unit);
     // Of any RUN_MIN units one behind the other a run that long has one: only every sixth is looked at, and what is
@@ -94,7 +104,11 @@ fn is_readable<const WIDTH: usize>(unit: &[u8; WIDTH]) -> bool {
 }
 
 /// Tells one run in pieces that overlap.
-fn pieces<const WIDTH: usize>(units: &[[u8; WIDTH]], run: Range<usize>, tell: &mut impl FnMut(usize, &str)) {
+fn pieces<const WIDTH: usize>(
+    units: &[[u8; WIDTH]],
+    run: Range<usize>,
+    tell: &mut impl FnMut(usize, Piece<'_>),
+) {
     let mut start = run.start;
     let mut wide = Vec::new();
     loop {
@@ -107,12 +121,15 @@ fn pieces<const WIDTH: usize>(units: &[[u8; WIDTH]], run: Range<usize>, tell: &m
             wide.extend(piece.iter().filter_map(|unit| unit.first()));
             &wide
         };
+        let first = if start == run.start { 0 } else { LEAD };
+        let last = if end == run.end { text.len() } else { text.len().saturating_sub(TRAIL) };
         // Readable is ASCII.
-        tell(start.saturating_mul(WIDTH), std::str::from_utf8(text).unwrap_or_default());
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        tell(start.saturating_mul(WIDTH), Piece { text, own: first..last });
         if end == run.end {
             return;
         }
-        start = end.saturating_sub(OVERLAP);
+        start = end.saturating_sub(TRAIL.saturating_add(LEAD));
     }
 }
 
@@ -132,15 +149,17 @@ struct Reader {
 }
 
 impl Reader {
-    /// One readable text that starts at `at`, with `width` bytes a character.
-    fn look(&mut self, at: usize, width: usize, text: &str) {
+    /// One piece of readable text that starts at `at`, with `width` bytes a character.
+    fn look(&mut self, at: usize, width: usize, Piece { text, own }: &Piece<'_>) {
         let glance = Glance::at(text);
         if glance.is_nothing() {
             return;
         }
         let before = self.seen.len();
         find::all(text, &glance, |kind, offset, value, note| {
-            self.add(kind, at.saturating_add(offset.saturating_mul(width)), value, note);
+            if own.contains(&offset) {
+                self.add(kind, at.saturating_add(offset.saturating_mul(width)), value, note);
+            }
         });
         let told = self.seen.len() > before;
         let rank = if told { 100 } else { find::rank(text, &glance) };

@@ -24,6 +24,12 @@ fn coin(word: &str) -> Option<&'static str> {
     match (bytes.first()?, bytes.len()) {
         (b'1' | b'3', LEN_MIN..=35) => base58check(bytes).then_some("bitcoin"),
         (b'b' | b'B', 42 | 62) => bech32(&word.to_ascii_lowercase()).then_some("bitcoin"),
+        // Its checksum is in the letters' case, and needs a hash that nothing else here does.
+        (b'0', 42) => {
+            let digits = bytes.strip_prefix(b"0x")?;
+            let varies = digits.iter().any(|digit| Some(digit) != digits.first());
+            (varies && digits.iter().all(u8::is_ascii_hexdigit)).then_some("ethereum, checksum not verified")
+        }
         (b'4' | b'8', MONERO_LEN) => {
             let second =
                 bytes.get(1).is_some_and(|byte| byte.is_ascii_digit() || (b'A'..=b'C').contains(byte));
@@ -94,6 +100,9 @@ mod tests {
             Some("bitcoin".to_owned())
         );
         assert_eq!(note("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5"), None);
+        // EIP-55's own example.
+        assert!(note("0x52908400098527886E0F7030069857D2E4169EE7").is_some());
+        assert_eq!(note(&format!("0x{}", "0".repeat(40))), None);
         assert!(note(&format!("4A{}", "x".repeat(93))).is_some());
         assert_eq!(note(&format!("4A{}0", "x".repeat(92))), None);
     }

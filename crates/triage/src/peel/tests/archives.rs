@@ -115,6 +115,24 @@ fn worthless_members_hide_no_file() {
 }
 
 #[test]
+fn small_members_leave_room_for_an_upload_and_what_is_in_it() {
+    let worm = build::pe(&[("R", 1831, build::pe(&[]))]);
+    let dll = build::pe(&[("W", 101, behind_length(&worm, worm.len(), 100))]);
+    let upload = super::blob(crate::stub::X86, &dll, dll.len(), 3);
+    for count in [50, 61, 62, 63, 70, 300] {
+        let names: Vec<String> = (0..count).map(|number| format!("{number}.txt")).collect();
+        let mut members: Vec<(&str, &[u8], How)> =
+            names.iter().map(|name| (name.as_str(), &b"plain text"[..], How::Stored)).collect();
+        for (file, core) in [(&upload, &worm), (&dll, &worm)] {
+            members.push(("z.bin", file, How::Deflated));
+            let report = look(&build::zip(&members), &Budget::default());
+            assert_eq!(report.core_layer().unwrap().hashes, crate::facts::hashes(core), "{count}");
+            members.pop();
+        }
+    }
+}
+
+#[test]
 fn an_archive_without_its_end_is_read_by_its_members() {
     let (one, two) = (noise(900, 1), noise(900, 2));
     let zip = build::zip(&[("one", &one, How::Deflated), ("two", &two, How::Stored)]);

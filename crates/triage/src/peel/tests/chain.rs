@@ -208,12 +208,14 @@ fn a_worm_without_its_first_bytes_is_still_the_core() {
         assert!(report.children(number).any(|(_, layer)| layer.kind == Kind::Pe), "{:#?}", report.layers);
         assert!(report.children(0).any(|(_, layer)| layer.kind == Kind::Padding && layer.size >= 1000));
     }
-    // One that is hidden is no damaged one: what it is, decoding says.
-    worm[..2].copy_from_slice(b"MZ");
-    let hidden: Vec<u8> = build::pe(&[("9", 9, noise(0x1_0000, 1))]).iter().map(|byte| byte ^ 0x5a).collect();
-    let dll = build::pe(&[("W", 101, behind_length(&hidden, hidden.len(), 0))]);
+    // One that is hidden is no damaged one, and the same core.
+    let worm = build::pe(&[("9", 9, noise(0x1_0000, 1))]);
+    let hidden: Vec<u8> = worm.iter().map(|byte| byte ^ 0x5a).collect();
+    let dll = build::pe(&[("W", 101, behind_length(&hidden, hidden.len(), 1000))]);
     let report = look(&dll, &Budget::default());
-    assert!(report.layers.iter().any(|layer| layer.encoding == "xor 5a" && layer.state == State::Intact));
+    let (number, hidden) = named(&report, "W/101");
+    assert_eq!((hidden.encoding.as_str(), hidden.state), ("xor 5a", State::Intact));
+    assert_eq!((&hidden.hashes, report.core), (&crate::facts::hashes(&worm), Some(number)));
 }
 
 #[test]
