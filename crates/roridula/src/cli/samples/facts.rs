@@ -88,6 +88,8 @@ fn says(value: &Value) -> bool {
 /// On one line.
 fn flat(value: &Value) -> String {
     match value {
+        // Kept with fewer digits than it takes to write them down.
+        Value::Number(number) if number.is_f64() => format!("{:.2}", number.as_f64().unwrap_or_default()),
         Value::String(text) => escaped(text),
         Value::Array(values) => values.iter().map(flat).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => {
@@ -114,10 +116,11 @@ mod tests {
     #[test]
     fn facts_are_names_and_values_and_lists_are_bounded() {
         let pe = serde_json::json!({ "machine": "x86", "dll": true, "empty": "", "exports": ["a", "b\u{1b}[2J"],
-            "sections": [{ "name": ".text", "size": 7 }, { "name": ".data", "size": 8 }] });
+            "sections": [{ "name": ".text", "size": 7 }, { "name": ".data", "size": 8 }], "entropy": 6.37f32 });
         let text = told(&pe);
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         assert_eq!(lines[0], "  fact");
+        assert!(lines.contains(&"    entropy        6.37"), "{text}");
         assert!(
             lines.contains(&"    machine        x86") && lines.contains(&"      name .text, size 7"),
             "{text}"
