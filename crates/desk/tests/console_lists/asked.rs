@@ -41,6 +41,8 @@ async fn what_a_page_leaves_out_it_says_and_how_exactly_it_counts() {
         ("/groups?range=1h&since=2020-01-01", "The range is left out: from and to say which time."),
         ("/health?range=1h", "Counted by whole hours: from "),
         ("/sources?range=1h", "Counted by whole hours: from "),
+        ("/sources", "the table is of all time"),
+        ("/sources", "Visitors of all time"),
         ("/samples?range=1h", "to the moment"),
         ("/groups?range=1h", "strips are by whole days"),
         ("/incidents?range=1h", "began in it, to the moment"),
