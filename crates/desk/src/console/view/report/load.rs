@@ -191,7 +191,8 @@ fn families(shelf: &mut Shelf, scope: &Scope<'_>, before: &Scope<'_>) -> Result<
     let entries = scope.catalog.entries.iter().filter(|entry| asked::fits(scope.ask, entry));
     for entry in entries.filter(|entry| !entry.family.is_empty()) {
         let known = names.iter().position(|name| *name == entry.family).unwrap_or_else(|| {
-            (names.push(&entry.family), sets.push(Vec::new()));
+            names.push(&entry.family);
+            sets.push(Vec::new());
             names.len() - 1
         });
         sets.get_mut(known).into_iter().for_each(|set| set.push(entry.sha256));
