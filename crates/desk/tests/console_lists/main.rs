@@ -483,7 +483,7 @@ async fn a_search_that_finds_many_says_how_many_and_exports_all() {
     let router = console::router(dir.path(), &ConsoleSettings::default()).unwrap();
     let begun = Instant::now();
     while json(&router, "/incidents").await["count"] != 25
-        || json(&router, "/sources?limit=25").await["next"] != Value::Null
+        || json(&router, "/sources").await["sources"].as_array().unwrap().len() != 25
     {
         assert!(begun.elapsed() < PATIENCE, "the keeper reads nothing");
         tokio::time::sleep(Duration::from_millis(10)).await;
