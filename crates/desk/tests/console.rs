@@ -45,6 +45,16 @@ async fn an_empty_directory_says_what_to_do_next() {
 }
 
 #[tokio::test]
+async fn the_apis_description_has_a_tag() {
+    let dir = tempfile::tempdir().unwrap();
+    let router = empty(dir.path());
+    let (status, tag, body) = get(&router, "/api/v1/openapi.json", "").await;
+    assert!(status == StatusCode::OK && tag.len() > 2 && body.contains("\"openapi\""), "{tag}");
+    let (status, _, body) = get(&router, "/api/v1/openapi.json", &tag).await;
+    assert_eq!((status, body.as_str()), (StatusCode::NOT_MODIFIED, ""));
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_told_and_not_echoed_raw() {
     let dir = tempfile::tempdir().unwrap();
     let router = empty(dir.path());

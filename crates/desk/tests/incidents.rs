@@ -852,9 +852,12 @@ fn a_filter_finds_by_source_outcome_and_tool() {
     let of_text = count(Filter { text: Some("WANNAcry FROM".to_owned()), ..Filter::default() });
     assert!((24..=26).contains(&of_text), "{of_text}");
     let known = view.list(&Filter::default()).unwrap();
-    let shows = |incident: &&Incident| incident.attack.observed.iter().any(|one| one.id == "T1210");
+    let shows = |incident: &&Incident| {
+        incident.attack.observed.iter().any(|one| ["T1190", "T1210"].contains(&one.id))
+    };
     let technique = Filter { technique: Some("T1210".to_owned()), ..Filter::default() };
     assert!(known.iter().any(|one| shows(&one)));
+    assert!(known.iter().all(|one| technique.fits(one) == shows(&one)), "either name finds it");
     assert_eq!(view.count(&technique).unwrap(), known.iter().filter(shows).count() as u64);
     // A quarter of a minute in the middle: what goes on in it belongs to it.
     let span = Span { since: WallClock(BEGIN + 20 * SECOND), until: WallClock(BEGIN + 35 * SECOND) };

@@ -7,7 +7,7 @@ use super::ask::{RANGE_NAMES, ROWS_MAX};
 use super::stage::Reached;
 use super::view::{self, Described, Is, Word};
 use axum::Router;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
 use axum::routing::get;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -52,7 +52,7 @@ fn schema(word: &Word, of_incidents: bool) -> Value {
 
 /// `/api/v1/openapi.json`
 pub(crate) fn routes() -> Router<Desk> {
-    let serve = || async { ([(CONTENT_TYPE, "application/json")], format!("{:#}\n", description())) };
+    let serve = async |headers: HeaderMap| view::tagged(format!("{:#}\n", description()), &headers);
     Router::new().route("/api/v1/openapi.json", get(serve))
 }
 

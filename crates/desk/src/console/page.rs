@@ -79,10 +79,14 @@ impl Page {
                         p {
                             "Roridula " (version) " · times are UTC"
                             span.zone {}
-                            " · " a href="/api/v1/openapi.json" { "API" }
-                            @if ask.logged_in { " · " a href="/logout" { "Log out" } }
+                            span.screen {
+                                " · " a href="/api/v1/openapi.json" { "API" }
+                                @if ask.logged_in { " · " a href="/logout" { "Log out" } }
+                                " " button #keys-open type="button" hidden { "Keys" }
+                            }
                         }
                     }
+                    (keys())
                 }
             }
         }
@@ -99,16 +103,40 @@ fn navigation(ask: &Ask) -> Markup {
                 ul {
                     @for (path, name, key) in VIEWS {
                         li {
-                            a href=(ask.to(path)) data-key=(key) aria-current=[here(path).then_some("page")] { (name) }
+                            a href=(ask.to(path)) data-key=(key) aria-keyshortcuts=(key) aria-current=[here(path).then_some("page")] { (name) }
                         }
                     }
                 }
             }
             form.search action="/search" method="get" role="search" {
                 label.hidden for="q" { "Search" }
-                input #q type="search" name="q" maxlength="200" placeholder="hash, IP, domain, incident, T1595" value=[ask.value("q").map(text::shown)];
+                input #q type="search" name="q" aria-keyshortcuts="/" maxlength="200" placeholder="hash, IP, domain, incident, T1595" value=[ask.value("q").map(text::shown)];
                 button type="submit" { "Search" }
             }
+        }
+    }
+}
+
+/// Keys that are no view's.
+const KEYS: &[(&str, &str)] = &[
+    ("/", "Search"),
+    ("j", "The next row of a list"),
+    ("k", "The row before"),
+    ("Enter", "Opens the row"),
+    ("?", "This list"),
+];
+
+/// What the script's keys do; only the script opens it.
+fn keys() -> Markup {
+    html! {
+        dialog #keys aria-labelledby="keys-title" {
+            h2 #keys-title { "Keys" }
+            dl {
+                @for (key, what) in KEYS { dt { kbd { (key) } } dd { (what) } }
+                @for (_, name, key) in VIEWS { dt { kbd { (key) } } dd { (name) } }
+            }
+            p { label { input #letters type="checkbox" checked; " Single keys do something" } }
+            form method="dialog" { button { "Close" } }
         }
     }
 }

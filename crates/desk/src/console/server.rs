@@ -18,7 +18,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -136,12 +136,32 @@ async fn visit(
     let peer = Peer { remote, local: stream.local_addr()?, tls: acceptor.is_some() };
     let stream = Patient { stream, patience: bounds.idle, stalled: None };
     match acceptor {
+        Some(_) if timeout(bounds.head(), is_plain(&stream.stream)).await?? => refuse_plain(stream).await,
         Some(acceptor) => {
             let stream = timeout(bounds.head(), acceptor.accept(stream)).await??;
             talk(stream, peer, router, bounds, ending).await
         }
         None => talk(stream, peer, router, bounds, ending).await,
     }
+}
+
+/// Whether a visitor speaks HTTP where TLS is spoken: that begins with a byte that is no letter.
+async fn is_plain(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    let read = stream.peek(&mut first).await?;
+    Ok(read > 0 && first.iter().all(u8::is_ascii_uppercase))
+}
+
+/// Says so, and hangs up.
+async fn refuse_plain(mut stream: Patient) -> Result<(), Fault> {
+    const WHY: &str = "This port speaks TLS: the address begins with https://.\n";
+    let head = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close";
+    let answer = format!("{head}\r\nContent-Length: {}\r\n\r\n{WHY}", WHY.len());
+    // What he sent is read, else the system would reset the connection and he see nothing of the answer.
+    let mut asked = vec![0; HEAD_BYTES_MAX];
+    let _ = stream.read(&mut asked).await?;
+    stream.write_all(answer.as_bytes()).await?;
+    Ok(stream.shutdown().await?)
 }
 
 async fn talk(

@@ -101,6 +101,11 @@ pub(crate) fn elsewhere(id: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
+/// The names of an act: who knows one of them shall find it, wherever it came from.
+pub(super) fn names(id: &str) -> [&str; 2] {
+    [id, elsewhere(id).map_or(id, |(other, _)| other)]
+}
+
 /// Whether an id, or a part of it, is one that incidents are told to show or imply.
 pub(crate) fn is_told(id: &str) -> bool {
     NAMES.iter().any(|(known, _)| known.split('.').next() == Some(id) || *known == id)
@@ -185,6 +190,7 @@ mod tests {
         for id in ["T1210", "T1190", "T1570", "T1105"] {
             let (other, _) = elsewhere(id).unwrap();
             assert!(is_told(other) && elsewhere(other).unwrap().0 == id);
+            assert_eq!(names(id), [id, other]);
         }
         assert!(is_told("T1021") && !is_told("T9999"));
     }

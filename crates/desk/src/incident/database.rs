@@ -408,8 +408,10 @@ fn wanted(filter: &Filter) -> (String, Vec<Value>) {
         and("instr(tools, ?)", vec![format!(" {tool} ").into()]);
     }
     if let Some(technique) = &filter.technique {
-        let sql = "(instr(techniques, ?) OR instr(techniques, ?))";
-        and(sql, vec![format!(" {technique} ").into(), format!(" {technique}.").into()]);
+        let sql =
+            "(instr(techniques, ?) OR instr(techniques, ?) OR instr(techniques, ?) OR instr(techniques, ?))";
+        let ids = attack::names(technique).map(|id| [format!(" {id} "), format!(" {id}.")]);
+        and(sql, ids.into_iter().flatten().map(Value::from).collect());
     }
     if let Some(text) = &filter.text {
         and("instr(said, ?)", vec![text.to_lowercase().into()]);

@@ -81,7 +81,8 @@ pub struct Filter {
     pub step: Option<Step>,
     /// Only those in which this tool was seen.
     pub tool: Option<String>,
-    /// Only those that show or imply this technique, or a part of it: `T1210`, `T1021`.
+    /// Only those that show or imply this technique, or a part of it: `T1210`, `T1021`. What has another id where it comes
+    /// from elsewhere (T1210, T1190) is found by either.
     pub technique: Option<String>,
     /// Only those that brought one of these samples, SHA-256 in lower-case hexadecimal.
     pub samples: Option<Vec<String>>,
@@ -100,12 +101,11 @@ impl Filter {
         let tool = |tool: &String| {
             incident.tool.name.as_ref() == Some(tool) || incident.tool.seen.contains_key(tool)
         };
-        let technique = |wanted: &String| {
-            let shows = |id: &str| {
-                id.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            };
-            incident.attack.all().any(|technique| shows(technique.id))
+        let is_part = |id: &str, wanted: &str| {
+            id.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
+        let shows = |wanted: &str| incident.attack.all().any(|technique| is_part(technique.id, wanted));
+        let technique = |wanted: &String| attack::names(wanted).into_iter().any(shows);
         self.source.is_none_or(|source| source.to_canonical() == incident.source.to_canonical())
             && self.network.is_none_or(|network| network.holds(incident.source))
             && self.outcome.is_none_or(|outcome| outcome == incident.outcome)

@@ -63,7 +63,7 @@ pub use filter::{BadNetwork, Filter, Network, Shapes, SourceOrder, Span};
 pub(crate) use fold::address_bytes;
 pub(crate) use read::{beginning, bounded, cut};
 pub use view::{
-    Activity, Bucket, CaptureRow, ConnectionRow, Counts, Exact, FingerprintRow, Funnel, HealthRow,
+    Activity, Bucket, CaptureRow, Caught, ConnectionRow, Counts, Exact, FingerprintRow, Funnel, HealthRow,
     HealthTotal, Hit, Kind, LogonRow, Page, Run, SampleDay, SampleRow, Sender, ShapeRow, SourceActivity,
     SourceRow, Spike, Spread, Started, Status, Step, ToolRow, Visitors,
 };

@@ -411,6 +411,19 @@ pub struct Sender {
     pub last: WallClock,
 }
 
+/// What of some samples was caught, to the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caught {
+    /// Captures.
+    pub captures: u64,
+    /// Different addresses that they came from.
+    pub hosts: u64,
+    /// The first of these captures.
+    pub first: WallClock,
+    /// The latest.
+    pub last: WallClock,
+}
+
 /// Captures of a set of samples on one day, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SampleDay {

@@ -116,6 +116,8 @@ fn every_answer_says_what_a_browser_may_do_with_it() {
     }
     assert_eq!(answers[0].1.header("cache-control"), "no-store");
     assert_eq!(answers[2].1.header("cache-control"), "public, max-age=9");
+    assert!(answers[2].1.headers("set-cookie").is_empty(), "what is kept for everybody is nobody's");
+    assert!(answers[1].1.text.contains("rel=\"icon\""), "a browser asks for /favicon.ico else");
 }
 
 #[test]
@@ -593,8 +595,9 @@ fn over_tls_with_a_certificate_of_its_own() {
     let flags = page.headers()["set-cookie"].to_str().unwrap();
     assert!(flags.starts_with("__Host-roridula-form-") && flags.ends_with("; Secure"), "{flags}");
     assert_eq!(house.fingerprint.as_ref().unwrap().len(), 95);
-    // Who speaks no TLS, or begins to and stops, gets nothing and stops nobody.
-    assert_eq!(house.get("/", &[]).status, 0);
+    // Who speaks no TLS is told to; who begins to and stops gets nothing. Neither stops anybody.
+    let plain = house.get("/", &[]);
+    assert!(plain.status == 400 && plain.text.contains("https://"), "{}", plain.text);
     let mut half = house.connect();
     half.write_all(&[22, 3, 1, 2, 0, 1]).unwrap();
     assert_eq!(agent.get(format!("https://{}/login", house.address)).call().unwrap().status(), 200);

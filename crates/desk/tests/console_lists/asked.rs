@@ -41,6 +41,8 @@ async fn what_a_page_leaves_out_it_says_and_how_exactly_it_counts() {
         ("/groups?range=1h&since=2020-01-01", "The range is left out: from and to say which time."),
         ("/health?range=1h", "Counted by whole hours: from "),
         ("/sources?range=1h", "Counted by whole hours: from "),
+        ("/sources", "the table is of all time"),
+        ("/sources", "Visitors of all time"),
         ("/samples?range=1h", "to the moment"),
         ("/groups?range=1h", "strips are by whole days"),
         ("/incidents?range=1h", "began in it, to the moment"),
@@ -54,6 +56,38 @@ async fn what_a_page_leaves_out_it_says_and_how_exactly_it_counts() {
     let described = json(&router, "/openapi.json").await;
     let of = |view: &str| described["paths"][format!("/api/v1{view}")]["get"]["description"].to_string();
     assert!(of("/tools").contains("by whole hours") && of("/incidents").contains("to the moment"));
+}
+
+/// A row counts what it is asked for, and everybody's beside it.
+#[tokio::test]
+async fn rows_count_those_visitors_who_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (router, past) = console(dir.path()).await;
+    let first = past.samples[0].to_string();
+    for query in ["source=192.0.2.1", "stage=probe", "source=192.0.2.1&range=1h"] {
+        for (view, all) in [("samples", "sources"), ("groups", "hosts")] {
+            let answer = json(&router, &format!("/{view}?{query}")).await;
+            let row = &answer[view][0];
+            let counts =
+                ["captures_then", "hosts_then", "captures", all].map(|name| row[name].as_u64().unwrap());
+            let ever = if view == "samples" { 2 } else { 3 };
+            assert_eq!(counts, [1, 1, ever, 2], "{view}?{query}");
+            assert_eq!(row["first_then"], row["last_then"], "{view}?{query}");
+            let page = get(&router, &format!("/{view}?{query}")).await.body;
+            assert!(
+                page.contains("of visitors who fit (") && page.contains("Captures ever"),
+                "{query}: {page}"
+            );
+        }
+        let strip = json(&router, &format!("/groups?{query}")).await["groups"][0]["strip"].clone();
+        assert_eq!(strip, serde_json::json!([1]), "{query}");
+        let report = json(&router, &format!("/report?range=1h&{}", query.replace("&range=1h", ""))).await;
+        let novel = report["novel"].as_array().unwrap();
+        assert!(novel.iter().any(|row| row["sha256"] == first && row["captures"] == 1), "{query}: {report}");
+        assert_eq!((&report["cores"][0]["captures"], &report["cores"][0]["hosts"]), (&1.into(), &1.into()));
+    }
+    let page = get(&router, "/samples").await.body;
+    assert!(!page.contains("Captures ever") && !page.contains("of visitors who fit"), "{page}");
 }
 
 /// The last hour is the last hour, whether Home shows it beside others or alone.

@@ -452,8 +452,12 @@ async fn one_box_finds_whatever_has_a_name() {
     let about = values(&router, "/search?q=T1210", "hits", "about").await;
     assert_eq!((about.len(), kinds("T1190").await), (1, vec!["technique".to_owned()]));
     assert!(about[0].contains("from the internet it is T1190"), "{about:?}");
-    let none = get(&router, "/incidents?technique=T1210").await.body;
-    assert!(none.contains("/incidents?technique=T1190"), "{none}");
+    let either = get(&router, "/incidents?technique=T1210").await.body;
+    assert!(either.contains("1 incident,") && either.contains("Both are listed"), "{either}");
+    for query in ["192.0.2.1:445", "http://192.0.2.1/", "hxxp://192.0.2[.]1/x", "192[.]0[.]2[.]1"] {
+        let answer = get(&router, &format!("/search?q={query}")).await;
+        assert_eq!(answer.location, "/sources/192.0.2.1", "{query}: {}", answer.body);
+    }
     assert!(get(&router, "/incidents?technique=T9999").await.body.contains("imply T9999"));
     assert_eq!(kinds("nothing-of-the-kind").await.len(), 0);
     let nothing = get(&router, "/search?q=%3Cscript%3E").await;
@@ -462,6 +466,43 @@ async fn one_box_finds_whatever_has_a_name() {
             && nothing.body.contains("Nothing is called")
             && !nothing.body.contains("<script>")
     );
+}
+
+/// A page lists few of each kind and says of how many; what is taken away has them all.
+#[tokio::test]
+async fn a_search_that_finds_many_says_how_many_and_exports_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    for host in 1..=25 {
+        let whose = world.accept(&format!("192.0.2.{host}"));
+        let (verdict, status) = (Verdict::Vulnerable, 0xc000_0205);
+        world.tell(&whose, Event::Ms17010Probe { verdict, pid: 0x800, mid: 24_261, status, stream_at: 272 });
+        world.close(&whose, "0011223344556677", "72 73 75", &[]);
+    }
+    world.store.flush();
+    let router = console::router(dir.path(), &ConsoleSettings::default()).unwrap();
+    let begun = Instant::now();
+    while json(&router, "/incidents").await["count"] != 25
+        || json(&router, "/sources").await["sources"].as_array().unwrap().len() != 25
+    {
+        assert!(begun.elapsed() < PATIENCE, "the keeper reads nothing");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let page = get(&router, "/search?q=T1595").await.body;
+    assert!(page.contains("<h2>20 of 25 hits</h2>") && page.contains("/incidents?technique=T1595"), "{page}");
+    assert!(
+        !page.contains("Z, 192.0.2.") && page.contains("Last heard of (UTC)"),
+        "a time is told as one: {page}"
+    );
+    let page = get(&router, "/search?q=192.0.2.0%2F24").await.body;
+    assert!(page.contains("The first 20 hits, of more"), "{page}");
+    for query in ["T1595", "192.0.2.0%2F24"] {
+        let csv = get(&router, &format!("/search?q={query}&as=csv")).await.body;
+        assert_eq!(csv.lines().count(), 26, "{query}: {csv}");
+        let all = json(&router, &format!("/search?q={query}")).await;
+        assert_eq!((all["hits"].as_array().unwrap().len(), &all["more"]), (25, &serde_json::json!([])));
+    }
+    assert_eq!(json(&router, "/incidents?technique=T1595").await["count"], 25);
 }
 
 #[tokio::test]

@@ -2,12 +2,11 @@
 //! through all events.
 
 use crate::answers::{spans, world};
-use crate::naive::Naive;
-use crate::naive::touches;
+use crate::naive::{self, Naive, touches};
 use crate::past::HOUR;
 use roridula_desk::index::{
-    Exact, Filter, FingerprintRow, Index, LogonRow, Network, ShapeRow, Shapes, SourceOrder, Span, Step,
-    ToolRow,
+    Caught, Exact, Filter, FingerprintRow, Index, LogonRow, Network, ShapeRow, Shapes, SourceOrder, Span,
+    Step, ToolRow,
 };
 use roridula_evidence::SampleId;
 use roridula_proto::connection::ConnectionId;
@@ -82,24 +81,24 @@ fn who_brought_the_most_uploads_comes_first() {
 fn what_is_compared_is_counted_to_the_moment() {
     let (_dir, mut index, naive) = world(27);
     let samples: BTreeSet<SampleId> = naive.caught.iter().map(|one| one.sample).collect();
-    let set_of: HashMap<SampleId, usize> =
-        samples.iter().enumerate().filter(|(at, _)| at % 3 > 0).map(|(at, id)| (*id, at % 3)).collect();
+    let every = |nth: usize| samples.iter().step_by(nth).copied().collect();
+    // A sample may be in several sets, or in none.
+    let sets: [Vec<SampleId>; 4] = [every(2), every(3), Vec::new(), vec![SampleId([7; 32])]];
     let source = naive.caught[0].source;
     for span in spans(27) {
         for only in [None, Some(source)] {
             let filter = Filter { span, source: only.map(Network::from), ..Filter::default() };
             let is_of = |ip: IpAddr| only.is_none_or(|only| only == ip);
             let inside = |at: u64| (span.since.0..span.until.0).contains(&at);
-            let mut caught: HashMap<usize, (u64, BTreeSet<IpAddr>)> = HashMap::new();
-            for one in naive.caught.iter().filter(|one| inside(one.at) && is_of(one.source)) {
-                let Some(set) = set_of.get(&one.sample) else { continue };
-                let sum = caught.entry(*set).or_default();
-                sum.0 += 1;
-                sum.1.insert(one.source);
-            }
-            let caught: HashMap<usize, (u64, u64)> =
-                caught.into_iter().map(|(set, (count, hosts))| (set, (count, hosts.len() as u64))).collect();
-            assert_eq!(index.caught(&set_of, &filter).unwrap(), caught, "{span:?}");
+            let fits = |one: &&naive::Caught| inside(one.at) && is_of(one.source);
+            let caught = sets.each_ref().map(|set| {
+                let of = || naive.caught.iter().filter(fits).filter(|one| set.contains(&one.sample));
+                let hosts: BTreeSet<IpAddr> = of().map(|one| one.source).collect();
+                let (first, last) = (of().map(|one| one.at).min()?, of().map(|one| one.at).max()?);
+                let (first, last) = (WallClock(first), WallClock(last));
+                Some(Caught { captures: of().count() as u64, hosts: hosts.len() as u64, first, last })
+            });
+            assert_eq!(index.caught(&sets, &filter).unwrap(), caught, "{span:?}");
             let mut used: HashMap<String, u64> = HashMap::new();
             let begins = span.since.0 / HOUR * HOUR;
             for visit in naive.visits.values().filter(|visit| is_of(visit.source)) {

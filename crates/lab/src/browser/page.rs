@@ -23,8 +23,11 @@ pub struct Look {
 impl Look {
     /// A usual screen.
     pub const SCREEN: Self = Self { width: 1280, height: 900, dark: false };
-    /// A phone held upright.
-    pub const PHONE: Self = Self { width: 375, height: 812, dark: false };
+    /// A phone held upright, as most are.
+    pub const PHONE: Self = Self { width: 390, height: 844, dark: false };
+    /// The widths that small phones have, upright.
+    pub const SMALL_PHONES: [Self; 2] =
+        [Self { width: 360, height: 740, dark: false }, Self { width: 320, height: 568, dark: false }];
 
     /// The same in the dark.
     #[must_use]
@@ -66,6 +69,12 @@ impl Page {
         let scheme = if dark { "dark" } else { "light" };
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.ask("Emulation.setEmulatedMedia", media).map(drop)
+    }
+
+    /// Shows pages as they are printed, or as on a screen again.
+    pub fn on_paper(&self, paper: bool) -> anyhow::Result<()> {
+        let media = if paper { "print" } else { "" };
+        self.ask("Emulation.setEmulatedMedia", json!({ "media": media })).map(drop)
     }
 
     /// Lives in this zone of time from now on: `Asia/Kolkata`.

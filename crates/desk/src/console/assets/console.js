@@ -63,7 +63,12 @@ const feed = (list) => {
     const lost = document.createElement('p');
     lost.className = 'lost';
     lost.setAttribute('role', 'status');
-    lost.textContent = `The connection to the console is lost. This is as of ${new Date().toLocaleTimeString()}.`;
+    const now = new Date().toISOString();
+    const time = document.createElement('time');
+    time.dateTime = now;
+    time.textContent = `${now.slice(0, 19).replace('T', ' ')} UTC`;
+    lost.append('The connection to the console is lost. This is as of ', time, '.');
+    localTimes(lost);
     document.getElementById('pulse')?.prepend(lost);
   });
   addEventListener('pagehide', () => source.close());
@@ -115,14 +120,60 @@ for (const kind of ['mouseover', 'focusin']) {
   document.addEventListener(kind, (event) => light(event.target.closest?.('[data-field]')));
 }
 
+// Single letters can be turned off (WCAG 2.1.4): who speaks to his computer types many.
+const help = document.getElementById('keys');
+const letters = document.getElementById('letters');
+const named = [...document.querySelectorAll('[aria-keyshortcuts]')].map((node) => [node, node.getAttribute('aria-keyshortcuts')]);
+const useLetters = (on) => {
+  letters.checked = on;
+  for (const [node, key] of named) {
+    if (on) node.setAttribute('aria-keyshortcuts', key);
+    else node.removeAttribute('aria-keyshortcuts');
+  }
+};
+// A browser may forbid pages to keep anything: then it holds for this page.
+const kept = (write) => {
+  try {
+    if (write !== undefined) localStorage.setItem('letters', write);
+    return localStorage.getItem('letters');
+  } catch {
+    return null;
+  }
+};
+useLetters(kept() !== 'off');
+letters.addEventListener('change', () => {
+  useLetters(letters.checked);
+  kept(letters.checked ? 'on' : 'off');
+});
+const opener = document.getElementById('keys-open');
+opener.hidden = false;
+opener.addEventListener('click', () => help.showModal());
+
+// The next row, or the one before: its first link is at the keyboard then, and Enter opens it.
+const move = (by) => {
+  const rows = [...document.querySelectorAll('section.table tbody tr, #live li')].filter((row) => row.querySelector('a'));
+  const here = rows.findIndex((row) => row.contains(document.activeElement));
+  rows[here < 0 ? 0 : here + by]?.querySelector('a').focus();
+};
+
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches('input, select, textarea')) return;
-  if (event.key === '/') {
+  if (!letters.checked || help.open) return;
+  if (event.key === '?') {
+    help.showModal();
+  } else if (event.key === 'j' || event.key === 'k') {
+    move(event.key === 'j' ? 1 : -1);
+  } else if (event.key === '/') {
     event.preventDefault();
     document.getElementById('q')?.focus();
   } else if (/^[a-z]$/.test(event.key)) {
     document.querySelector(`header.top a[data-key="${event.key}"]`)?.click();
   }
+});
+
+// An address says what is asked, and not what is not.
+document.querySelector('.filter form')?.addEventListener('formdata', ({ formData }) => {
+  for (const [name, value] of [...formData]) if (value === '') formData.delete(name);
 });
 
 localTimes(document);

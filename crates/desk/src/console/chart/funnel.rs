@@ -29,7 +29,7 @@ pub(crate) fn funnel(
     html! {
         section.funnel #funnel {
             h2 { (caption) }
-            table {
+            div.scroll tabindex="0" role="region" aria-label=(caption) { table {
                 thead {
                     tr {
                         th scope="col" { span.hidden { "Step" } }
@@ -54,7 +54,7 @@ pub(crate) fn funnel(
                         }
                     }
                 }
-            }
+            } }
             p.quiet { (note) }
         }
     }

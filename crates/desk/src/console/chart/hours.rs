@@ -75,14 +75,14 @@ pub(crate) fn columns(caption: &str, of: &str, apart: &str, columns: &[Column]) 
             @for (at, column) in columns.iter().enumerate().filter(|(_, column)| column.value > 0) {
                 rect.bar x=(format!("{:.1}", left(at))) y=(top(column.value)) width=(width)
                     height=(scaled(column.value, most, HEIGHT)) {
-                    title { (moment(column.begins)) ": " (text::number(column.value)) " " (of) }
+                    title { (moment(column.begins)) " UTC: " (text::number(column.value)) " " (of) }
                 }
             }
             @for (at, column) in columns.iter().enumerate() {
                 @for one in &column.apart {
                     a href=(one.href) { path.spike d=(mark(left(at) + step / 2.0, top(one.value) as f64)) {
                         title {
-                            (moment(column.begins)) ": " (text::number(one.value)) " " (of) " of "
+                            (moment(column.begins)) " UTC: " (text::number(one.value)) " " (of) " of "
                             (text::shown(&one.label))
                         }
                     } }

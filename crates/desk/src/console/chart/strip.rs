@@ -6,6 +6,8 @@ use maud::{Markup, html};
 /// Units of its width and height.
 const WIDTH: u64 = 144;
 const HEIGHT: u64 = 24;
+/// As high is a single one: a thinner line is taken for the axis.
+const HEIGHT_MIN: u64 = 6;
 
 /// Columns in order; `most` is how high the highest of all such drawings is, so that they can be compared;
 /// `label` says the same in words.
@@ -18,7 +20,7 @@ pub(crate) fn strip(values: &[u64], most: u64, label: &str) -> Markup {
             title { (label) }
             line.axis x1="0" x2=(WIDTH) y1=(HEIGHT) y2=(HEIGHT) {}
             @for (at, value) in values.iter().enumerate().filter(|(_, value)| **value > 0) {
-                @let height = scaled(*value, most, HEIGHT);
+                @let height = scaled(*value, most, HEIGHT).max(HEIGHT_MIN);
                 rect.bar x=(format!("{:.1}", at as f64 * step)) y=(HEIGHT - height) width=(width) height=(height) {}
             }
         }
@@ -33,6 +35,7 @@ mod tests {
     fn a_strip_has_a_column_for_each_value_that_is_more_than_nothing() {
         let drawn = strip(&[0, 1, 100, 0], 100, "captures a day").into_string();
         assert_eq!(drawn.matches("<rect").count(), 2);
+        assert!(strip(&[1], 1_000_000, "").into_string().contains("height=\"6\""), "one is seen");
         assert!(drawn.contains("aria-label=\"captures a day\"") && drawn.contains("height=\"24\""));
         assert_eq!(strip(&[], 0, "").into_string().matches("<rect").count(), 0);
     }

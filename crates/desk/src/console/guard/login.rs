@@ -207,6 +207,7 @@ fn page_of(title: &str, head: Markup, body: Markup) -> Response {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
                 title { (title) " · Roridula" }
+                link rel="icon" href=(asset::address(asset::ICON_AT)) type="image/svg+xml";
                 link rel="stylesheet" href=(asset::address(asset::STYLE_AT));
                 (head)
             }

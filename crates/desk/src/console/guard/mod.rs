@@ -155,7 +155,9 @@ impl Guard {
                 None => {
                     let form = Secret::random();
                     let cookie = Kind::Form.set(&form, peer, FORM_SECS);
-                    (form, (!program && who == Who::Anybody).then_some(cookie))
+                    // What caches may keep for everybody sets nobody's cookie.
+                    let is_page = !program && !is_asset(path);
+                    (form, (is_page && who == Who::Anybody).then_some(cookie))
                 }
             },
         };
@@ -316,7 +318,12 @@ fn is_for_programs(path: &str) -> bool {
 
 /// What somebody may see who has not logged in: how to, and what that page looks like.
 fn is_for_anybody(path: &str) -> bool {
-    path == "/login" || path == "/logout" || path.starts_with("/assets/")
+    path == "/login" || path == "/logout" || is_asset(path)
+}
+
+/// Style, script and icon: the same for everybody.
+fn is_asset(path: &str) -> bool {
+    path.starts_with("/assets/")
 }
 
 const UNKNOWN_NAME: &str = "This is a Roridula console, but it does not go by the name that your browser calls it. Use its \

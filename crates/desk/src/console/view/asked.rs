@@ -94,23 +94,39 @@ pub(super) fn of_family(shelf: &Shelf, ask: &Ask) -> Result<Option<Vec<SampleId>
     Ok(Some(entries.map(|entry| entry.sha256).collect()))
 }
 
-/// The samples that visitors brought in the filter's time who fit its source and stage; `None` where it asks for none of
-/// these.
-pub(super) fn brought(shelf: &mut Shelf, ask: &Ask) -> Result<Option<HashSet<SampleId>>, Problem> {
-    brought_in(shelf, ask, span(ask))
+/// Which captures are asked for: of the filter's time, source and stage; `None`: all that there ever were.
+pub(super) fn captures(ask: &Ask) -> Option<Filter> {
+    captures_in(ask, span(ask))
 }
 
-/// As [`brought`], in another time.
+fn captures_in(ask: &Ask, span: Span) -> Option<Filter> {
+    let filter = Filter { source: ask.filter.source, step: step(ask), span, ..Filter::default() };
+    let is_part = filter.source.is_some() || filter.step.is_some() || span != Span::ALL;
+    is_part.then_some(filter)
+}
+
+/// The samples that visitors brought in a time who fit the filter's source and stage; `None` where nothing of this is asked
+/// for.
 pub(super) fn brought_in(
     shelf: &mut Shelf,
     ask: &Ask,
     span: Span,
 ) -> Result<Option<HashSet<SampleId>>, Problem> {
-    let filter = Filter { source: ask.filter.source, step: step(ask), span, ..Filter::default() };
-    if filter.source.is_none() && filter.step.is_none() && span == Span::ALL {
-        return Ok(None);
-    }
+    let Some(filter) = captures_in(ask, span) else { return Ok(None) };
     Ok(Some(shelf.index.samples_of(&filter).map_err(problem)?))
+}
+
+/// Says whose captures the rows count, where only some are asked for.
+pub(super) fn whose(ask: &Ask) -> Markup {
+    let of = |name: &str| ask.value(name).map(|value| format!("{name} {}", text::shown(value)));
+    let by: Vec<String> = ["source", "stage"].into_iter().filter_map(of).collect();
+    html! {
+        @if !by.is_empty() {
+            p.quiet {
+                "Captures, hosts and times are of visitors who fit (" (by.join(", ")) "); those of everybody are called “ever”."
+            }
+        }
+    }
 }
 
 /// Whether a sample fits the filter's family and tool.

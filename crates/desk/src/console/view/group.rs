@@ -2,7 +2,7 @@
 
 use super::View;
 use super::asked;
-use super::groups::{self, DAY, Days};
+use super::groups::{self, Came, DAY, Days};
 use crate::console::ask::{Ask, Problem};
 use crate::console::chart::{self, Column};
 use crate::console::page::Page;
@@ -80,14 +80,16 @@ impl View for OfCore {
         let from = asked::offset(ask)?;
         let catalog = shelf.samples.catalog()?;
         let group = find(&catalog.groups, ask.place("core"))?.clone();
-        let days = Days::of(ask, std::slice::from_ref(&group));
+        let came = Came::asked(shelf, ask, vec![group.clone()])?.pop();
+        let came = came.unwrap_or_else(|| Came::none(group.clone()));
+        let days = Days::of(ask, &[Came::ever(group.clone())]);
         let entries: Vec<Entry> =
             catalog.entries.iter().filter(|entry| entry.core == group.core).cloned().collect();
         let ids: Vec<SampleId> = entries.iter().map(|entry| entry.sha256).collect();
         let spreads = shelf.index.spreads(std::slice::from_ref(&ids), &days.span.into());
         let spread = spreads.map_err(asked::problem)?.pop();
         let senders = shelf.index.senders(&ids, None, SENDERS).map_err(asked::problem)?;
-        let row = groups::rows(shelf, std::slice::from_ref(&group), &days, asked::span(ask))?.pop();
+        let row = groups::rows(shelf, ask, std::slice::from_ref(&came), &days)?.pop();
         let row = row.ok_or_else(|| Problem::failed("the core's row is gone"))?;
         let (members, next) = asked::page(entries, from, ask.limit()?);
         Ok(Model {

@@ -2,6 +2,7 @@
 
 use super::View;
 use super::asked;
+use super::samples::EVER;
 use super::word::Word;
 use crate::console::ask::{Ask, Problem};
 use crate::console::chart;
@@ -9,9 +10,9 @@ use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
-use crate::index::{Filter, Span, Spread};
+use crate::index::{Caught, Filter, Span, Spread};
 use crate::moment;
-use crate::sample::{Entry, Group};
+use crate::sample::{Catalog, Entry, Group};
 use maud::html;
 use roridula_evidence::{SampleId, rfc3339};
 use roridula_proto::time::WallClock;
@@ -64,11 +65,15 @@ pub(super) struct Row {
     pub(super) captures: u64,
     /// Addresses that brought it, of all time.
     pub(super) hosts: u64,
-    /// Captures in the time that is asked for, to the moment, from everybody.
+    /// Captures in the filter's time, to the moment, from visitors who fit its source and stage.
     pub(super) captures_then: u64,
-    /// Addresses that brought it in that time.
+    /// Addresses of those that brought it then.
     pub(super) hosts_then: u64,
-    /// First capture, UTC.
+    /// The first of these captures, UTC; empty where there is none.
+    pub(super) first_then: String,
+    /// The latest of them, UTC; empty where there is none.
+    pub(super) last_then: String,
+    /// First capture, UTC, of all time and everybody's.
     pub(super) first_seen: String,
     /// Latest capture, UTC.
     pub(super) last_seen: String,
@@ -108,7 +113,7 @@ impl View for Groups {
             &["yes"],
         ),
     ];
-    const GRAIN: &'static str = "Cores that were captured in the time, with captures and hosts to the moment; strips are by whole days, UTC.";
+    const GRAIN: &'static str = "Cores that were captured in the time, with captures and hosts to the moment; strips are by whole days, UTC; what is called “ever” is of all time.";
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let from = asked::offset(ask)?;
@@ -118,13 +123,13 @@ impl View for Groups {
         let count = wanted.len() as u64;
         let (shown, next) = asked::page(wanted, from, limit);
         let days = Days::of(ask, &shown);
-        let groups = rows(shelf, &shown, &days, asked::span(ask))?;
+        let groups = rows(shelf, ask, &shown, &days)?;
         Ok(Model { count, since: rfc3339(days.span.since), days_each: days.each, groups, next })
     }
 
     fn page(model: &Model, ask: &Ask) -> Page {
         let body = html! {
-            (asked::grain(ask, Self::GRAIN))
+            (asked::grain(ask, Self::GRAIN)) (asked::whose(ask))
             @if ask.value("new").is_some() {
                 p { "Only cores that came in this time for the first time, as uploads: " a href=(ask.with("new", "")) { "all" } }
             }
@@ -138,8 +143,50 @@ impl View for Groups {
     }
 }
 
+/// A core, and what of it came that is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Came {
+    pub(super) group: Group,
+    pub(super) then: Caught,
+}
+
+impl Came {
+    /// All of it.
+    pub(super) fn ever(group: Group) -> Self {
+        let time = |text: &str| moment::parse_time(text).unwrap_or_default();
+        let (first, last) = (time(&group.first_seen), time(&group.last_seen));
+        Self { then: Caught { captures: group.captures, hosts: group.sources, first, last }, group }
+    }
+
+    /// None of it.
+    pub(super) fn none(group: Group) -> Self {
+        let then = Caught { captures: 0, hosts: 0, first: WallClock(0), last: WallClock(0) };
+        Self { group, then }
+    }
+
+    /// What the filter's visitors brought of each in its time, of those of which they brought any.
+    pub(super) fn asked(shelf: &mut Shelf, ask: &Ask, groups: Vec<Group>) -> Result<Vec<Self>, Problem> {
+        let Some(filter) = asked::captures(ask) else {
+            return Ok(groups.into_iter().map(Self::ever).collect());
+        };
+        let sets = members(&*shelf.samples.catalog()?, groups.iter());
+        let caught = shelf.index.caught(&sets, &filter).map_err(asked::problem)?;
+        let came = |(group, then): (Group, Option<Caught>)| Some(Self { group, then: then? });
+        Ok(groups.into_iter().zip(caught).filter_map(came).collect())
+    }
+}
+
+/// The samples of each of these cores.
+pub(super) fn members<'a>(catalog: &Catalog, groups: impl Iterator<Item = &'a Group>) -> Vec<Vec<SampleId>> {
+    let mut members: HashMap<&str, Vec<SampleId>> = HashMap::new();
+    for entry in catalog.entries.iter().filter(|entry| !entry.core.is_empty()) {
+        members.entry(&entry.core).or_default().push(entry.sha256);
+    }
+    groups.map(|group| members.get(group.core.as_str()).cloned().unwrap_or_default()).collect()
+}
+
 /// The groups that fit the filter.
-fn wanted(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Group>, Problem> {
+fn wanted(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Came>, Problem> {
     let catalog = shelf.samples.catalog()?;
     let of = |fits: &dyn Fn(&Entry) -> bool| -> HashSet<&str> {
         catalog.entries.iter().filter(|entry| fits(entry)).map(|entry| entry.core.as_str()).collect()
@@ -156,25 +203,22 @@ fn wanted(shelf: &mut Shelf, ask: &Ask) -> Result<Vec<Group>, Problem> {
         }
         Some(_) => return Err(Problem::Bad("`new` is yes, or not there".to_owned())),
     }
-    if let Some(brought) = asked::brought(shelf, ask)? {
-        sets.push(of(&|entry| brought.contains(&entry.sha256)));
-    }
     let fits = |group: &&Group| {
         ask.filter.family.as_ref().is_none_or(|family| asked::contains(&group.family, family))
             && sets.iter().all(|set| set.contains(group.core.as_str()))
     };
-    Ok(catalog.groups.iter().filter(fits).cloned().collect())
+    Came::asked(shelf, ask, catalog.groups.iter().filter(fits).cloned().collect())
 }
 
 /// They come in the order of their novelty.
-fn sort(groups: &mut [Group], order: &str) -> Result<(), Problem> {
+fn sort(groups: &mut [Came], order: &str) -> Result<(), Problem> {
     match order {
         "novelty" => {}
-        "captures" => groups.sort_by_key(|group| Reverse(group.captures)),
-        "hosts" => groups.sort_by_key(|group| Reverse(group.sources)),
-        "samples" => groups.sort_by_key(|group| Reverse(group.samples)),
-        "first" => groups.sort_by(|a, b| b.first_seen.cmp(&a.first_seen)),
-        "last" => groups.sort_by(|a, b| b.last_seen.cmp(&a.last_seen)),
+        "captures" => groups.sort_by_key(|came| Reverse(came.then.captures)),
+        "hosts" => groups.sort_by_key(|came| Reverse(came.then.hosts)),
+        "samples" => groups.sort_by_key(|came| Reverse(came.group.samples)),
+        "first" => groups.sort_by_key(|came| Reverse(came.then.first)),
+        "last" => groups.sort_by_key(|came| Reverse(came.then.last)),
         _ => {
             return Err(Problem::Bad(format!("`order` is one of {}", ORDERS.join(", "))));
         }
@@ -194,10 +238,9 @@ pub(super) struct Days {
 
 impl Days {
     /// Of the time that is asked for, and no more than that in which one of the groups came.
-    pub(super) fn of(ask: &Ask, groups: &[Group]) -> Self {
-        let time = |text: &str| moment::parse_time(text).unwrap_or_default();
-        let first = groups.iter().map(|group| time(&group.first_seen)).min().unwrap_or(ask.now);
-        let last = groups.iter().map(|group| time(&group.last_seen)).max().unwrap_or(ask.now);
+    pub(super) fn of(ask: &Ask, groups: &[Came]) -> Self {
+        let first = groups.iter().map(|came| came.then.first).min().unwrap_or(ask.now);
+        let last = groups.iter().map(|came| came.then.last).max().unwrap_or(ask.now);
         let asked = asked::span(ask);
         let since = asked.since.max(first).0 / DAY;
         let until = asked.until.min(WallClock(last.0.saturating_add(1))).0.div_ceil(DAY).max(since + 1);
@@ -219,48 +262,27 @@ impl Days {
     }
 }
 
-/// The rows of groups, with what came in `span` of each.
-pub(super) fn rows(
-    shelf: &mut Shelf,
-    groups: &[Group],
-    days: &Days,
-    span: Span,
-) -> Result<Vec<Row>, Problem> {
+/// The rows of groups.
+pub(super) fn rows(shelf: &mut Shelf, ask: &Ask, groups: &[Came], days: &Days) -> Result<Vec<Row>, Problem> {
     let catalog = shelf.samples.catalog()?;
-    let mut members: HashMap<&str, Vec<&Entry>> = HashMap::new();
-    for entry in catalog.entries.iter().filter(|entry| !entry.core.is_empty()) {
-        members.entry(&entry.core).or_default().push(entry);
-    }
-    let members = |group: &Group| members.get(group.core.as_str()).map_or(&[][..], Vec::as_slice);
-    let sets: Vec<Vec<SampleId>> =
-        groups.iter().map(|group| members(group).iter().map(|entry| entry.sha256).collect()).collect();
-    let spreads = shelf.index.spreads(&sets, &days.span.into()).map_err(asked::problem)?;
-    let numbered = sets.iter().enumerate();
-    let set_of = numbered.flat_map(|(at, set)| set.iter().map(move |id| (*id, at))).collect();
-    // Of all time, the groups know it themselves.
-    let is_part = span != Span::ALL;
-    let caught = is_part.then(|| shelf.index.caught(&set_of, &Filter::from(span))).transpose();
-    let caught = caught.map_err(asked::problem)?;
+    let sets = members(&catalog, groups.iter().map(|came| &came.group));
+    // Their visitors, day by day: which captures of theirs are complete, or new, is not kept so.
+    let filter = Filter { span: days.span, ..asked::captures(ask).unwrap_or_default() };
+    let spreads = shelf.index.spreads(&sets, &filter).map_err(asked::problem)?;
     let firsts: HashMap<&str, SampleId> =
         catalog.groups.iter().map(|group| (group.core.as_str(), group.first)).collect();
-    let row = |(at, (group, spread)): (usize, (&Group, &Spread))| {
-        let first = members(group).iter().find(|entry| entry.sha256 == group.first);
-        let sentence = first.map_or_else(String::new, |entry| entry.sentence.clone());
-        let then = caught
-            .as_ref()
-            .map_or((group.captures, group.sources), |caught| caught.get(&at).copied().unwrap_or_default());
-        row(group, &firsts, sentence, then, days.strip(spread))
+    let sentence = |id: SampleId| {
+        let first = catalog.entries.iter().find(|entry| entry.sha256 == id);
+        first.map_or_else(String::new, |entry| entry.sentence.clone())
     };
-    Ok(groups.iter().zip(&spreads).enumerate().map(row).collect())
+    let row =
+        |(came, spread): (&Came, &Spread)| row(came, &firsts, sentence(came.group.first), days.strip(spread));
+    Ok(groups.iter().zip(&spreads).map(row).collect())
 }
 
-fn row(
-    group: &Group,
-    firsts: &HashMap<&str, SampleId>,
-    sentence: String,
-    (captures_then, hosts_then): (u64, u64),
-    strip: Vec<u64>,
-) -> Row {
+fn row(came: &Came, firsts: &HashMap<&str, SampleId>, sentence: String, strip: Vec<u64>) -> Row {
+    let Came { group, then } = came;
+    let time = |at| if then.captures > 0 { rfc3339(at) } else { String::new() };
     let near = |(core, distance): &(String, u32)| {
         let first = firsts.get(core.as_str())?.to_string();
         Some(Near { core: core.clone(), distance: *distance, first })
@@ -274,8 +296,10 @@ fn row(
         samples: group.samples,
         captures: group.captures,
         hosts: group.sources,
-        captures_then,
-        hosts_then,
+        captures_then: then.captures,
+        hosts_then: then.hosts,
+        first_then: time(then.first),
+        last_then: time(then.last),
         first_seen: group.first_seen.clone(),
         last_seen: group.last_seen.clone(),
         near: group.near.iter().filter_map(near).collect(),
@@ -284,9 +308,9 @@ fn row(
     }
 }
 
-/// As a table. Where a part of time is asked for, what came in all of it is told as well.
+/// As a table. Where a part of what came is asked for, all of it is told as well.
 fn table(model: &Model, ask: &Ask) -> Table {
-    let is_part = asked::span(ask) != Span::ALL;
+    let is_part = asked::captures(ask).is_some();
     let most = model.groups.iter().flat_map(|row| row.strip.iter().copied()).max().unwrap_or(0);
     let since = model.since.get(..10).unwrap_or_default();
     let each =
@@ -304,12 +328,13 @@ fn table(model: &Model, ask: &Ask) -> Table {
             Cell::Number(row.hosts_then),
             Cell::Number(row.samples),
             Cell::Number(row.size),
-            asked::at(&row.first_seen),
-            asked::last(&row.last_seen),
+            asked::at(&row.first_then),
+            asked::last(&row.last_then),
             near_cell(&row.near),
         ];
         if is_part {
             cells.extend([Cell::Number(row.captures), Cell::Number(row.hosts)]);
+            cells.extend([asked::at(&row.first_seen), asked::last(&row.last_seen)]);
         }
         cells
     };
@@ -328,7 +353,7 @@ fn table(model: &Model, ask: &Ask) -> Table {
         "Nearest core",
     ];
     if is_part {
-        columns.extend(["Captures ever", "Hosts ever"]);
+        columns.extend(EVER);
     }
     let empty = html! {
         p { "No core is known yet, or none that fits the filter." }
@@ -369,8 +394,8 @@ mod tests {
     use super::*;
     use crate::index::SampleDay;
 
-    fn group(core: &str, captures: u64, first: &str, last: &str) -> Group {
-        Group {
+    fn group(core: &str, captures: u64, first: &str, last: &str) -> Came {
+        Came::ever(Group {
             core: core.to_owned(),
             family: "<script>=1\u{202e}".to_owned(),
             kind: "pe".to_owned(),
@@ -383,7 +408,7 @@ mod tests {
             novelty: 7,
             near: vec![("ab".repeat(32), 3)],
             first: SampleId([1; 32]),
-        }
+        })
     }
 
     fn spread(days: &[(u64, u64)]) -> Spread {
@@ -418,7 +443,7 @@ mod tests {
         ];
         for (order, first) in [("novelty", "a"), ("captures", "b"), ("first", "a"), ("last", "b")] {
             sort(&mut groups, order).unwrap();
-            assert_eq!(groups[0].core, first, "{order}");
+            assert_eq!(groups[0].group.core, first, "{order}");
         }
         assert!(sort(&mut groups, "shoe size").is_err());
     }
@@ -428,7 +453,7 @@ mod tests {
         let core = "ab".repeat(32);
         let firsts = HashMap::from([(core.as_str(), SampleId([2; 32]))]);
         let group = group("aa", 1, "", "");
-        let row = row(&group, &firsts, String::new(), (0, 0), vec![0, 3]);
+        let row = row(&group, &firsts, String::new(), vec![0, 3]);
         let model = Model { count: 1, since: String::new(), days_each: 1, groups: vec![row], next: None };
         let ask = ask("/groups", &[]);
         let page = Groups::page(&model, &ask).html(&ask);

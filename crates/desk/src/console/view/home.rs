@@ -270,6 +270,8 @@ fn body(model: &Model, ask: &Ask) -> Markup {
             (health::pulse(&model.pulse, ask))
         }
         div.columns {
+            // First, so that on a phone nobody has to pass the whole feed; its links stay where they are when that grows.
+            div { (funnel(&model.funnels, ask)) (exports(ask, "funnel")) }
             section.live {
                 h2 { "Incidents, as they happen" }
                 ol #live data-live=(live(ask)) aria-live="polite" {
@@ -283,8 +285,6 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 }
                 p { a href=(ask.to("/incidents")) { "All incidents" } }
             }
-            // The links stay below it when the feed puts a new one in its place.
-            div { (funnel(&model.funnels, ask)) (exports(ask, "funnel")) }
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::console::table::{Cell, Table};
 use crate::console::text;
 use crate::incident::{Filter, Incident, Outcome, Stage, attack};
 use crate::moment;
-use maud::html;
+use maud::{Markup, html};
 use roridula_evidence::{SampleId, rfc3339};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -64,7 +64,10 @@ impl View for Incidents {
     const API: &'static str = "/incidents";
     const ABOUT: &'static str = "All incidents, those first in which something happened last.";
     const QUERY: &'static [Word] = &[
-        Word::text("technique", "Only those that show or imply this technique of ATT&CK, or a part of it."),
+        Word::text(
+            "technique",
+            "Only those that show or imply this technique of ATT&CK, or a part of it; T1190 and T1210, T1105 and T1570 are found by either.",
+        ),
         Word::one("outcome", "Only those that came just so far, and no further.", OUTCOMES),
     ];
     const OF_INCIDENTS: bool = true;
@@ -88,7 +91,7 @@ impl View for Incidents {
     fn page(model: &Model, ask: &Ask) -> Page {
         Page::new(
             "Incidents",
-            html! { (asked::grain(ask, Self::GRAIN)) @for table in Self::tables(model, ask) { (table.html(ask)) } },
+            html! { (asked::grain(ask, Self::GRAIN)) (either(ask)) @for table in Self::tables(model, ask) { (table.html(ask)) } },
         )
     }
 
@@ -122,7 +125,6 @@ impl View for Incidents {
         let technique = ask.value("technique").map(str::to_ascii_uppercase);
         let empty = html! {
             @if let Some(id) = &technique {
-                @if let Some((other, why)) = attack::elsewhere(id) { p { (why) ": " a href=(ask.with("technique", other)) { (other) } "." } }
                 @if !attack::is_told(id) { p { "No incident is ever told to show or imply " (text::shown(id)) "." } }
             }
             p { "Nobody came, or nobody who fits the filter." }
@@ -137,6 +139,13 @@ impl View for Incidents {
             next: model.next.clone(),
         }]
     }
+}
+
+/// Says which other name of a technique is looked for as well.
+fn either(ask: &Ask) -> Markup {
+    let id = ask.value("technique").map(str::to_ascii_uppercase);
+    let other = id.as_deref().and_then(attack::elsewhere);
+    html! { @if let Some((_, why)) = other { p.quiet { (why) ". Both are listed." } } }
 }
 
 /// The filter in the incidents' words. Of a family are those that brought a sample of it.

@@ -140,8 +140,8 @@ impl View for Sources {
         Page::new("Sources", body(model, ask)).of_ranges()
     }
 
-    fn tables(model: &Model, _ask: &Ask) -> Vec<Table> {
-        vec![table(model), hours_table(model)]
+    fn tables(model: &Model, ask: &Ask) -> Vec<Table> {
+        vec![table(model, ask), hours_table(model)]
     }
 }
 
@@ -224,9 +224,14 @@ pub(super) fn row(found: &SourceRow, books: &Books) -> Row {
     }
 }
 
+/// Whether a time is asked for, be it all.
+fn has_time(ask: &Ask) -> bool {
+    !ask.filter.range.is_empty() || ask.filter.since.is_some() || ask.filter.until.is_some()
+}
+
 fn body(model: &Model, ask: &Ask) -> Markup {
     let columns: Vec<Column> = model.hours.iter().map(|hour| column(hour, ask)).collect();
-    let is_told = !ask.filter.range.is_empty() || ask.filter.since.is_some() || ask.filter.until.is_some();
+    let is_told = has_time(ask);
     let when = if is_told { "in this time" } else { "in the last 30 days" };
     let by = ask.value("order").map_or("last", |by| if by == "captures" { "uploads" } else { by });
     html! {
@@ -247,7 +252,10 @@ fn body(model: &Model, ask: &Ask) -> Markup {
                 a href=(ask.with("order", order)) aria-current=[(by == order).then_some("true")] { "by " (order) }
             }
         }
-        (table(model).html(ask))
+        @if !is_told {
+            p.quiet { "No time is chosen: the numbers and the chart above are of the last 30 days, the table is of all time." }
+        }
+        (table(model, ask).html(ask))
         @if model.places_broken {
             p.notice { "The database of places cannot be used: " a href="/health" { "Health" } " says why." }
         } @else if !model.places {
@@ -273,7 +281,7 @@ fn column(hour: &Hour, ask: &Ask) -> Column {
 }
 
 /// Visitors as a table.
-fn table(model: &Model) -> Table {
+fn table(model: &Model, ask: &Ask) -> Table {
     let cells = |row: &Row| {
         let place = &row.place;
         let system = if place.asn > 0 { format!("AS{}", place.asn) } else { String::new() };
@@ -311,7 +319,7 @@ fn table(model: &Model) -> Table {
     };
     Table {
         name: "sources",
-        caption: "Visitors".to_owned(),
+        caption: if has_time(ask) { "Visitors" } else { "Visitors of all time" }.to_owned(),
         columns,
         rows: model.sources.iter().map(cells).collect(),
         empty: Some(empty),
@@ -406,6 +414,6 @@ mod tests {
             page.contains("&lt;b&gt;") && page.contains("=cmd\\u{202e}") && page.contains("AS1"),
             "{page}"
         );
-        assert!(table(&model).csv().contains("\"'=cmd\\u{202e}\""));
+        assert!(table(&model, &ask).csv().contains("\"'=cmd\\u{202e}\""));
     }
 }

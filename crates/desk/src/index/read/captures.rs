@@ -2,7 +2,7 @@
 
 use super::super::filter::{Cursor, Filter, Span};
 use super::super::fold::DAY;
-use super::super::view::{CaptureRow, Page, SampleDay, SampleRow, Sender, Spread};
+use super::super::view::{CaptureRow, Caught, Page, SampleDay, SampleRow, Sender, Spread};
 use super::super::{Index, IndexError};
 use super::{Asked, Lane, Paged, Wanted, address, bounded, count, cut, time, words};
 use crate::derived::{to_sql, to_u64};
@@ -194,46 +194,49 @@ impl Index {
         })
     }
 
-    /// The sets that the samples are in, by their numbers.
-    fn sets(&self, set_of: &HashMap<SampleId, usize>) -> Result<HashMap<i64, usize>, IndexError> {
-        let numbers = self.file.rows("SELECT n, sha256 FROM sample", [], |row| {
-            Ok((row.get::<_, i64>(0)?, SampleId(row.get(1)?)))
-        })?;
-        Ok(numbers.iter().filter_map(|(n, id)| Some((*n, *set_of.get(id)?))).collect())
+    /// The numbers of all samples.
+    fn numbers(&self) -> Result<Vec<(i64, SampleId)>, IndexError> {
+        let read = |row: &Row<'_>| Ok((row.get(0)?, SampleId(row.get(1)?)));
+        self.file.rows("SELECT n, sha256 FROM sample", [], read)
     }
 
-    /// Captures of the samples of each set that fit as in [`Self::samples_of`], and their hosts; a sample that is in no set
-    /// is left out, and so is a set that nobody brought.
+    /// What of the samples of each set was caught that fits as in [`Self::samples_of`]; `None` for a set of which nothing was.
     pub fn caught(
         &mut self,
-        set_of: &HashMap<SampleId, usize>,
+        sets: &[Vec<SampleId>],
         filter: &Filter,
-    ) -> Result<HashMap<usize, (u64, u64)>, IndexError> {
+    ) -> Result<Vec<Option<Caught>>, IndexError> {
+        let mut sets_of: HashMap<SampleId, Vec<usize>> = HashMap::new();
+        for (at, set) in sets.iter().enumerate() {
+            set.iter().for_each(|id| sets_of.entry(*id).or_default().push(at));
+        }
         self.look(|index| {
-            let sets = index.sets(set_of)?;
+            let mut sums: HashMap<i64, Sum> = HashMap::new();
             let wanted = Wanted::captures(index, filter)?;
             // Added up here: sorting them would take longer than reading them.
-            let sql = format!("SELECT sample, source FROM capture r WHERE {}", wanted.text());
-            let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-            let mut caught: HashMap<usize, (u64, HashSet<i64>)> = HashMap::new();
-            for (sample, source) in index.file.rows(&sql, params_from_iter(&wanted.values), read)? {
-                if let Some(set) = sets.get(&sample) {
-                    let sum = caught.entry(*set).or_default();
-                    sum.0 += 1;
-                    sum.1.insert(source);
+            let sql = format!("SELECT sample, source, at FROM capture r WHERE {}", wanted.text());
+            let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, time(row, 2)?));
+            for (sample, source, at) in index.file.rows(&sql, params_from_iter(&wanted.values), read)? {
+                sums.entry(sample).or_insert_with(|| Sum::of(at)).add(source, at);
+            }
+            let mut caught: Vec<Option<Sum>> = vec![None; sets.len()];
+            for (n, id) in index.numbers()? {
+                let Some(sum) = sums.get(&n) else { continue };
+                for at in sets_of.get(&id).into_iter().flatten() {
+                    if let Some(all) = caught.get_mut(*at) {
+                        all.get_or_insert_with(|| Sum::of(sum.first)).join(sum);
+                    }
                 }
             }
-            Ok(caught
-                .into_iter()
-                .map(|(set, (captures, hosts))| (set, (captures, hosts.len() as u64)))
-                .collect())
+            Ok(caught.into_iter().map(|sum| sum.map(Caught::from)).collect())
         })
     }
 
     /// Different visitors who brought one of the samples of each set; a sample that is in no set is left out.
     pub fn hosts(&mut self, set_of: &HashMap<SampleId, usize>) -> Result<HashMap<usize, u64>, IndexError> {
         self.look(|index| {
-            let sets = index.sets(set_of)?;
+            let sets: HashMap<i64, usize> =
+                index.numbers()?.iter().filter_map(|(n, id)| Some((*n, *set_of.get(id)?))).collect();
             let mut hosts: HashMap<usize, HashSet<i64>> = HashMap::new();
             let sql = "SELECT sample, source FROM sample_source";
             let mut statement = index.file.db.prepare_cached(sql).map_err(index.file.fail())?;
@@ -297,6 +300,40 @@ impl Index {
             found.extend(rows.into_iter().map(|row| (row, by)));
         }
         Ok(found)
+    }
+}
+
+/// Captures that are being added up.
+#[derive(Clone, Debug)]
+struct Sum {
+    captures: u64,
+    sources: HashSet<i64>,
+    first: WallClock,
+    last: WallClock,
+}
+
+impl Sum {
+    /// None yet, of which one is at this time.
+    fn of(at: WallClock) -> Self {
+        Self { captures: 0, sources: HashSet::new(), first: at, last: at }
+    }
+
+    fn add(&mut self, source: i64, at: WallClock) {
+        self.captures += 1;
+        self.sources.insert(source);
+        (self.first, self.last) = (self.first.min(at), self.last.max(at));
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.captures += other.captures;
+        self.sources.extend(&other.sources);
+        (self.first, self.last) = (self.first.min(other.first), self.last.max(other.last));
+    }
+}
+
+impl From<Sum> for Caught {
+    fn from(sum: Sum) -> Self {
+        Self { captures: sum.captures, hosts: sum.sources.len() as u64, first: sum.first, last: sum.last }
     }
 }
 

@@ -127,7 +127,8 @@ fn filters_stay_in_the_address_and_lists_are_exported() {
     page.click("details.filter summary").unwrap();
     page.fill("input[name=source]", source.as_str().unwrap()).unwrap();
     page.press_and_follow("Enter").unwrap();
-    assert!(page.url().unwrap().contains("source="));
+    let url = page.url().unwrap();
+    assert!(url.contains("source=") && !url.contains("family="), "what is not asked is not said: {url}");
     let rows =
         page.eval("[...document.querySelectorAll('#incidents tbody tr')].map(row => row.innerText)").unwrap();
     let rows = rows.as_array().unwrap();
@@ -142,6 +143,44 @@ fn filters_stay_in_the_address_and_lists_are_exported() {
     assert!(page.url().unwrap().contains("/samples"));
     page.press("/").unwrap();
     page.wait_for("document.activeElement.id === 'q'").unwrap();
+    rig.assert_clean();
+}
+
+#[test]
+fn keys_are_told_move_through_rows_and_can_be_turned_off() {
+    let rig = Rig::start();
+    let page = &rig.page;
+    rig.open("/incidents");
+    assert_eq!(page.count("header.top nav a[aria-keyshortcuts]").unwrap(), 10);
+    page.press("?").unwrap();
+    page.wait_for("document.getElementById('keys').open").unwrap();
+    assert!(page.text("#keys").unwrap().contains("The next row of a list"));
+    page.press("Escape").unwrap();
+    page.wait_for("!document.getElementById('keys').open").unwrap();
+    let row = "[...document.querySelectorAll('#incidents tbody tr')].findIndex(row => row.contains(document.activeElement))";
+    for (key, at) in [("j", 0), ("j", 1), ("j", 2), ("k", 1)] {
+        page.press(key).unwrap();
+        assert_eq!(page.eval(row).unwrap(), at, "{key}");
+    }
+    page.press_and_follow("Enter").unwrap();
+    assert!(page.url().unwrap().contains("/incidents/i"));
+    // Off, they stay off on the next page, and the list is still there for who wants them back.
+    page.click("#keys-open").unwrap();
+    page.click("#letters").unwrap();
+    page.press("Escape").unwrap();
+    rig.open("/incidents");
+    assert_eq!(page.count("[aria-keyshortcuts]").unwrap(), 0);
+    for key in ["j", "?", "/"] {
+        page.press(key).unwrap();
+    }
+    assert_eq!(
+        page.eval("document.activeElement === document.body && !document.getElementById('keys').open")
+            .unwrap(),
+        true
+    );
+    page.click("#keys-open").unwrap();
+    page.click("#letters").unwrap();
+    assert_eq!(page.count("header.top nav a[aria-keyshortcuts]").unwrap(), 10);
     rig.assert_clean();
 }
 
@@ -168,7 +207,7 @@ fn log_in(origin: &str) {
     page.goto(&format!("{origin}/samples")).unwrap();
     page.wait_for("document.querySelector('input[type=password]')").unwrap();
     assert!(!page.text("body").unwrap().contains("Novelty"));
-    page.take_complaints();
+    assert_eq!(page.take_complaints(), [], "also of no icon");
     page.fill("input[type=password]", "a wrong one, but long enough").unwrap();
     page.press_and_follow("Enter").unwrap();
     assert!(page.text("body").unwrap().contains("neither the password"));
@@ -180,6 +219,7 @@ fn log_in(origin: &str) {
     let cookie = page.eval("document.cookie").unwrap();
     assert_eq!(cookie, "", "no script reads the session");
     page.follow("footer a[href='/logout']").unwrap();
+    assert_eq!(page.complaints(), []);
     page.follow("form[action='/logout'] button").unwrap();
     page.goto(&format!("{origin}/samples")).unwrap();
     page.wait_for("document.querySelector('input[type=password]')").unwrap();

@@ -72,6 +72,12 @@ fn a_report_is_read_and_taken_away() {
     for table in ["totals", "hosts", "tools", "novel", "losses"] {
         assert_eq!(page.count(&format!("section.table#{table}")).unwrap(), 1, "no {table}");
     }
+    page.on_paper(true).unwrap();
+    let breaks = "['section', 'tbody tr', 'h2'].map(css => getComputedStyle(document.querySelector(`main ${css}`))) \
+        .map(style => `${style.breakInside} ${style.breakAfter}`)";
+    assert_eq!(page.eval(breaks).unwrap(), serde_json::json!(["auto auto", "avoid auto", "auto avoid"]));
+    assert!(!page.text("footer").unwrap().trim().ends_with('·'), "nothing is left of what is not printed");
+    page.on_paper(false).unwrap();
     let (name, text) = page.download("nav.ranges a[download]").unwrap();
     let text = std::fs::read_to_string(text).unwrap();
     assert!(name == "roridula-report.md" && text.starts_with("# Roridula: the last 7d"), "{name}: {text}");

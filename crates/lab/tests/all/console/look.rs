@@ -71,6 +71,12 @@ fn a_row_on_a_phone_begins_with_its_sentence_and_names_its_values() {
     assert_eq!(page.eval(names).unwrap(), 0);
     let cut = "[...document.querySelectorAll('td')].filter(cell => cell.getBoundingClientRect().right > innerWidth).length";
     assert_eq!(page.eval(cut).unwrap(), 0, "nothing is beyond the edge");
+    rig.open("/");
+    let wide =
+        "(scroll => scroll.scrollWidth - scroll.clientWidth)(document.querySelector('#funnel .scroll'))";
+    assert_eq!(page.eval(wide).unwrap(), 0, "all columns of the funnel are seen");
+    let order = "document.querySelector('#funnel').compareDocumentPosition(document.querySelector('#live'))";
+    assert_eq!(page.eval(order).unwrap(), 4, "before the feed");
     page.look(Look::SCREEN).unwrap();
     for (list, table) in [
         ("/samples", "#samples"),

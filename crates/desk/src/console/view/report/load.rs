@@ -4,13 +4,14 @@ use super::period::{FILTERS, Period};
 use super::{Core, Family, Model, Novel, Shape, Tool, Total, sensor};
 use crate::console::ask::{Ask, Problem};
 use crate::console::shelf::Shelf;
+use crate::console::view::groups::members;
 use crate::console::view::{asked, incidents, sources};
 use crate::incident;
-use crate::index::{Counts, Exact, Filter, Shapes, Span, Visitors};
+use crate::index::{Caught, Counts, Exact, Filter, Shapes, Span, Visitors};
 use crate::moment;
 use crate::sample::{Catalog, Entry, Group};
 use roridula_evidence::{SampleId, rfc3339};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// Rows of each list.
 const ROWS: usize = 10;
@@ -29,7 +30,7 @@ pub(super) fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
     let now = Scope::of(shelf, ask, &catalog, Filter { span: period.span, ..filter.clone() })?;
     let before = Scope::of(shelf, ask, &catalog, Filter { span: period.before, ..filter })?;
     let cores = now.new_cores();
-    let mut told: Vec<Core> = cores.iter().take(CORES_MAX).map(|group| core(group, &catalog)).collect();
+    let (mut told, novel) = new(shelf, &now, &cores)?;
     told.sort_by_key(|core| std::cmp::Reverse(core.novelty));
     Ok(Model {
         period: period.unit.as_str(),
@@ -46,7 +47,7 @@ pub(super) fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         hosts: hosts(shelf, &now.filter)?,
         families: families(shelf, &now, &before)?,
         tools: tools(shelf, &now, &before)?,
-        novel: now.novel(),
+        novel,
         unknown: unknown(shelf, &now.filter)?,
         sensor: sensor::load(shelf, period.span, ask.now)?,
     })
@@ -82,17 +83,30 @@ impl<'a> Scope<'a> {
         groups.filter(|group| cores.contains(group.core.as_str())).collect()
     }
 
-    fn novel(&self) -> Vec<Novel> {
-        let novel = self.entries().filter(|entry| holds(self.filter.span, &entry.first_seen)).take(ROWS);
-        novel
-            .map(|entry| Novel {
-                sha256: entry.sha256.to_string(),
-                novelty: entry.novelty,
-                captures: entry.captures,
-                first_seen: entry.first_seen.clone(),
-                sentence: entry.sentence.clone(),
-            })
-            .collect()
+    fn novel(&self) -> Vec<&'a Entry> {
+        self.entries().filter(|entry| holds(self.filter.span, &entry.first_seen)).take(ROWS).collect()
+    }
+}
+
+/// New cores and new samples, with what the filter's visitors brought of each in the report's time.
+fn new(shelf: &mut Shelf, scope: &Scope<'_>, cores: &[&Group]) -> Result<(Vec<Core>, Vec<Novel>), Problem> {
+    let (cores, entries) = (cores.iter().take(CORES_MAX).copied(), scope.novel());
+    let mut sets = members(scope.catalog, cores.clone());
+    sets.extend(entries.iter().map(|entry| vec![entry.sha256]));
+    let mut caught = shelf.index.caught(&sets, &scope.filter).map_err(asked::problem)?.into_iter();
+    let mut next = || caught.next().flatten().map_or((0, 0), |caught| (caught.captures, caught.hosts));
+    let cores = cores.map(|group| core(group, scope.catalog, next())).collect();
+    let novel = entries.into_iter().map(|entry| novel(entry, next().0)).collect();
+    Ok((cores, novel))
+}
+
+fn novel(entry: &Entry, captures: u64) -> Novel {
+    Novel {
+        sha256: entry.sha256.to_string(),
+        novelty: entry.novelty,
+        captures,
+        first_seen: entry.first_seen.clone(),
+        sentence: entry.sentence.clone(),
     }
 }
 
@@ -106,14 +120,14 @@ fn holds(span: Span, time: &str) -> bool {
     moment::parse_time(time).is_some_and(|at| (span.since..span.until).contains(&at))
 }
 
-fn core(group: &Group, catalog: &Catalog) -> Core {
+fn core(group: &Group, catalog: &Catalog, (captures, hosts): (u64, u64)) -> Core {
     let first = catalog.entries.iter().find(|entry| entry.sha256 == group.first);
     Core {
         core: group.core.clone(),
         family: group.family.clone(),
         novelty: group.novelty,
-        captures: group.captures,
-        hosts: group.sources,
+        captures,
+        hosts,
         first_seen: group.first_seen.clone(),
         sentence: first.map_or_else(String::new, |entry| entry.sentence.clone()),
     }
@@ -172,24 +186,25 @@ fn hosts(shelf: &mut Shelf, filter: &Filter) -> Result<Vec<sources::Row>, Proble
 
 fn families(shelf: &mut Shelf, scope: &Scope<'_>, before: &Scope<'_>) -> Result<Vec<Family>, Problem> {
     let mut names: Vec<&str> = Vec::new();
-    let mut family_of: HashMap<SampleId, usize> = HashMap::new();
+    let mut sets: Vec<Vec<SampleId>> = Vec::new();
     // Who brought them the visitors of the filter's are asked for below.
     let entries = scope.catalog.entries.iter().filter(|entry| asked::fits(scope.ask, entry));
     for entry in entries.filter(|entry| !entry.family.is_empty()) {
-        let known = names.iter().position(|name| *name == entry.family);
-        family_of.insert(entry.sha256, known.unwrap_or(names.len()));
-        if known.is_none() {
+        let known = names.iter().position(|name| *name == entry.family).unwrap_or_else(|| {
             names.push(&entry.family);
-        }
+            sets.push(Vec::new());
+            names.len() - 1
+        });
+        sets.get_mut(known).into_iter().for_each(|set| set.push(entry.sha256));
     }
-    let now = shelf.index.caught(&family_of, &scope.filter).map_err(asked::problem)?;
-    let then = shelf.index.caught(&family_of, &before.filter).map_err(asked::problem)?;
-    let family = |(at, name): (usize, &&str)| {
-        let (captures, hosts) = now.get(&at).copied().unwrap_or_default();
-        let (before, _) = then.get(&at).copied().unwrap_or_default();
+    let now = shelf.index.caught(&sets, &scope.filter).map_err(asked::problem)?;
+    let then = shelf.index.caught(&sets, &before.filter).map_err(asked::problem)?;
+    let family = |((name, now), then): ((&&str, &Option<Caught>), &Option<Caught>)| {
+        let (captures, hosts) = now.map_or((0, 0), |now| (now.captures, now.hosts));
+        let before = then.map_or(0, |then| then.captures);
         Family { family: (*name).to_owned(), captures, before, hosts }
     };
-    let mut families: Vec<Family> = names.iter().enumerate().map(family).collect();
+    let mut families: Vec<Family> = names.iter().zip(&now).zip(&then).map(family).collect();
     families.retain(|family| family.captures > 0 || family.before > 0);
     families.sort_by_key(|family| std::cmp::Reverse((family.captures, family.before)));
     families.truncate(ROWS);

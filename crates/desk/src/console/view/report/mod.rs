@@ -83,9 +83,9 @@ struct Core {
     family: String,
     /// From 0 to 100.
     novelty: u8,
-    /// Captures, of all time.
+    /// Captures in the report's time, from visitors who fit its filter.
     captures: u64,
-    /// Addresses that brought it, of all time.
+    /// Addresses of those that brought it.
     hosts: u64,
     /// First capture, UTC.
     first_seen: String,
@@ -128,7 +128,7 @@ struct Novel {
     sha256: String,
     /// From 0 to 100.
     novelty: u8,
-    /// Captures, of all time.
+    /// Captures in the report's time, from visitors who fit its filter.
     captures: u64,
     /// First capture, UTC.
     first_seen: String,

@@ -111,13 +111,13 @@ pub(super) fn up(model: &Model) -> String {
     let most = if sensor.crashes > 0 { "at most " } else { "" };
     let percent = sensor.up.saturating_mul(1000).checked_div(sensor.seconds).unwrap_or(0);
     let hours = |secs: u64| format!("{}.{} h", secs / 3600, secs % 3600 / 360);
-    format!(
-        "It ran {most}{} of {} ({}.{} %)",
-        hours(sensor.up),
-        hours(sensor.seconds),
-        percent / 10,
-        percent % 10
-    )
+    let (up, all) = (hours(sensor.up), hours(sensor.seconds));
+    match sensor.seconds.saturating_sub(sensor.up) {
+        0 => format!("It ran {most}all of {all}"),
+        // `152.8 h of 152.8 h` would deny it.
+        short if up == all => format!("It ran {most}all of {all} but {short} s"),
+        _ => format!("It ran {most}{up} of {all} ({}.{} %)", percent / 10, percent % 10),
+    }
 }
 
 /// How something changed: `+12 %`, `-3 %`, `×1,539` where it grew tenfold or more, `new`, or nothing.

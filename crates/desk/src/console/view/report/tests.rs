@@ -71,6 +71,11 @@ fn the_page_says_what_is_new_and_how_it_changed() {
         "{page}"
     );
     assert!(page.contains(">+726 %<") && page.contains(">-50 %<") && page.contains(">new<"));
+    let up = |seconds, up| {
+        super::page::up(&Model { sensor: Sensor { seconds, up, crashes: 0, ..model().sensor }, ..model() })
+    };
+    assert_eq!(up(550_400, 550_300), "It ran all of 152.8 h but 100 s", "no 152.8 h of 152.8 h (99.9 %)");
+    assert_eq!(up(7200, 7200), "It ran all of 2.0 h");
     assert!(page.contains("It ran at most 1.5 h of 2.0 h (75.0 %)") && page.contains("so far"));
     assert!(page.contains("AS64496") && page.contains("who fit the filter (family x|y"));
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script>") && !page.contains('\u{202e}'));

@@ -10,10 +10,9 @@ use crate::incident::{self, IncidentId, Technique, attack};
 use crate::index;
 use crate::sample::Catalog;
 use roridula_evidence::{SampleId, rfc3339};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
 
-/// Hits of one kind.
-pub(super) const EACH_MAX: usize = 20;
 /// Samples of indicators that are looked at.
 const INDICATORS_MAX: usize = 2000;
 /// Characters of a search; of a longer one nothing has the name.
@@ -22,47 +21,71 @@ const QUERY_MAX: usize = 256;
 const HASH_MIN: usize = 4;
 const PART_MIN: usize = 3;
 
-/// Everything that is called `query`, begins like it, or, of names of people's, has it in it.
-pub(super) fn find(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
+/// Everything that is called `query`, begins like it, or, of names of people's, has it in it; at most `most` of a kind.
+pub(super) fn find(shelf: &mut Shelf, query: &str, most: usize) -> Result<Vec<Hit>, Problem> {
     let mut hits = Vec::new();
     if query.is_empty() || query.chars().nth(QUERY_MAX).is_some() {
         return Ok(hits);
     }
-    let lower = query.to_ascii_lowercase();
+    let lower = armed(&query.to_ascii_lowercase());
+    let name = address_in(&lower).map_or(lower.clone(), |address| address.to_string());
     let catalog = shelf.samples.catalog.clone();
-    hits.extend(techniques(shelf, query)?);
-    for hit in shelf.index.search(query, EACH_MAX).map_err(asked::problem)? {
-        hits.push(of_index(shelf, hit, &lower)?);
+    hits.extend(techniques(shelf, query, most)?);
+    for hit in shelf.index.search(&name, most).map_err(asked::problem)? {
+        hits.push(of_index(shelf, hit, &name)?);
     }
     if lower.len() >= HASH_MIN && lower.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        hits.extend(catalog.iter().flat_map(|catalog| cores(catalog, &lower)));
-        hits.extend(layers(shelf, &lower)?);
+        hits.extend(catalog.iter().flat_map(|catalog| cores(catalog, &lower)).take(most));
+        hits.extend(layers(shelf, &lower, most)?);
     }
     if lower.len() >= PART_MIN {
-        hits.extend(incidents(shelf, &lower)?);
-        hits.extend(catalog.iter().flat_map(|catalog| families(catalog, &lower)));
-        hits.extend(tools(shelf, &lower)?);
-        hits.extend(indicators(shelf, &lower)?);
+        hits.extend(incidents(shelf, &lower, most)?);
+        hits.extend(catalog.iter().flat_map(|catalog| families(catalog, &lower)).take(most));
+        hits.extend(tools(shelf, &lower)?.into_iter().take(most));
+        hits.extend(indicators(shelf, &lower, most)?);
     }
     Ok(once(hits))
 }
 
+/// As it was before somebody wrote it so that nothing would make a link of it: `hxxp://example[.]com`.
+fn armed(text: &str) -> String {
+    let text = match text.strip_prefix("hxxp") {
+        Some(rest) if rest.starts_with(['s', ':', '[']) => format!("http{rest}"),
+        _ => text.to_owned(),
+    };
+    let marks = [("[.]", "."), ("(.)", "."), ("[dot]", "."), ("[:]", ":"), ("[://]", "://"), ("[/]", "/")];
+    marks.into_iter().fold(text, |text, (mark, plain)| text.replace(mark, plain))
+}
+
+/// The address with a port behind it, or in a URL.
+fn address_in(text: &str) -> Option<IpAddr> {
+    let host = text
+        .split_once("://")
+        .map_or(text, |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.parse::<SocketAddr>().map(|both| both.ip()).or_else(|_| bare.parse()).ok()
+}
+
 /// A sample that is its own layer, and the like, is one hit.
 fn once(hits: Vec<Hit>) -> Vec<Hit> {
+    let mut places: HashMap<String, usize> = HashMap::new();
     let mut told: Vec<Hit> = Vec::new();
     for hit in hits {
-        match told.iter_mut().find(|known| known.href == hit.href) {
+        match places.get(&hit.href).and_then(|at| told.get_mut(*at)) {
             Some(known) => known.exact |= hit.exact,
-            None => told.push(hit),
+            None => {
+                places.insert(hit.href.clone(), told.len());
+                told.push(hit);
+            }
         }
     }
     told
 }
 
 /// Incidents whose names begin like this.
-fn incidents(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
+fn incidents(shelf: &mut Shelf, query: &str, most: usize) -> Result<Vec<Hit>, Problem> {
     let exact = query.parse::<IncidentId>().ok();
-    let found = shelf.incidents.named(query, EACH_MAX).map_err(Problem::failed)?;
+    let found = shelf.incidents.named(query, most).map_err(Problem::failed)?;
     Ok(found.iter().map(|incident| of_incident(incident, Some(incident.id) == exact)).collect())
 }
 
@@ -70,43 +93,39 @@ fn of_incident(incident: &incident::Incident, exact: bool) -> Hit {
     Hit {
         kind: "incident",
         name: incident.id.to_string(),
-        about: format!("{}, {}: {}", rfc3339(incident.last), incident.source, incident.summary),
+        about: format!("{}: {}", incident.source, incident.summary),
+        last: Some(rfc3339(incident.last)),
         href: format!("/incidents/{}", incident.id),
         exact,
     }
 }
 
-/// The latest incidents that show or imply a technique.
-fn techniques(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
+/// The latest incidents that show or imply a technique, or what it is called where it comes from elsewhere.
+fn techniques(shelf: &mut Shelf, query: &str, most: usize) -> Result<Vec<Hit>, Problem> {
     let id = query.to_ascii_uppercase();
     if !attack::is_id(&id) {
         return Ok(Vec::new());
     }
-    let found = of_technique(shelf, &id, "")?;
-    // The same act has another id where it comes from elsewhere: who knows one of them shall find it.
-    match attack::elsewhere(&id) {
-        Some((other, why)) if found.is_empty() => of_technique(shelf, other, &format!("{why}. ")),
-        _ => Ok(found),
-    }
-}
-
-/// `why`: what is told before what each shows.
-fn of_technique(shelf: &mut Shelf, id: &str, why: &str) -> Result<Vec<Hit>, Problem> {
-    let filter =
-        incident::Filter { technique: Some(id.to_owned()), limit: Some(EACH_MAX), ..Default::default() };
+    let filter = incident::Filter { technique: Some(id.clone()), limit: Some(most), ..Default::default() };
     let found = shelf.incidents.list(&filter).map_err(Problem::failed)?;
+    let other = attack::elsewhere(&id);
     let hit = |incident: &incident::Incident| {
         let hit = of_incident(incident, false);
-        let attack = &incident.attack;
-        let of = |techniques: &[Technique], how: &str| {
-            let technique = techniques.iter().find(|technique| technique.id.starts_with(id))?;
-            Some(format!("{} {}{how}: ", technique.id, technique.name))
-        };
-        let shown = of(&attack.observed, "").or_else(|| of(&attack.implied, ", implied and not seen here"));
-        let shown = shown.unwrap_or_default();
-        Hit { kind: "technique", about: format!("{why}{shown}{}", hit.about), ..hit }
+        let by_other = || other.and_then(|(other, why)| Some(format!("{why}. {}", shown(incident, other)?)));
+        let shown = shown(incident, &id).or_else(by_other).unwrap_or_default();
+        Hit { kind: "technique", about: format!("{shown}{}", hit.about), ..hit }
     };
     Ok(found.iter().map(hit).collect())
+}
+
+/// How an incident shows a technique, or a part of it.
+fn shown(incident: &incident::Incident, id: &str) -> Option<String> {
+    let attack = &incident.attack;
+    let of = |techniques: &[Technique], how: &str| {
+        let technique = techniques.iter().find(|technique| technique.id.starts_with(id))?;
+        Some(format!("{} {}{how}: ", technique.id, technique.name))
+    };
+    of(&attack.observed, "").or_else(|| of(&attack.implied, ", implied and not seen here"))
 }
 
 fn of_index(shelf: &mut Shelf, hit: index::Hit, query: &str) -> Result<Hit, Problem> {
@@ -118,7 +137,8 @@ fn of_index(shelf: &mut Shelf, hit: index::Hit, query: &str) -> Result<Hit, Prob
             Hit {
                 kind: "connection",
                 exact: name == query,
-                about: format!("{} from {}", rfc3339(connection.opened), connection.source),
+                about: format!("from {}", connection.source),
+                last: Some(rfc3339(connection.closed.unwrap_or(connection.opened))),
                 href: if evidence.is_empty() { source } else { evidence },
                 name,
             }
@@ -126,14 +146,11 @@ fn of_index(shelf: &mut Shelf, hit: index::Hit, query: &str) -> Result<Hit, Prob
         index::Hit::Source { source } => {
             let name = source.source.to_string();
             let connections = text::count(source.connections, "connection");
-            let last = rfc3339(source.last);
             Hit {
                 kind: "source",
                 exact: name == query,
-                about: format!(
-                    "{connections}, furthest {}, last heard of {last}",
-                    stage::told(source.furthest)
-                ),
+                about: format!("{connections}, furthest {}", stage::told(source.furthest)),
+                last: Some(rfc3339(source.last)),
                 href: format!("/sources/{name}"),
                 name,
             }
@@ -146,6 +163,7 @@ fn of_index(shelf: &mut Shelf, hit: index::Hit, query: &str) -> Result<Hit, Prob
                 text::count(fingerprint.connections, "connection"),
                 asked::tools(&fingerprint.tools)
             ),
+            last: Some(rfc3339(fingerprint.last)),
             href: format!("/tools/{}", fingerprint.fingerprint),
             name: fingerprint.fingerprint,
         },
@@ -159,6 +177,7 @@ fn of_index(shelf: &mut Shelf, hit: index::Hit, query: &str) -> Result<Hit, Prob
                 kind: "sample",
                 exact,
                 about: format!("{by}{about}"),
+                last: Some(rfc3339(sample.last)),
                 href: format!("/samples/{name}"),
                 name,
             }
@@ -178,18 +197,20 @@ fn cores(catalog: &Catalog, query: &str) -> Vec<Hit> {
             text::number(group.size),
             text::count(group.captures, "capture")
         ),
+        last: Some(group.last_seen.clone()),
         href: format!("/groups/{}", group.core),
         exact: group.core == query,
     };
-    groups.take(EACH_MAX).map(hit).collect()
+    groups.map(hit).collect()
 }
 
-fn layers(shelf: &Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
-    let found = shelf.reports.with_layer(query, EACH_MAX).map_err(Problem::failed)?;
+fn layers(shelf: &Shelf, query: &str, most: usize) -> Result<Vec<Hit>, Problem> {
+    let found = shelf.reports.with_layer(query, most).map_err(Problem::failed)?;
     let hit = |id: roridula_evidence::SampleId| Hit {
         kind: "layer",
         name: id.to_string(),
         about: format!("a layer of it begins with {query}"),
+        last: None,
         href: format!("/samples/{id}"),
         exact: false,
     };
@@ -207,10 +228,11 @@ fn families(catalog: &Catalog, query: &str) -> Vec<Hit> {
         kind: "family",
         name: family.to_owned(),
         about: format!("{}, {}", text::count(samples, "sample"), text::count(captures, "capture")),
+        last: None,
         href: address("/samples", [("family", family)].into_iter()),
         exact: family.eq_ignore_ascii_case(query),
     };
-    families.into_iter().take(EACH_MAX).map(hit).collect()
+    families.into_iter().map(hit).collect()
 }
 
 fn tools(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
@@ -220,19 +242,20 @@ fn tools(shelf: &mut Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
         kind: "tool",
         name: asked::tool(tool).to_owned(),
         about: "a tool, as its fingerprint names it".to_owned(),
+        last: None,
         href: address("/tools", [("tool", tool.as_str())].into_iter()),
         // A family's name is a tool's as well, and its samples are what is looked for.
         exact: false,
     };
-    Ok(known.iter().filter(fits).take(EACH_MAX).map(hit).collect())
+    Ok(known.iter().filter(fits).map(hit).collect())
 }
 
-fn indicators(shelf: &Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
+fn indicators(shelf: &Shelf, query: &str, most: usize) -> Result<Vec<Hit>, Problem> {
     let found = shelf.reports.with_indicator(query, INDICATORS_MAX).map_err(Problem::failed)?;
     // One indicator is one hit, in however many samples it is.
     let mut told: Vec<(String, String, Vec<SampleId>)> = Vec::new();
     for (value, kind, sample) in found {
-        let room = told.len() < EACH_MAX;
+        let room = told.len() < most;
         match told.iter_mut().find(|(known, of, _)| *known == value && *of == kind) {
             Some((.., samples)) => samples.push(sample),
             None if room => told.push((value, kind, vec![sample])),
@@ -247,7 +270,7 @@ fn indicators(shelf: &Shelf, query: &str) -> Result<Vec<Hit>, Problem> {
                 address("/samples", [("indicator", value.as_str())].into_iter()),
             ),
         };
-        Hit { kind: "indicator", name: value, about, href, exact: false }
+        Hit { kind: "indicator", name: value, about, last: None, href, exact: false }
     };
     Ok(told.into_iter().map(hit).collect())
 }
@@ -257,11 +280,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_address_is_found_however_it_is_written() {
+        for text in [
+            "198.51.100.186:445",
+            "http://198.51.100.186/",
+            "hxxp://198.51.100[.]186:8080/a?b",
+            "hxxps[://]198(.)51[.]100.186",
+            "198[.]51[.]100[.]186",
+        ] {
+            assert_eq!(address_in(&armed(text)), Some("198.51.100.186".parse().unwrap()), "{text}");
+        }
+        for text in ["[2001:db8::1]:445", "http://[2001:db8::1]/x", "2001:db8::1"] {
+            assert_eq!(address_in(&armed(text)), Some("2001:db8::1".parse().unwrap()), "{text}");
+        }
+        for (text, plain) in
+            [("192.0.2.", "192.0.2."), ("hxxp://a[.]example", "http://a.example"), ("hxx", "hxx")]
+        {
+            assert_eq!((address_in(&armed(text)), armed(text).as_str()), (None, plain));
+        }
+    }
+
+    #[test]
     fn one_address_is_told_once() {
         let hit = |kind, exact| Hit {
             kind,
             name: String::new(),
             about: String::new(),
+            last: None,
             href: "/x".to_owned(),
             exact,
         };

@@ -3,12 +3,14 @@
 mod find;
 
 use super::View;
+use super::asked;
 use super::word::Word;
-use crate::console::ask::{Ask, Form, Problem, address};
+use crate::console::ask::{Ask, Form, Problem, ROWS_MAX, address};
 use crate::console::page::Page;
 use crate::console::shelf::Shelf;
 use crate::console::table::{Cell, Table};
 use crate::console::text;
+use crate::incident;
 use maud::{Markup, html};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -24,6 +26,9 @@ const KINDS: &[(&str, &str)] = &[
     ("a family or a tool", "wannacry"),
     ("an ATT&CK id, as an incident's page names it", "T1595"),
 ];
+
+/// Hits of one kind that a page lists.
+const EACH_MAX: usize = 20;
 
 /// `/search`
 pub(crate) struct Search;
@@ -46,6 +51,9 @@ pub(crate) struct Model {
 struct More {
     /// Of this kind.
     kind: &'static str,
+    /// How many there are; not there where nobody counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
     /// Where all of them are listed; not there where they are listed nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     href: Option<String>,
@@ -61,6 +69,8 @@ pub(super) struct Hit {
     name: String,
     /// What it is. May hold a visitor's text.
     about: String,
+    /// When it was last heard of, UTC; null where that is not known.
+    last: Option<String>,
     /// Where it is shown.
     href: String,
     /// Whether its name is what was searched, to the last letter.
@@ -77,12 +87,18 @@ impl View for Search {
 
     fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         let query = ask.value("q").unwrap_or_default().trim().to_owned();
-        let hits = find::find(shelf, &query)?;
+        let is_page = ask.form == Form::Page;
+        let most = if is_page { EACH_MAX } else { ROWS_MAX };
+        let hits = find::find(shelf, &query, most)?;
         match clear(&hits) {
-            Some(hit) if ask.form == Form::Page => Err(Problem::Elsewhere(hit.href.clone())),
+            Some(hit) if is_page => Err(Problem::Elsewhere(hit.href.clone())),
             _ => {
                 let reading = shelf.samples.catalog.is_none();
-                Ok(Model { more: more(&hits, &query), reading, query, hits })
+                let full = more(&hits, &query, most).into_iter();
+                let more: Result<Vec<More>, _> = full.map(|more| counted(shelf, &query, more)).collect();
+                let mut more = more?;
+                more.retain(|more| more.count != Some(most as u64));
+                Ok(Model { more, reading, query, hits })
             }
         }
     }
@@ -97,12 +113,13 @@ impl View for Search {
                 Cell::text(hit.kind),
                 Cell::Link(hit.name.clone(), hit.href.clone()),
                 Cell::sentence(&hit.about),
+                hit.last.as_deref().map_or(Cell::None, asked::at),
             ]
         };
         vec![Table {
             name: "hits",
-            caption: text::count(model.hits.len() as u64, "hit"),
-            columns: vec!["Kind", "Name", "What it is"],
+            caption: caption(model),
+            columns: vec!["Kind", "Name", "What it is", "Last heard of"],
             rows: model.hits.iter().map(cells).collect(),
             empty: None,
             next: None,
@@ -110,13 +127,35 @@ impl View for Search {
     }
 }
 
+/// How many were found, of how many.
+fn caption(model: &Model) -> String {
+    let of = |kind: &str| model.hits.iter().filter(|hit| hit.kind == kind).count() as u64;
+    let listed = model.hits.len() as u64;
+    let unlisted = |more: &More| Some(more.count?.saturating_sub(of(more.kind)));
+    match model.more.iter().map(unlisted).sum::<Option<u64>>() {
+        Some(0) => text::count(listed, "hit"),
+        Some(unlisted) => format!("{} of {}", text::number(listed), text::count(listed + unlisted, "hit")),
+        None => format!("The first {}, of more", text::count(listed, "hit")),
+    }
+}
+
+/// With how many there are, where that is counted.
+fn counted(shelf: &mut Shelf, query: &str, more: More) -> Result<More, Problem> {
+    if more.kind != "technique" {
+        return Ok(more);
+    }
+    let filter = incident::Filter { technique: Some(query.to_ascii_uppercase()), ..Default::default() };
+    let count = shelf.incidents.count(&filter).map_err(Problem::failed)?;
+    Ok(More { count: Some(count), ..more })
+}
+
 /// The kinds of which as many were found as are looked for.
-fn more(hits: &[Hit], query: &str) -> Vec<More> {
+fn more(hits: &[Hit], query: &str, most: usize) -> Vec<More> {
     let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
     for hit in hits {
         *counts.entry(hit.kind).or_default() += 1;
     }
-    let full = counts.into_iter().filter(|(_, count)| *count >= find::EACH_MAX);
+    let full = counts.into_iter().filter(|(_, count)| *count >= most);
     let all = |path, name| Some(address(path, [(name, query)].into_iter()));
     full.map(|(kind, _)| {
         let href = match kind {
@@ -124,7 +163,7 @@ fn more(hits: &[Hit], query: &str) -> Vec<More> {
             "source" if query.contains('/') => all("/sources", "source"),
             _ => None,
         };
-        More { kind, href }
+        More { kind, count: None, href }
     })
     .collect()
 }
@@ -166,7 +205,7 @@ fn body(model: &Model, ask: &Ask) -> Markup {
         } @else {
             @for more in &model.more {
                 p.notice {
-                    "Of the kind " strong { (more.kind) } " only the first " (find::EACH_MAX) " are listed. "
+                    "Of the kind " strong { (more.kind) } " only the first " (EACH_MAX) " are listed; CSV and JSON have up to " (text::number(ROWS_MAX as u64)) ". "
                     @match &more.href {
                         Some(href) => { a href=(href) { "All of them" } }
                         None => { "Type more of the name." }
@@ -188,6 +227,7 @@ mod tests {
             kind: "sample",
             name: name.to_owned(),
             about: String::new(),
+            last: None,
             href: format!("/samples/{name}"),
             exact,
         }
