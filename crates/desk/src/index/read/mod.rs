@@ -12,7 +12,7 @@ mod visitors;
 
 pub(crate) use search::beginning;
 
-use super::filter::{Cursor, Filter, LIMIT_MAX, Span};
+use super::filter::{Cursor, Filter, LIMIT_MAX, Network, Span};
 use super::fold::HOUR;
 use super::view::{Page, Step};
 use super::{Index, IndexError};
@@ -99,7 +99,7 @@ impl Wanted {
         }
         let step = filter.step.filter(|_| own.is_none());
         // Of many visitors, all captures of the time are gone through sooner than those of each.
-        let column = if filter.source.is_some() { "source" } else { "+source" };
+        let column = if index.is_few(filter.source)? { "source" } else { "+source" };
         captures.visitors_in(column, index, &Filter { step, ..filter.clone() })?;
         Ok(captures)
     }
@@ -166,6 +166,17 @@ struct Asked<'a> {
 }
 
 impl Index {
+    /// Whether a network has so few visitors that their rows are found sooner one by one.
+    fn is_few(&self, network: Option<Network>) -> Result<bool, IndexError> {
+        const FEW: i64 = 200;
+        let Some(network) = network else { return Ok(false) };
+        let (least, most) = network.range();
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM source WHERE ip BETWEEN ?1 AND ?2 LIMIT ?3)";
+        let values = rusqlite::params![least.to_vec(), most.to_vec(), FEW + 1];
+        let counted = self.file.db.query_row(sql, values, |row| row.get::<_, i64>(0));
+        Ok(counted.map_err(self.file.fail())? <= FEW)
+    }
+
     /// A page of `paged`: of the lanes put together, those in the moments `span` that are `wanted`.
     fn page<T>(
         &self,

@@ -30,8 +30,7 @@ pub(super) fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
     let now = Scope::of(shelf, ask, &catalog, Filter { span: period.span, ..filter.clone() })?;
     let before = Scope::of(shelf, ask, &catalog, Filter { span: period.before, ..filter })?;
     let cores = now.new_cores();
-    let (mut told, novel) = new(shelf, &now, &cores)?;
-    told.sort_by_key(|core| std::cmp::Reverse(core.novelty));
+    let (families, (told, novel)) = caught(shelf, &now, &before, &cores)?;
     Ok(Model {
         period: period.unit.as_str(),
         only: only(ask),
@@ -45,7 +44,7 @@ pub(super) fn load(shelf: &mut Shelf, ask: &Ask) -> Result<Model, Problem> {
         cores_more: cores.len().saturating_sub(CORES_MAX) as u64,
         cores: told,
         hosts: hosts(shelf, &now.filter)?,
-        families: families(shelf, &now, &before)?,
+        families,
         tools: tools(shelf, &now, &before)?,
         novel,
         unknown: unknown(shelf, &now.filter)?,
@@ -88,16 +87,28 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// New cores and new samples, with what the filter's visitors brought of each in the report's time.
-fn new(shelf: &mut Shelf, scope: &Scope<'_>, cores: &[&Group]) -> Result<(Vec<Core>, Vec<Novel>), Problem> {
+/// Families, and new cores and samples, with what the filter's visitors brought of each in the report's time: all asked at
+/// once, since the index goes through that time's captures for each question.
+#[allow(clippy::type_complexity)]
+fn caught(
+    shelf: &mut Shelf,
+    scope: &Scope<'_>,
+    before: &Scope<'_>,
+    cores: &[&Group],
+) -> Result<(Vec<Family>, (Vec<Core>, Vec<Novel>)), Problem> {
+    let (names, of_families) = families_of(scope);
     let (cores, entries) = (cores.iter().take(CORES_MAX).copied(), scope.novel());
-    let mut sets = members(scope.catalog, cores.clone());
+    let mut sets = of_families.clone();
+    sets.extend(members(scope.catalog, cores.clone()));
     sets.extend(entries.iter().map(|entry| vec![entry.sha256]));
-    let mut caught = shelf.index.caught(&sets, &scope.filter).map_err(asked::problem)?.into_iter();
-    let mut next = || caught.next().flatten().map_or((0, 0), |caught| (caught.captures, caught.hosts));
-    let cores = cores.map(|group| core(group, scope.catalog, next())).collect();
+    let now = shelf.index.caught(&sets, &scope.filter).map_err(asked::problem)?;
+    let then = shelf.index.caught(&of_families, &before.filter).map_err(asked::problem)?;
+    let mut new = now.iter().skip(names.len());
+    let mut next = || new.next().copied().flatten().map_or((0, 0), |caught| (caught.captures, caught.hosts));
+    let mut cores: Vec<Core> = cores.map(|group| core(group, scope.catalog, next())).collect();
     let novel = entries.into_iter().map(|entry| novel(entry, next().0)).collect();
-    Ok((cores, novel))
+    cores.sort_by_key(|core| std::cmp::Reverse(core.novelty));
+    Ok((families(&names, &now, &then), (cores, novel)))
 }
 
 fn novel(entry: &Entry, captures: u64) -> Novel {
@@ -184,10 +195,11 @@ fn hosts(shelf: &mut Shelf, filter: &Filter) -> Result<Vec<sources::Row>, Proble
     Ok(found.into_iter().map(host).collect())
 }
 
-fn families(shelf: &mut Shelf, scope: &Scope<'_>, before: &Scope<'_>) -> Result<Vec<Family>, Problem> {
+/// The families in the catalog, and the samples of each.
+fn families_of<'a>(scope: &Scope<'a>) -> (Vec<&'a str>, Vec<Vec<SampleId>>) {
     let mut names: Vec<&str> = Vec::new();
     let mut sets: Vec<Vec<SampleId>> = Vec::new();
-    // Who brought them the visitors of the filter's are asked for below.
+    // Who brought them the visitors of the filter's are asked for.
     let entries = scope.catalog.entries.iter().filter(|entry| asked::fits(scope.ask, entry));
     for entry in entries.filter(|entry| !entry.family.is_empty()) {
         let known = names.iter().position(|name| *name == entry.family).unwrap_or_else(|| {
@@ -197,18 +209,20 @@ fn families(shelf: &mut Shelf, scope: &Scope<'_>, before: &Scope<'_>) -> Result<
         });
         sets.get_mut(known).into_iter().for_each(|set| set.push(entry.sha256));
     }
-    let now = shelf.index.caught(&sets, &scope.filter).map_err(asked::problem)?;
-    let then = shelf.index.caught(&sets, &before.filter).map_err(asked::problem)?;
+    (names, sets)
+}
+
+fn families(names: &[&str], now: &[Option<Caught>], then: &[Option<Caught>]) -> Vec<Family> {
     let family = |((name, now), then): ((&&str, &Option<Caught>), &Option<Caught>)| {
         let (captures, hosts) = now.map_or((0, 0), |now| (now.captures, now.hosts));
         let before = then.map_or(0, |then| then.captures);
         Family { family: (*name).to_owned(), captures, before, hosts }
     };
-    let mut families: Vec<Family> = names.iter().zip(&now).zip(&then).map(family).collect();
+    let mut families: Vec<Family> = names.iter().zip(now).zip(then).map(family).collect();
     families.retain(|family| family.captures > 0 || family.before > 0);
     families.sort_by_key(|family| std::cmp::Reverse((family.captures, family.before)));
     families.truncate(ROWS);
-    Ok(families)
+    families
 }
 
 fn tools(shelf: &mut Shelf, scope: &Scope<'_>, before: &Scope<'_>) -> Result<Vec<Tool>, Problem> {
