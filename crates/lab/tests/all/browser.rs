@@ -78,7 +78,7 @@ fn a_good_page_is_read_clicked_typed_into_and_pictured() {
     );
     page.screenshot(&phone).unwrap();
     let width = |file| u32::from_be_bytes(std::fs::read(file).unwrap()[16..20].try_into().unwrap());
-    assert_eq!((width(&light), width(&phone)), (1280, 375));
+    assert_eq!((width(&light), width(&phone)), (Look::SCREEN.width, Look::PHONE.width));
     assert_eq!(page.complaints(), []);
     assert_eq!(page.requests_off(&origin), [""; 0]);
     assert!(page.requests().contains(&format!("{origin}/page.js")));
