@@ -84,31 +84,37 @@ pub(crate) fn note(bytes: &[u8], is_worm: bool, indicators: &mut Vec<Indicator>)
     for switch in indicators.iter_mut().filter(|found| !never.is_empty() && is_switch(found)) {
         add(&mut switch.note, &format!("{}: {ASKED} {never}", known::PATCHED));
     }
-    let mut lost = None;
+    let (mut lost, mut is_asked_for) = (None, false);
     for (text, call) in calls(&image, &slots) {
         let asked = arguments(&image, &text, call.start);
         let done = answer::undone(text.decoder(call.end)).map(|(what, at)| what.words(text.place(at)));
         let done = done.unwrap_or_default();
         let mut is_known = false;
         for switch in indicators.iter_mut().filter(|found| is_switch(found)) {
-            let Some(&at) = asked.iter().find(|&&at| is_about(switch, at)) else { continue };
+            let mut about = asked.iter().filter(|&&at| is_about(switch, at)).peekable();
+            if about.peek().is_none() {
+                continue;
+            }
             is_known = true;
-            if !has_scheme(bytes, at, switch.at) {
+            if !about.any(|&at| has_scheme(bytes, at, switch.at)) {
                 add(&mut switch.note, known::BROKEN);
             }
             add(&mut switch.note, &done);
         }
+        is_asked_for |= is_known;
         if is_known || !is_worm {
             continue;
         }
         if let Some(url) = indicators.iter_mut().find(|found| is_asked(found, &asked)) {
             make_switch(url, &done);
-            lost = None;
+            is_asked_for = true;
             break;
         }
         lost = lost.or_else(|| gone(&image, &asked, &done));
     }
-    indicators.extend(lost.filter(|_| indicators.len() < INDICATORS_MAX));
+    // What else it asks for is no kill switch where there is one.
+    let lost = lost.filter(|_| !is_asked_for && indicators.len() < INDICATORS_MAX);
+    indicators.extend(lost);
     indicators.sort_by_key(|indicator| (indicator.kind, indicator.at));
 }
 
