@@ -90,6 +90,10 @@ fn what_was_done_to_a_part_is_said_in_words() {
         other[at..at + bytes.len()].copy_from_slice(bytes);
         other
     };
+    // Where more stands there than the facts tell of, what they lack may be among it.
+    let names: String = (0..100).map(|number| format!("http://w{number:02}.example.net/\0")).collect();
+    let code = ransomware + 0x1000;
+    says(&changed(code, names.as_bytes()), &["carries worm EXE"], &["wallets", "mutex", "service"]);
     says(&changed(ransomware, &[0; 64]), &["in its ransomware EXE (destroyed)"], &[]);
     says(
         &changed(archive, &vec![0; 3_446_325]),

@@ -19,6 +19,7 @@ pub(crate) use hashes::hex;
 pub use indicators::{Indicator, IndicatorKind};
 pub(crate) use magic::looks_like;
 pub use pe::{Import, PeFacts, ResourceFacts, SectionFacts};
+pub use strings::INDICATORS_MAX;
 pub use stub::StubFacts;
 pub(crate) use stub::stub;
 pub(crate) use zip::zip;

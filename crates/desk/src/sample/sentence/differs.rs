@@ -6,7 +6,7 @@ use super::words::{
     title, what,
 };
 use crate::sample::outline::carrier;
-use roridula_triage::facts::IndicatorKind;
+use roridula_triage::facts::{INDICATORS_MAX, IndicatorKind};
 use roridula_triage::{FoundBy, Kind, Layer, Report, State, reference};
 
 /// How a note says that a kill switch's domain is the published one.
@@ -189,6 +189,9 @@ fn name_of(report: &Report, part: &str, kind: IndicatorKind) -> Option<String> {
         layer.state == State::Intact && layer.kind == Kind::Pe && title(report, layer) == part
     };
     let part = own(report).map(|(_, layer)| layer).find(is_part).filter(|part| is_of_family(part))?;
+    if !is_all_told(part) {
+        return None;
+    }
     let mut everywhere = report.layers.iter().flat_map(|layer| &layer.facts.indicators);
     let is_published = everywhere.any(|found| found.kind == kind && Some(&*found.note) == family(report));
     let here = part.facts.indicators.iter().find(|found| found.kind == kind);
@@ -209,6 +212,11 @@ fn export(report: &Report) -> Option<String> {
     Some(format!("the name of its export{name}"))
 }
 
+/// Whether a layer holds no more indicators than its facts tell: else what they do not tell may be there all the same.
+fn is_all_told(layer: &Layer) -> bool {
+    layer.facts.indicators.len() < INDICATORS_MAX
+}
+
 /// Accounts to be paid to that nobody has published; where there are none, published ones that are gone.
 fn wallets(report: &Report) -> Option<String> {
     let indicators = own(report).flat_map(|(_, layer)| &layer.facts.indicators);
@@ -227,9 +235,10 @@ fn wallets(report: &Report) -> Option<String> {
 
 /// How many of the wallets that were published of a whole ransomware are not in it.
 fn wallets_gone(report: &Report) -> Option<String> {
-    let is_whole = |(_, layer): &(u32, &Layer)| layer.state == State::Intact && layer.kind == Kind::Pe;
-    let (_, part) =
-        own(report).filter(is_whole).find(|(_, layer)| title(report, layer) == "ransomware EXE")?;
+    let is_whole = |layer: &&Layer| layer.state == State::Intact && layer.kind == Kind::Pe;
+    let mut whole = own(report).map(|(_, layer)| layer).filter(is_whole);
+    let part =
+        whole.find(|layer| title(report, layer) == "ransomware EXE").filter(|part| is_all_told(part))?;
     let published: Vec<_> =
         reference::wallets().iter().filter(|one| Some(&*one.family) == family(report)).collect();
     let is_gone = |one: &&&reference::Known| {

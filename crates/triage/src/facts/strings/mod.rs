@@ -20,7 +20,7 @@ pub(super) const STRINGS_MAX: usize = 40;
 /// Bytes of one of them.
 const STRING_LEN_MAX: usize = 200;
 /// Indicators that a layer's facts hold.
-pub(super) const INDICATORS_MAX: usize = 64;
+pub const INDICATORS_MAX: usize = 64;
 /// Shorter runs are chance.
 const RUN_MIN: usize = 6;
 /// Longer runs are looked at in pieces.
