@@ -13,15 +13,47 @@ pub enum Machine {
     X86,
     /// 64-bit AMD and Intel (0x8664).
     X64,
+    /// 32-bit ARM (0x01c0, 0x01c2, 0x01c4).
+    Arm,
+    /// 64-bit ARM (0xaa64, with its Intel-compatible forms 0xa641 and 0xa64e).
+    Arm64,
 }
 
 impl Machine {
-    /// Its word: `x86`, `x64`.
+    /// Its word: `x86`, `x64`, `ARM`, `ARM64`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::X86 => "x86",
             Self::X64 => "x64",
+            Self::Arm => "ARM",
+            Self::Arm64 => "ARM64",
         }
+    }
+
+    /// Whether its addresses have 64 bits, and its files the wide optional header (PE32+).
+    pub const fn is_wide(self) -> bool {
+        matches!(self, Self::X64 | Self::Arm64)
+    }
+
+    /// Whether its code is Intel's, which is the one that we read.
+    pub const fn is_intel(self) -> bool {
+        matches!(self, Self::X86 | Self::X64)
+    }
+
+    /// PE Format, "Machine Types"; `None` for those that we do not look into.
+    const fn from_number(number: u16) -> Option<Self> {
+        match number {
+            0x014c => Some(Self::X86),
+            0x8664 => Some(Self::X64),
+            0x01c0 | 0x01c2 | 0x01c4 => Some(Self::Arm),
+            0xaa64 | 0xa641 | 0xa64e => Some(Self::Arm64),
+            _ => None,
+        }
+    }
+
+    /// Magic and fixed part, in bytes, of the optional header: PE32 and PE32+.
+    const fn optional(self) -> (u16, usize) {
+        if self.is_wide() { (0x020b, 112) } else { (0x010b, 96) }
     }
 }
 
@@ -56,31 +88,18 @@ impl Pe {
         if slice(file, 0..2)? != b"MZ" {
             return None;
         }
-        let machine = match signed_machine(file)? {
-            0x014c => Machine::X86,
-            0x8664 => Machine::X64,
-            _ => return None,
-        };
+        let machine = Machine::from_number(signed_machine(file)?)?;
         let coff_at = le_size(file, E_LFANEW_AT)?.checked_add(4)?;
         let sections = le_u16(file, coff_at.checked_add(2)?).filter(|n| (1..=SECTIONS_MAX).contains(n))?;
         let optional_size = usize::from(le_u16(file, coff_at.checked_add(16)?)?);
         let optional_at = coff_at.checked_add(COFF_SIZE)?;
-        let magic = le_u16(file, optional_at)?;
-        // The fixed part of the optional header: 96 bytes in PE32, 112 in PE32+.
-        let fits = match machine {
-            Machine::X86 => magic == 0x010b && optional_size >= 96,
-            Machine::X64 => magic == 0x020b && optional_size >= 112,
-        };
-        if !fits {
+        let (magic, fixed) = machine.optional();
+        if le_u16(file, optional_at)? != magic || optional_size < fixed {
             return None;
         }
         let table_at = optional_at.checked_add(optional_size)?;
         let end = sections_end(file, table_at, sections)?;
         // The data directories follow the fixed part; their number is its last field.
-        let fixed = match machine {
-            Machine::X86 => 96usize,
-            Machine::X64 => 112,
-        };
         let directories_at = optional_at.checked_add(fixed)?;
         let room = u32::try_from(optional_size.saturating_sub(fixed).checked_div(8)?).ok()?;
         let directories = le_u32(file, directories_at.checked_sub(4)?)?.min(room);
@@ -96,9 +115,7 @@ impl Pe {
         let Some(machine) = signed_machine(file).filter(|_| is_foreign) else { return "" };
         // PE Format, "Machine Types".
         match machine {
-            0x014c | 0x8664 => "PE file with broken headers",
-            0x01c0 | 0x01c2 | 0x01c4 => "PE file for ARM",
-            0xaa64 | 0xa641 | 0xa64e => "PE file for ARM64",
+            number if Machine::from_number(number).is_some() => "PE file with broken headers",
             0x0200 => "PE file for Itanium",
             0x0166 | 0x0169 | 0x0266 | 0x0366 | 0x0466 => "PE file for MIPS",
             0x01f0 | 0x01f1 => "PE file for PowerPC",
@@ -198,10 +215,13 @@ pub(crate) mod tests {
         put(0, b"MZ");
         put(0x3c, &0x80u32.to_le_bytes());
         put(0x80, b"PE\0\0");
-        let (id, magic, optional) = match machine {
-            Machine::X86 => (0x014cu16, 0x010bu16, 224u16),
-            Machine::X64 => (0x8664, 0x020b, 240),
+        let id = match machine {
+            Machine::X86 => 0x014cu16,
+            Machine::X64 => 0x8664,
+            Machine::Arm => 0x01c4,
+            Machine::Arm64 => 0xaa64,
         };
+        let (magic, optional) = if machine.is_wide() { (0x020bu16, 240u16) } else { (0x010b, 224) };
         put(0x84, &id.to_le_bytes());
         put(0x86, &1u16.to_le_bytes());
         put(0x94, &optional.to_le_bytes());
@@ -218,7 +238,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_pe_says_its_machine_and_its_end() {
-        for machine in [Machine::X86, Machine::X64] {
+        for machine in [Machine::X86, Machine::X64, Machine::Arm, Machine::Arm64] {
             let file = look_alike(machine, 0x1400, 7);
             let pe = Pe::parse(&file).unwrap();
             assert_eq!((pe.machine, pe.sections, pe.end), (machine, 1, 0x1400));

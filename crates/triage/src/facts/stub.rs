@@ -38,7 +38,7 @@ pub(crate) fn stub(bytes: &[u8]) -> Option<StubFacts> {
         // The export's ordinal stands behind the size, as the stub's last field.
         let ordinal_at = layout.size_at.saturating_add(4);
         facts.name = layout.name().to_owned();
-        facts.machine = machine(layout.machine).to_owned();
+        facts.machine = layout.machine.as_str().to_owned();
         facts.copied = field(layout.copied_at);
         facts.file_size = field(layout.size_at);
         facts.ordinal = field(ordinal_at);
@@ -49,17 +49,10 @@ pub(crate) fn stub(bytes: &[u8]) -> Option<StubFacts> {
         }
     } else if bytes.len() == metasploit::STUB {
         facts.name = metasploit::NAME.to_owned();
-        facts.machine = machine(Machine::X64).to_owned();
+        facts.machine = Machine::X64.as_str().to_owned();
     }
     facts.skeleton = hex(&Sha256::digest(&skeleton));
     Some(facts)
-}
-
-const fn machine(machine: Machine) -> &'static str {
-    match machine {
-        Machine::X86 => "x86",
-        Machine::X64 => "x64",
-    }
 }
 
 #[cfg(test)]

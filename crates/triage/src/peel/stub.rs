@@ -50,10 +50,7 @@ impl Layout {
 
     /// Its name in the reference data.
     pub const fn name(&self) -> &'static str {
-        match self.machine {
-            Machine::X86 => "doublepulsar-x86",
-            Machine::X64 => "doublepulsar-x64",
-        }
+        if self.machine.is_wide() { "doublepulsar-x64" } else { "doublepulsar-x86" }
     }
 
     /// What its fields say, if they contradict each other.

@@ -213,6 +213,20 @@ fn urls_pools_mail_wallets_and_commands_are_told() {
 }
 
 #[test]
+fn an_address_in_brackets_is_part_of_its_url() {
+    let text = b"get (http://[2001:db8::7]:8080/a.exe) or tftp://[2001:db8::8]/b, not http://[2001:db8] or x://[::1]/";
+    assert_eq!(
+        values(text, IndicatorKind::Url),
+        ["http://[2001:db8::7]:8080/a.exe", "tftp://[2001:db8::8]/b"]
+    );
+    assert_eq!(values(text, IndicatorKind::Ip), ["2001:db8::7", "2001:db8::8"]);
+    let ports = found(text).into_iter().filter(|one| one.kind == IndicatorKind::Port);
+    assert!(
+        ports.map(|one| (one.value, &text[one.at as usize..][..4])).eq([("8080".to_owned(), &b"8080"[..])])
+    );
+}
+
+#[test]
 fn indicators_and_strings_are_bounded_and_the_telling_ones_first() {
     let mut bytes: Vec<u8> =
         (0..500).flat_map(|n| format!("http://a{n}.example.com/\0").into_bytes()).collect();

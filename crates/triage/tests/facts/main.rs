@@ -183,6 +183,20 @@ fn headers_imports_resources_and_version_are_told() {
 }
 
 #[test]
+fn files_for_other_machines_have_the_same_tables() {
+    for (wide, number, word) in [(false, 0x01c4u16, "ARM"), (true, 0xaa64, "ARM64")] {
+        let imports = vec![("WS2_32.dll", vec!["#115", "send"])];
+        let mut file = Builder { wide, imports, ..Builder::default() }.build();
+        let intel = pe_facts(&file);
+        let coff = u32::from_le_bytes(file[0x3c..0x40].try_into().unwrap()) as usize + 4;
+        file[coff..coff + 2].copy_from_slice(&number.to_le_bytes());
+        let facts = pe_facts(&file);
+        assert_eq!((facts.machine.as_str(), facts.imphash.len()), (word, 32));
+        assert_eq!(facts, PeFacts { machine: word.to_owned(), ..intel });
+    }
+}
+
+#[test]
 fn upx_is_named_with_its_version() {
     let mut file = Builder::default().build();
     file[0x3e0..0x3e9].copy_from_slice(b"3.96\0UPX!");

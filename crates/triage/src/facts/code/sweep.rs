@@ -44,7 +44,7 @@ impl Sweep {
         let machines = match hint {
             Some(Machine::X86) => &[Machine::X86][..],
             Some(Machine::X64) => &[Machine::X64],
-            None => &[Machine::X86, Machine::X64],
+            _ => &[Machine::X86, Machine::X64],
         };
         let starts = starts(bytes, front);
         let trials = machines.iter().flat_map(|&machine| starts.iter().map(move |&start| (machine, start)));
@@ -72,7 +72,7 @@ impl Sweep {
 
     /// Decodes from `entry` along the branches, at most `max` instructions.
     fn from(machine: Machine, bytes: &[u8], entry: u64, max: usize) -> Self {
-        let bits = if machine == Machine::X64 { 64 } else { 32 };
+        let bits = if machine.is_wide() { 64 } else { 32 };
         let mut seen: BTreeMap<u64, Instruction> = BTreeMap::new();
         let mut roads = vec![entry];
         let mut bad = 0u32;

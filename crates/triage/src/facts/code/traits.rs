@@ -75,10 +75,7 @@ fn taken(sweep: &Sweep, at: usize) -> Option<(Register, u64)> {
 
 /// It looks for the loaded modules: the thread's block leads to the process's.
 fn environment(machine: Machine, instruction: &Instruction) -> Option<&'static str> {
-    let (segment, at) = match machine {
-        Machine::X86 => (Register::FS, 0x30),
-        Machine::X64 => (Register::GS, 0x60),
-    };
+    let (segment, at) = if machine.is_wide() { (Register::GS, 0x60) } else { (Register::FS, 0x30) };
     let is_block = instruction.segment_prefix() == segment && instruction.memory_displacement64() == at;
     (has_memory(instruction) && is_block).then_some(PEB_WALK)
 }

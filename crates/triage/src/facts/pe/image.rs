@@ -1,7 +1,7 @@
 //! A PE file's headers, and the way from an address to a place in the file.
 
 use crate::bytes::{le_size, le_u16, le_u32, slice};
-use crate::pe::{Machine, Pe};
+use crate::pe::Pe;
 
 const SECTION_SIZE: usize = 40;
 /// The loader rounds a section's place in the file down to a sector, whatever FileAlignment says.
@@ -49,18 +49,13 @@ impl<'a> Image<'a> {
 
     /// ImageBase: where the image wants to lie in memory.
     pub(super) fn base(&self) -> u64 {
-        match self.pe.machine {
-            Machine::X86 => self.optional_u32(28).into(),
-            Machine::X64 => u64::from(self.optional_u32(24)) | u64::from(self.optional_u32(28)) << 32,
-        }
+        let high = u64::from(self.optional_u32(28));
+        if self.pe.machine.is_wide() { u64::from(self.optional_u32(24)) | high << 32 } else { high }
     }
 
     /// Address and size of data directory `number`; `None` where it is empty or not there.
     pub(super) fn directory(&self, number: usize) -> Option<(u32, u32)> {
-        let (count_at, table_at) = match self.pe.machine {
-            Machine::X86 => (92usize, 96usize),
-            Machine::X64 => (108, 112),
-        };
+        let (count_at, table_at) = if self.pe.machine.is_wide() { (108usize, 112usize) } else { (92, 96) };
         let count = le_size(self.bytes, self.optional_at.checked_add(count_at)?)?;
         if number >= count.min(16) {
             return None;

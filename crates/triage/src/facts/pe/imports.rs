@@ -7,7 +7,6 @@
 use super::Import;
 use super::image::Image;
 use crate::bytes::{le_size, le_u16, le_u32};
-use crate::pe::Machine;
 use md5::{Digest, Md5};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -80,7 +79,7 @@ pub(super) fn imports(image: &Image<'_>) -> Imports {
 /// Addresses (relative to the image) of the places where the loader puts the address of this function.
 pub(super) fn slots(image: &Image<'_>, wanted: &str) -> Vec<u32> {
     let table = image.directory(1).and_then(|(address, _)| image.from(address)).unwrap_or_default();
-    let size = if image.pe.machine == Machine::X64 { 8u32 } else { 4 };
+    let size = if image.pe.machine.is_wide() { 8u32 } else { 4 };
     let mut found = Vec::new();
     let mut left = FUNCTIONS_MAX;
     for row in table.chunks_exact(20).take(LIBRARIES_MAX) {
@@ -101,10 +100,7 @@ pub(super) fn slots(image: &Image<'_>, wanted: &str) -> Vec<u32> {
 
 /// The functions of one library, by name or as `#7`.
 fn functions<'a>(image: &'a Image<'_>, thunks: &'a [u8]) -> impl Iterator<Item = String> + 'a {
-    let (size, high) = match image.pe.machine {
-        Machine::X86 => (4usize, 3usize),
-        Machine::X64 => (8, 7),
-    };
+    let (size, high) = if image.pe.machine.is_wide() { (8usize, 7usize) } else { (4, 3) };
     let used = thunks.chunks_exact(size).take_while(|thunk| thunk.iter().any(|&byte| byte != 0));
     used.map_while(move |thunk| {
         if thunk.get(high).is_some_and(|byte| byte & 0x80 != 0) {

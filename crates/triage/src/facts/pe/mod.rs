@@ -10,7 +10,6 @@ mod rich;
 mod switch;
 
 use crate::bytes::{le_u16, le_u32};
-use crate::pe::Machine;
 pub(super) use answer::read_answers;
 use image::{Image, Section};
 use serde::{Deserialize, Serialize};
@@ -22,7 +21,7 @@ pub(super) use switch::note as note_kill_switch;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PeFacts {
-    /// `x86` or `x64`.
+    /// `x86`, `x64`, `ARM` or `ARM64`.
     pub machine: String,
     /// Whether it is a library.
     pub dll: bool,
@@ -118,10 +117,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<PeFacts> {
     let (export_name, exports) = imports::exports(&image);
     let resources = resources::resources(&image);
     let mut facts = PeFacts {
-        machine: match image.pe.machine {
-            Machine::X86 => "x86".to_owned(),
-            Machine::X64 => "x64".to_owned(),
-        },
+        machine: image.pe.machine.as_str().to_owned(),
         dll: image.coff_at.checked_add(18).and_then(|at| le_u16(bytes, at)).is_some_and(|n| n & IS_DLL != 0),
         subsystem: image.optional_at.checked_add(68).and_then(|at| le_u16(bytes, at)).unwrap_or(0),
         timestamp: image.coff_at.checked_add(4).and_then(|at| le_u32(bytes, at)).unwrap_or(0),

@@ -7,10 +7,9 @@
 
 use super::super::strings::{INDICATORS_MAX, known};
 use super::super::{Indicator, IndicatorKind};
-use super::image::Image;
+use super::image::{Image, Section};
 use super::{EXECUTABLE, answer, imports};
 use crate::bytes::le_u32;
-use crate::pe::Machine;
 use iced_x86::{Code, Decoder, DecoderOptions};
 use std::ops::Range;
 
@@ -207,13 +206,14 @@ fn slots(image: &Image<'_>, function: &str) -> Vec<u64> {
 /// The code of a file, at most so much as is looked through.
 fn texts<'a>(image: &'a Image<'a>) -> impl Iterator<Item = Text<'a>> {
     let mut left = CODE_MAX;
-    image.sections.iter().filter(|section| section.flags & EXECUTABLE != 0).map(move |section| {
+    let is_read = |section: &&Section| section.flags & EXECUTABLE != 0 && image.pe.machine.is_intel();
+    image.sections.iter().filter(is_read).map(move |section| {
         let range = section.range(image.bytes.len());
         let at = range.start;
         let bytes = image.bytes.get(range).unwrap_or_default();
         let bytes = bytes.get(..left).unwrap_or(bytes);
         left = left.saturating_sub(bytes.len());
-        let bits = if image.pe.machine == Machine::X64 { 64 } else { 32 };
+        let bits = if image.pe.machine.is_wide() { 64 } else { 32 };
         Text { bytes, at, address: image.base().wrapping_add(section.address.into()), bits }
     })
 }

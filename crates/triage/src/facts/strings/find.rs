@@ -38,6 +38,9 @@ pub(super) fn all(text: &str, glance: &Glance, mut tell: impl FnMut(IndicatorKin
             mutex(at, word, &mut tell);
         }
     }
+    if marks {
+        bracketed_urls(text, &mut tell);
+    }
     if glance.commands {
         command(text, &mut tell);
     }
@@ -98,6 +101,27 @@ fn url(at: usize, word: &str, tell: Tell<'_>) -> bool {
     }
     tell_port(name_at, name, port, tell);
     true
+}
+
+/// URLs whose host is an IPv6 address, which stands in brackets (RFC 3986, section 3.2.2): words end at those.
+fn bracketed_urls(text: &str, tell: Tell<'_>) {
+    for (opening, _) in text.match_indices("://[") {
+        let (before, host_at) = (text.get(..opening).unwrap_or_default(), opening.saturating_add(4));
+        let scheme = before.chars().rev().take_while(char::is_ascii_alphabetic).count();
+        let rest = text.get(host_at..).unwrap_or_default();
+        let Some((host, behind)) = rest.split_once(']').filter(|_| scheme >= 3) else { continue };
+        if host.parse::<std::net::Ipv6Addr>().is_err() {
+            continue;
+        }
+        let behind = behind.split(ends_word).next().unwrap_or_default();
+        let scheme_at = opening.saturating_sub(scheme);
+        let end = host_at.saturating_add(host.len()).saturating_add(1).saturating_add(behind.len());
+        tell(IndicatorKind::Url, scheme_at, text.get(scheme_at..end).unwrap_or_default(), String::new());
+        tell(IndicatorKind::Ip, host_at, host, String::new());
+        let port = behind.strip_prefix(':').map(|port| port.split('/').next().unwrap_or_default());
+        // The bracket stands between the host and the colon.
+        tell_port(host_at.saturating_add(1), host, port, tell);
+    }
 }
 
 fn in_name(character: char) -> bool {

@@ -179,7 +179,7 @@ fn a_program_that_is_not_looked_into_is_no_stub_of_what_it_carries() {
         file
     };
     let rows: [(usize, &[u8], &str); 4] = [
-        (0, &[0x64, 0xaa], "PE file for ARM64"),
+        (0, &[0x66, 0x01], "PE file for MIPS"),
         (0, &[0x34, 0x12], "PE file for an unknown machine"),
         (2, &[0, 0], "PE file with broken headers"),
         (20, &[0, 0], "PE file with broken headers"),

@@ -9,7 +9,6 @@ mod windows;
 use super::CodeFacts;
 use super::sweep::Sweep;
 use crate::facts::indicators::Indicator;
-use crate::pe::Machine;
 use machine::{Cpu, Stop};
 use sha2::{Digest, Sha256};
 use windows::{Call, Windows};
@@ -25,7 +24,7 @@ const UNWRAPPED_MIN: usize = 16;
 
 /// Runs the swept code and notes what it did.
 pub(super) fn run(sweep: &Sweep, bytes: &[u8], facts: &mut CodeFacts) {
-    let bits = if sweep.machine == Machine::X64 { 64 } else { 32 };
+    let bits = if sweep.machine.is_wide() { 64 } else { 32 };
     let bytes = bytes.get(..super::BYTES_MAX).unwrap_or(bytes);
     let mut cpu = Cpu::new(bits, bytes, sweep.entry);
     let mut windows = Windows::load(&mut cpu);
