@@ -109,6 +109,7 @@ fn report(raw: u8, dll: u8, core: u8) -> Report {
         core: Some(4),
         verdict: None,
         remarks: Vec::new(),
+        is_bounded: false,
     }
 }
 

@@ -118,6 +118,7 @@ impl<'a> Look<'a> {
         if memory.is_used() && !peeled.remarks.is_empty() {
             peeled = self.peel(depth, &mut Memory::new(0));
         }
+        let is_bounded = !peeled.remarks.is_empty();
         let layers = self.describe(&mut peeled, depth);
         memory.learn(&peeled, &layers);
         if depth == Depth::Full && !self.rules.left_out().is_empty() {
@@ -132,6 +133,7 @@ impl<'a> Look<'a> {
             verdict: family::verdict(&layers),
             layers,
             remarks: peeled.remarks,
+            is_bounded,
         }
     }
 

@@ -239,9 +239,12 @@ pub struct Report {
     pub core: Option<u32>,
     /// Which family it is of, with the grounds; `None` where nothing says so.
     pub verdict: Option<Verdict>,
-    /// What was left out, in words: which bound of the [`Budget`] was met.
+    /// What was left out, in words: which bound of the [`Budget`] was met, which rules were not asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+    /// Whether a bound of the [`Budget`] was met, so that part of the sample was not looked into.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_bounded: bool,
 }
 
 impl Report {

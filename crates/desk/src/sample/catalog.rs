@@ -287,7 +287,14 @@ fn entry(
         kin: whole.as_ref().map(|(sha256, family)| (sha256.as_str(), *family)),
     });
     let is_left = sample.triaged && !sample.triage_error.is_empty() && outline.is_first;
-    let said = Said { lead: &lead, cut: &outline.cut, differs: &outline.differs, piece, is_left };
+    let said = Said {
+        lead: &lead,
+        cut: &outline.cut,
+        differs: &outline.differs,
+        piece,
+        is_left,
+        is_bounded: outline.is_bounded,
+    };
     Entry {
         sha256: sample.sha256,
         md5: sample.md5.clone(),

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 
 /// To be raised with every change of what `sentence` says of a report.
-const WORDING: u32 = 7;
+const WORDING: u32 = 8;
 
 /// A report's outline. Hashes are hexadecimal; what is not there is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub struct Outline {
     pub is_damaged: bool,
     /// Whether the report is a first one.
     pub is_first: bool,
+    /// Whether a bound kept triage from looking into all of it.
+    pub is_bounded: bool,
 }
 
 /// Of the core.
@@ -87,6 +89,7 @@ impl Outline {
             stub: stub.map_or(String::new(), |stub| stub.name.clone()),
             stub_skeleton: stub.map_or(String::new(), |stub| stub.skeleton.clone()),
             is_first: report.depth == Depth::First,
+            is_bounded: report.is_bounded,
             is_damaged: report.layers.iter().any(|layer| layer.state != roridula_triage::State::Intact),
         }
     }

@@ -85,6 +85,8 @@ struct Body {
     core: Option<u32>,
     verdict: Option<Verdict>,
     remarks: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_bounded: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -200,6 +202,7 @@ impl Reports {
             core: report.core,
             verdict: report.verdict.clone(),
             remarks: report.remarks.clone(),
+            is_bounded: report.is_bounded,
         };
         let (outline_text, body) = (self.text(&outline)?, self.packed(&body)?);
         let write = || {
@@ -276,6 +279,7 @@ impl Reports {
             core: body.core,
             verdict: body.verdict,
             remarks: body.remarks,
+            is_bounded: body.is_bounded,
         }))
     }
 

@@ -368,6 +368,14 @@ fn an_archive_that_is_not_whole_or_not_unpacked_says_so() {
 }
 
 #[test]
+fn what_a_bound_left_out_is_told() {
+    let bomb = kin::gzip(&vec![0; 8 << 20]);
+    let told = "a bound was met before all of it was looked into";
+    says(&bomb, &[told], &[]);
+    says(&kin::gzip(&b"some text, and nothing else. ".repeat(400)), &[], &[told]);
+}
+
+#[test]
 fn a_file_behind_another_ones_end_gives_it_no_family_and_a_member_fills_nothing() {
     let conficker = kin::conficker(1).bytes;
     let both = [kin::plain_dll(0x3000, 7), conficker].concat();

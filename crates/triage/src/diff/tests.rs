@@ -30,6 +30,7 @@ fn sample(change: impl Fn(&mut Vec<u8>)) -> (Vec<u8>, Report) {
         core: Some(1),
         verdict: None,
         remarks: vec![],
+        is_bounded: false,
     };
     (bytes, report)
 }

@@ -64,6 +64,8 @@ pub(super) struct Said<'a> {
     pub(super) piece: Option<Piece<'a>>,
     /// Whether triage ended before it had looked into all of it, and will not try again by itself.
     pub(super) is_left: bool,
+    /// As in [`Outline::is_bounded`].
+    pub(super) is_bounded: bool,
 }
 
 /// The whole sentence.
@@ -78,14 +80,20 @@ pub(super) fn sentence(said: &Said<'_>, seen: Sightings) -> String {
     let _ = write!(text, ", seen in {captures} from {sources} since {day}");
     // What a piece lacks is no difference.
     let differs = if said.piece.is_some() { "" } else { said.differs };
-    join(&[&text, differs, if said.is_left { "the rest could not be worked out" } else { "" }])
+    let left = if said.is_left { "the rest could not be worked out" } else { "" };
+    join(&[&text, differs, bounded(said.is_bounded), left])
 }
 
 impl Outline {
     /// The sentence of a file at hand, which nobody brought.
     pub fn sentence(&self) -> String {
-        join(&[&self.lead, &self.cut, &self.differs])
+        join(&[&self.lead, &self.cut, &self.differs, bounded(self.is_bounded)])
     }
+}
+
+/// Which bound, the report says.
+fn bounded(is_bounded: bool) -> &'static str {
+    if is_bounded { "a bound was met before all of it was looked into" } else { "" }
 }
 
 /// Clauses of one sentence; those that are empty are left out.

@@ -185,6 +185,7 @@ pub(in crate::console::view) mod tests {
             core: Some(1),
             verdict: None,
             remarks: vec![],
+            is_bounded: false,
         }
     }
 
