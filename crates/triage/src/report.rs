@@ -6,7 +6,7 @@ use crate::rules::Hit;
 use serde::{Deserialize, Serialize};
 
 /// The report's layout; another number means that it has to be made again.
-pub const FORMAT: u32 = 7;
+pub const FORMAT: u32 = 8;
 
 /// What one sample may cost, whatever is in it. All numbers are for the whole sample, not for a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub struct Member {
     pub encrypted: bool,
     /// `intact`, `truncated`, `damaged`; `unknown` where it could not be read.
     pub state: String,
-    /// From which stored byte on it is damaged, where that is known.
+    /// From which of its own bytes on, unpacked, it is damaged, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damaged_at: Option<u64>,
 }

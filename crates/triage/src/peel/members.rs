@@ -27,6 +27,7 @@ struct Reading {
     encoding: &'static str,
     /// `None`: it cannot be said.
     state: Option<State>,
+    /// As in [`Member::damaged_at`].
     damaged_at: Option<u64>,
     what: String,
     /// Whether it was not unpacked because of a bound.
@@ -243,8 +244,12 @@ fn judge(
         (Some(run), Some(contradiction)) => Some(run.min(contradiction)),
         (run, contradiction) => run.or(contradiction),
     };
-    let (state, what) = if let Some(at) = damaged_at {
-        (State::Damaged, format!("damaged from stored byte {}", text::length(at)))
+    let stored_at = damaged_at;
+    let damaged_at =
+        stored_at.map(|at| unpacked(clear.unwrap_or(data), at.saturating_sub(salt), entry.method));
+    let (state, what) = if let (Some(at), Some(stored)) = (damaged_at, stored_at) {
+        let (at, stored) = (text::length(at), text::length(stored));
+        (State::Damaged, format!("damaged from its byte {at} (stored byte {stored})"))
     } else if short {
         let gone = text::missing(entry.stored.saturating_sub(data.len()));
         (State::Truncated, format!("its end is not there: {gone} as stored"))
@@ -255,6 +260,14 @@ fn judge(
     };
     let damaged_at = damaged_at.and_then(|at| u64::try_from(at).ok());
     Reading { state: Some(state), damaged_at, what, ..Reading::default() }
+}
+
+/// How many bytes of a member come out of the first `at` of its stored ones in clear.
+fn unpacked(clear: &[u8], at: usize, method: u16) -> usize {
+    match method {
+        DEFLATED => inflate(clear.get(..at).unwrap_or(clear), usize::MAX).bytes.len(),
+        _ => at,
+    }
 }
 
 /// Where the first long run of one value starts.

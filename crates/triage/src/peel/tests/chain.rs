@@ -131,11 +131,36 @@ fn a_damaged_member_is_named_with_its_place() {
     let report = look(&chain.upload, &Budget::default());
     let zip = named(&report, "XIA/2058").1;
     assert_eq!(zip.state, State::Damaged);
-    assert_eq!(zip.remarks, ["member `b.wnry`: damaged from stored byte 2,000"]);
+    let at = zip.facts.zip.as_ref().unwrap().members[0].damaged_at.unwrap();
+    let place = format!("its byte {} (stored byte 2,000)", crate::text::number(at));
+    assert_eq!(zip.remarks, [format!("member `b.wnry`: damaged from {place}")]);
     let states: Vec<_> = zip.facts.zip.as_ref().unwrap().members.iter().map(|m| m.state.as_str()).collect();
     assert_eq!(states, ["damaged", "intact", "intact"]);
     assert_eq!(named(&report, "b.wnry").1.state, State::Damaged);
     assert_eq!(named(&report, "t.wnry").1.state, State::Intact);
+}
+
+#[test]
+fn the_place_of_damage_is_that_in_the_member_however_it_is_packed() {
+    let plain: Vec<u8> = noise(40_000, 9).iter().map(|byte| byte & 7).collect();
+    for how in [How::Deflated, How::Locked(PASSWORD)] {
+        let mut archive = build::zip(&[("a", &plain, how)]);
+        let whole = look(&archive, &Budget::default());
+        let from = whole.layers[0].facts.zip.as_ref().unwrap().members[0].offset as usize + 5000;
+        archive[from..from + 300].fill(0);
+        let peeled = crate::peel::peel(&archive, crate::Road::Payload, &Budget::default());
+        let member = &peeled.layers.iter().find(|layer| layer.name == "a").unwrap().bytes;
+        let differs = member.iter().zip(&plain).position(|(one, other)| one != other);
+        let first = differs.unwrap_or(member.len());
+        let told =
+            look(&archive, &Budget::default()).layers[0].facts.zip.as_ref().unwrap().members[0].damaged_at;
+        // The code that the damage starts in may come out right by chance, and the bytes behind it.
+        assert!(
+            (first.saturating_sub(8)..=first).contains(&(told.unwrap() as usize)),
+            "{told:?}, not {first}"
+        );
+        assert!(first > 6000, "{first}");
+    }
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn of_code(code: &CodeFacts, ask: &Ask) -> Markup {
 
 fn of_zip(zip: &ZipFacts, ask: &Ask) -> Markup {
     let member = |member: &roridula_triage::facts::Member| {
-        let at = member.damaged_at.map_or(String::new(), |at| format!(" from byte {at}"));
+        let at = member.damaged_at.map_or(String::new(), |at| format!(" from byte {}", text::number(at)));
         format!("{}: {} bytes, {}{at}", member.name, member.size, member.state)
     };
     html! {
