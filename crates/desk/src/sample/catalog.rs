@@ -292,6 +292,7 @@ fn entry(
         cut: &outline.cut,
         differs: &outline.differs,
         piece,
+        is_of_core: sightings != own && outline.carrier.is_empty(),
         is_left,
         is_bounded: outline.is_bounded,
     };

@@ -180,7 +180,14 @@ fn damage_at_the_head_of_a_part_is_told_of_that_part() {
     says(&payload, &["WannaCry launcher DLL", "carries worm EXE sha256", "in its worm EXE (damaged)"], &[]);
     let mut payload = chain.payload();
     payload[X86.stub_len..X86.stub_len + 2].fill(0);
-    says(&payload, &["WannaCry worm EXE", "behind the stub doublepulsar-x86 with 3 bytes of"], &["unknown"]);
+    says(
+        &payload,
+        &[
+            "WannaCry worm EXE",
+            "in what the stub doublepulsar-x86 carries (5,267,456 bytes, no file) with 3 bytes of",
+        ],
+        &["unknown"],
+    );
 }
 
 #[test]
@@ -365,6 +372,70 @@ fn a_second_family_in_a_file_is_told() {
 fn an_archive_that_is_not_whole_or_not_unpacked_says_so() {
     let gzip = kin::gzip(&b"some text, and nothing else. ".repeat(400));
     says(&gzip[..gzip.len() - 20], &["GZIP archive (", " bytes, cut off) with 1 member"], &[]);
+}
+
+/// The bytes with each place of `from` made `to`, which is as long.
+fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let starts = bytes.windows(from.len()).enumerate();
+    let places: Vec<usize> = starts.filter(|(_, part)| *part == from).map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "{from:?} is not there");
+    places.into_iter().for_each(|at| bytes[at..at + to.len()].copy_from_slice(to));
+    bytes
+}
+
+#[test]
+fn a_size_that_lies_in_the_stub_cuts_nothing_off() {
+    for layout in [X86, X64] {
+        let mut payload = Chain::new(layout, 1).payload();
+        let at = layout.stub_len - 8;
+        payload[at..at + 4].copy_from_slice(&5120u32.to_le_bytes());
+        says(
+            &payload,
+            &["WannaCry launcher DLL", "carries worm EXE", "its stub doublepulsar"],
+            &["cut off", "missing"],
+        );
+    }
+}
+
+#[test]
+fn what_is_gone_from_an_archive_or_lies_elsewhere_is_told() {
+    let payload = || Chain::new(X86, 1).payload();
+    says(&replaced(payload(), b"t.wnry", b"q.wnry"), &["its archive (without t.wnry)"], &[]);
+    says(&payload(), &[], &["its archive", "resource of"]);
+    let moved = replaced(payload(), &1831u32.to_le_bytes(), &1832u32.to_le_bytes());
+    says(&moved, &["the resource of its ransomware EXE (R/1832 instead of R/1831)"], &[]);
+}
+
+#[test]
+fn what_no_function_opens_is_no_url_and_what_nothing_asks_for_no_kill_switch() {
+    let payload = || Chain::new(X86, 1).payload();
+    says(
+        &replaced(payload(), b"http://www.iuqer", b"xxxx://www.iuqer"),
+        &["its kill switch (what is asked for is no URL"],
+        &[],
+    );
+    let mut both = payload();
+    let at = both.windows(16).position(|part| part == b"http://www.iuqer").unwrap() + 64;
+    let other = b"http://www.ifferfsodp9ifjaposdfjhgosurijfaewrwergwea.com";
+    both[at..at + other.len()].copy_from_slice(other);
+    says(&both, &["WannaCry launcher DLL"], &["kill switch"]);
+}
+
+#[test]
+fn what_stands_around_a_file_is_none_of_its_size_and_told_at_its_place() {
+    let dll = kin::plain_dll(0x3000, 7);
+    let size = counted(dll.len() as u64, "byte");
+    let overlay: Vec<u8> = (0..4097u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let behind = [&dll[..], &overlay].concat();
+    says(&behind, &[&format!("DLL (x86, {size}), with 4,097 bytes of")], &[]);
+    says(&[&[b'A'; 3333][..], &dll].concat(), &["behind 3,333 bytes of filling"], &["upload padding"]);
+    let noise: Vec<u8> = overlay.iter().map(|byte| byte ^ 0x5a).collect();
+    says(
+        &[noise, Chain::new(X86, 1).payload()].concat(),
+        &["bytes) behind an unknown stub with 3 bytes of"],
+        &[],
+    );
 }
 
 #[test]

@@ -78,6 +78,15 @@ pub(crate) fn find(sample: &[u8]) -> Option<Vec<Found>> {
     ALL.iter().find_map(|layout| {
         let claimed = layout.file_size(sample).filter(|&n| n > 0)?;
         let rest = sample.get(layout.file_at..)?;
+        // The other size is right, and so is the file's own: this one lies.
+        if layout.contradiction(sample).is_some() && claimed < rest.len() {
+            let copied = le_u32(sample, layout.copied_at)?.wrapping_sub(layout.loader);
+            let end = Pe::parse(rest)?.end;
+            let is_right = u64::from(copied) >= end && usize::try_from(copied).is_ok_and(|n| n <= rest.len());
+            if is_right && u64::try_from(claimed).is_ok_and(|claimed| claimed < end) {
+                return None;
+            }
+        }
         let there = claimed.min(rest.len());
         // What stands there may be no stub and no size: one that leads beyond the end has to be told twice.
         if claimed > there && layout.contradiction(sample).is_some() {

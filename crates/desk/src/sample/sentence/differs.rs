@@ -6,11 +6,13 @@ use super::words::{
     title, what,
 };
 use crate::sample::outline::carrier;
-use roridula_triage::facts::{INDICATORS_MAX, IndicatorKind};
+use roridula_triage::facts::{INDICATORS_MAX, IndicatorKind, ZipFacts};
 use roridula_triage::{FoundBy, Kind, Layer, Report, State, reference};
 
 /// How a note says that a kill switch's domain is the published one.
 const ORIGINAL: &str = "the 2017 original's";
+/// How a note says that a published domain stands there, and that another one is asked for.
+const UNASKED: &str = "nothing asks for it";
 /// Differences that are named; more are counted.
 const DIFFERENCES_MAX: usize = 6;
 /// Wallets that are named; more are counted.
@@ -22,16 +24,28 @@ const LAYERS_MAX: usize = 3;
 pub(crate) fn cut(report: &Report) -> String {
     let Some((layer, _)) = first_cut(report) else { return String::new() };
     let missing = layer.facts.pe.as_ref().map_or(0, |pe| pe.end.saturating_sub(layer.size));
-    let missing = match missing {
+    let told = match missing {
         0 => "its end is missing".to_owned(),
         1 => "1 byte is missing".to_owned(),
         bytes => format!("{} are missing", counted(bytes, "byte")),
     };
     let subject = carrier(report).or_else(|| report.core_layer());
     if subject.is_some_and(|subject| std::ptr::eq(subject, layer)) {
-        return format!("the {} is cut off: {missing}", what(layer));
+        return format!("the {} is cut off: {told}", what(layer));
     }
-    format!("its {} is cut off: {missing}", title(report, layer))
+    let title = title(report, layer);
+    if missing > 0 && goes_on(report, layer) {
+        return format!("the length in front of its {title} ends it {} too early", counted(missing, "byte"));
+    }
+    format!("its {title} is cut off: {told}")
+}
+
+/// Whether what stands behind a file that ends too early by the length in front of it is more than zeros: what is missing
+/// of it may be there.
+fn goes_on(report: &Report, layer: &Layer) -> bool {
+    let Some(around) = layer.parent.filter(|_| layer.found_by == FoundBy::LengthField) else { return false };
+    let end = layer.offset.saturating_add(layer.stored_size);
+    report.children(around).any(|(_, next)| next.offset == end && next.kind == Kind::Overlay)
 }
 
 /// The first truncated file that the sentence speaks of: what carries the core, the core, a part that was published.
@@ -80,11 +94,13 @@ pub(crate) fn differs(report: &Report) -> String {
     found.extend(export(report));
     found.extend(kill_switch(report));
     found.extend(name_of(report, "worm EXE", IndicatorKind::Service));
+    found.extend(moved(report));
     let worm_is_told = !found.is_empty();
     let in_ransomware: Vec<String> = name_of(report, "ransomware EXE", IndicatorKind::Mutex)
         .into_iter()
         .chain(wallets(report))
         .chain(password(report))
+        .chain(members_gone(report))
         .chain(broken(report))
         .collect();
     let ransomware_is_told = !in_ransomware.is_empty();
@@ -115,6 +131,8 @@ pub(crate) fn differs(report: &Report) -> String {
 
 fn damage(report: &Report) -> String {
     let broken = broken(report);
+    let broken: Vec<String> =
+        broken.iter().map(|what| what.trim_end_matches(" (damaged)").to_owned()).collect();
     if broken.is_empty() { String::new() } else { format!("damaged in {}", joined(broken, LAYERS_MAX)) }
 }
 
@@ -165,7 +183,8 @@ fn kill_switch(report: &Report) -> Vec<String> {
     let original = reference::kill_switches().first();
     let is_original =
         |value: &str| original.is_some_and(|known| value.trim_start_matches("www.") == known.domain);
-    let told = switches.filter_map(|found| {
+    // A domain beside the one that is asked for stops nothing.
+    let told = switches.filter(|found| !found.note.ends_with(UNASKED)).filter_map(|found| {
         // The domain itself is no difference where it is the original's: what was done to it is.
         let done = found
             .note
@@ -250,6 +269,43 @@ fn wallets_gone(report: &Report) -> Option<String> {
     };
     let gone = published.iter().filter(is_gone).count();
     (gone > 0).then(|| format!("its wallets ({gone} of the {} published ones not there)", published.len()))
+}
+
+/// A published part that lies in another resource than the published one, where nothing else can be meant.
+fn moved(report: &Report) -> Vec<String> {
+    let own: Vec<(u32, &Layer)> = own(report).collect();
+    let of_family = reference::carriers().iter().filter(|known| Some(&*known.family) == family(report));
+    let moved = of_family.filter_map(|known| {
+        let around = own.iter().find(|(_, layer)| title(report, layer) == known.part)?;
+        let inside = || report.children(around.0).filter(|(_, layer)| layer.found_by == FoundBy::Resource);
+        if inside().any(|(_, layer)| layer.name == known.path) {
+            return None;
+        }
+        let mut files = inside().filter(|(_, layer)| matches!(layer.kind, Kind::Pe | Kind::Zip));
+        let (Some((_, only)), None) = (files.next(), files.next()) else { return None };
+        let carries = known.carries.trim_start_matches("the ");
+        Some(format!("the resource of its {carries} ({} instead of {})", name(&only.name), known.path))
+    });
+    moved.collect()
+}
+
+/// Published members of a part's whole archive that are not in it.
+fn members_gone(report: &Report) -> Vec<String> {
+    let archives = own(report).filter_map(|(_, layer)| {
+        let is_whole = layer.facts.zip.as_ref().is_some_and(|zip| zip.count == zip.members.len() as u64);
+        layer.facts.zip.as_ref().filter(|_| is_whole && layer.state != State::Truncated)
+    });
+    let mut of_family = reference::archives().iter().filter(|known| Some(&*known.family) == family(report));
+    let Some(known) = of_family.next() else { return Vec::new() };
+    let has = |zip: &ZipFacts, name: &String| {
+        zip.members.iter().any(|member| member.name.eq_ignore_ascii_case(name))
+    };
+    // One that has none of them is another archive.
+    let mut ours = archives.filter(|zip| known.members.iter().any(|name| has(zip, name)));
+    let Some(zip) = ours.next() else { return Vec::new() };
+    let gone: Vec<String> = known.members.iter().filter(|name| !has(zip, name)).cloned().collect();
+    let told = |gone| format!("its archive (without {})", joined(gone, LAYERS_MAX));
+    if gone.is_empty() { Vec::new() } else { vec![told(gone)] }
 }
 
 /// An archive in it that no published password opens.

@@ -62,6 +62,8 @@ pub(super) struct Said<'a> {
     pub(super) differs: &'a str,
     /// Where it is a piece of an upload.
     pub(super) piece: Option<Piece<'a>>,
+    /// Whether how often it came is said of its core, and the words before it do not name that.
+    pub(super) is_of_core: bool,
     /// Whether triage ended before it had looked into all of it, and will not try again by itself.
     pub(super) is_left: bool,
     /// As in [`Outline::is_bounded`].
@@ -77,7 +79,8 @@ pub(super) fn sentence(said: &Said<'_>, seen: Sightings) -> String {
     let day = roridula_evidence::rfc3339(seen.first);
     let day = day.get(..10).unwrap_or_default();
     let (captures, sources) = (counted(seen.captures, "capture"), counted(seen.sources, "host"));
-    let _ = write!(text, ", seen in {captures} from {sources} since {day}");
+    let what = if said.is_of_core { "its core " } else { "" };
+    let _ = write!(text, ", {what}seen in {captures} from {sources} since {day}");
     // What a piece lacks is no difference.
     let differs = if said.piece.is_some() { "" } else { said.differs };
     let left = if said.is_left { "the rest could not be worked out" } else { "" };
@@ -168,8 +171,13 @@ fn named(family: Option<&str>, layer: &Layer, role: &str) -> String {
         "{} {role}{} ({machine}, {} bytes)",
         family.unwrap_or("Unknown"),
         what(layer),
-        thousands(layer.size)
+        thousands(size_of(layer))
     )
+}
+
+/// The bytes of a file without what stands behind its end.
+fn size_of(layer: &Layer) -> u64 {
+    layer.facts.pe.as_ref().map_or(layer.size, |pe| pe.end.min(layer.size))
 }
 
 fn packed(layer: &Layer) -> String {
@@ -185,12 +193,7 @@ fn around(report: &Report, file: &Layer, is_launcher: bool) -> String {
     if !is_outermost {
         text.push_str(&holder);
     }
-    let stub = report.layers.iter().find_map(|layer| layer.facts.stub.as_ref()).filter(|_| !is_launcher);
-    match stub.map(|stub| stub.name.as_str()) {
-        None => {}
-        Some("unknown" | "") => text.push_str(" behind an unknown stub"),
-        Some(name) => drop(write!(text, " behind the stub {name}")),
-    }
+    text.push_str(&behind_stub(report, is_launcher));
     text.push_str(&padding(report));
     text.push_str(&in_front(report));
     text.push_str(&behind(report, is_launcher));
@@ -198,6 +201,24 @@ fn around(report: &Report, file: &Layer, is_launcher: bool) -> String {
         text.push_str(&holder);
     }
     text
+}
+
+/// The stub that the file came behind; a known launcher's own goes without saying.
+fn behind_stub(report: &Report, is_launcher: bool) -> String {
+    let Some(stub) = report.layers.iter().find(|layer| layer.facts.stub.is_some()) else {
+        return String::new();
+    };
+    let file = subject(report).and_then(|subject| report.layer(subject));
+    let around = file.and_then(|file| report.layer(file.parent?));
+    let carried = around.filter(|layer| layer.kind == Kind::Data && layer.found_by == FoundBy::StubSizeField);
+    match (stub.name.as_str(), carried) {
+        ("unknown" | "", _) => " behind an unknown stub".to_owned(),
+        (name, Some(carried)) => {
+            format!(" in what the stub {name} carries ({}, no file)", counted(carried.size, "byte"))
+        }
+        _ if is_launcher => String::new(),
+        (name, None) => format!(" behind the stub {name}"),
+    }
 }
 
 /// What stands in front of the file that the sentence is about, where that is no stub: another file, whose end it stands
@@ -210,14 +231,19 @@ fn in_front(report: &Report) -> String {
         return format!(", behind the end of {} {what} of {}", article(what), counted(file.offset, "byte"));
     }
     let mut beside = report.layers.iter().filter(|layer| layer.parent == file.parent);
-    let is_front = |layer: &&Layer| matches!(layer.kind, Kind::Text | Kind::Data) && layer.offset == 0;
+    let is_front =
+        |layer: &&Layer| matches!(layer.kind, Kind::Text | Kind::Data | Kind::Padding) && layer.offset == 0;
     let front = beside.find(is_front).filter(|front| {
         around.kind == Kind::Payload
-            && front.found_by == FoundBy::ValidatedSearch
+            && (front.found_by == FoundBy::ValidatedSearch || front.kind == Kind::Padding)
             && front.size <= file.offset
     });
     front.map_or(String::new(), |front| {
-        let plain = if front.kind == Kind::Text { "text" } else { "data" };
+        let plain = match front.kind {
+            Kind::Text => "text",
+            Kind::Padding => "filling",
+            _ => "data",
+        };
         format!(", behind {} of {}", counted(front.size, "byte"), looks_like(front, plain))
     })
 }
@@ -251,7 +277,7 @@ fn behind(report: &Report, is_launcher: bool) -> String {
                 text,
                 ", with {} {what} of {} behind its end",
                 article(&what),
-                counted(layer.size, "byte")
+                counted(size_of(layer), "byte")
             );
         }
     }
@@ -370,8 +396,10 @@ fn cargo(report: &Report) -> String {
 /// What filled up the upload.
 fn padding(report: &Report) -> String {
     let is_upload = report.layers.first().is_some_and(|root| root.kind == Kind::Payload);
-    let is_tail =
-        |layer: &&Layer| is_upload && layer.kind == Kind::Padding && layer.found_by != FoundBy::Directory;
+    let is_tail = |layer: &&Layer| {
+        let is_filling = layer.kind == Kind::Padding && layer.found_by != FoundBy::Directory;
+        is_upload && is_filling && layer.offset > 0
+    };
     let tail = report.layers.iter().filter(is_tail).find(|layer| layer.parent == Some(0));
     tail.map_or(String::new(), |tail| format!(" with {} of upload padding", counted(tail.size, "byte")))
 }
@@ -448,17 +476,26 @@ fn other(family: Option<&str>, report: &Report, root: &Layer) -> String {
             let first = root.facts.indicators.first();
             let tells = first
                 .map_or(String::new(), |found| format!(", names {} {}", found.kind, escaped(&found.value)));
-            format!("{}{} ({size} bytes){tells}", unknown(&family), looks_like(root, "text"))
+            format!(
+                "{}{} ({}){tells}",
+                unknown(&family),
+                looks_like(root, "text"),
+                counted(root.size, "byte")
+            )
         }
         _ if carried(report).is_some() => carried(report).unwrap_or_default(),
         _ if inside > 0 => {
             let what = looks_like(root, "data");
             let inside = counted(inside as u64, "layer");
-            format!("{}{what} ({size} bytes) with {inside} inside", unknown(&family))
+            format!("{}{what} ({}) with {inside} inside", unknown(&family), counted(root.size, "byte"))
         }
         _ => {
             let (what, bits) = (looks_like(root, "data"), root.facts.entropy);
-            format!("{}{what} ({size} bytes, {bits:.1} bits of entropy a byte)", unknown(&family))
+            format!(
+                "{}{what} ({}, {bits:.1} bits of entropy a byte)",
+                unknown(&family),
+                counted(root.size, "byte")
+            )
         }
     }
 }

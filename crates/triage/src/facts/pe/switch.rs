@@ -11,6 +11,7 @@ use super::image::{Image, Section};
 use super::{EXECUTABLE, answer, imports};
 use crate::bytes::le_u32;
 use iced_x86::{Code, Decoder, DecoderOptions};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// The function that is asked.
@@ -25,6 +26,8 @@ const CALLS_MAX: usize = 16;
 const BEFORE: usize = 160;
 /// Bytes of a scheme, which stand in front of a domain.
 const SCHEME_MAX: u64 = 8;
+/// What the function opens (WinINet, "InternetOpenUrlA"): it answers anything else as it answers an unknown domain.
+const SCHEMES: [&[u8]; 3] = [b"http", b"https", b"ftp"];
 /// Zeros that are an URL that was taken out; the original's has 56 characters.
 const ZEROS: usize = 48;
 
@@ -84,6 +87,7 @@ pub(crate) fn note(bytes: &[u8], is_worm: bool, indicators: &mut Vec<Indicator>)
         add(&mut switch.note, &format!("{}: {ASKED} {never}", known::PATCHED));
     }
     let (mut lost, mut is_asked_for) = (None, false);
+    let mut asked_for = BTreeSet::new();
     for (text, call) in calls(&image, &slots) {
         let asked = arguments(&image, &text, call.start);
         let done = answer::undone(text.decoder(call.end)).map(|(what, at)| what.words(text.place(at)));
@@ -95,6 +99,7 @@ pub(crate) fn note(bytes: &[u8], is_worm: bool, indicators: &mut Vec<Indicator>)
                 continue;
             }
             is_known = true;
+            asked_for.insert(switch.at);
             if !about.any(|&at| has_scheme(bytes, at, switch.at)) {
                 add(&mut switch.note, known::BROKEN);
             }
@@ -110,6 +115,12 @@ pub(crate) fn note(bytes: &[u8], is_worm: bool, indicators: &mut Vec<Indicator>)
             break;
         }
         lost = lost.or_else(|| gone(&image, &asked, &done));
+    }
+    // Another domain beside the one that it asks for stops nothing.
+    for switch in indicators.iter_mut().filter(|found| !asked_for.is_empty() && is_switch(found)) {
+        if !asked_for.contains(&switch.at) {
+            add(&mut switch.note, known::UNASKED);
+        }
     }
     // What else it asks for is no kill switch where there is one.
     let lost = lost.filter(|_| !is_asked_for && indicators.len() < INDICATORS_MAX);
@@ -150,7 +161,9 @@ fn has_scheme(bytes: &[u8], asked: usize, domain: u64) -> bool {
     let domain = usize::try_from(domain).unwrap_or(usize::MAX);
     let front = bytes.get(asked..domain).unwrap_or_default();
     front.is_empty()
-        || front.strip_suffix(b"://").is_some_and(|scheme| scheme.iter().all(u8::is_ascii_alphabetic))
+        || front
+            .strip_suffix(b"://")
+            .is_some_and(|scheme| SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
 }
 
 /// Whether it is an URL that an argument points to.

@@ -15,6 +15,7 @@ pub(super) const RELATIVE_MAX: usize = 12;
 
 /// Notes on what was done to one.
 pub(in crate::facts) const PATCHED: &str = "its check was patched out";
+pub(in crate::facts) const UNASKED: &str = "nothing asks for it";
 pub(in crate::facts) const TURNED_ROUND: &str = "its check was turned round";
 pub(in crate::facts) const UNPUBLISHED: &str = "none that was published";
 pub(in crate::facts) const ZEROED: &str = "zeroed: the original has its URL here";
