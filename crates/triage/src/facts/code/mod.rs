@@ -44,7 +44,7 @@ pub struct CodeFacts {
     pub entry: u64,
     /// Instructions that are reached from there.
     pub instructions: u32,
-    /// Known structures, as `getpc`, `peb walk`, `ror13 hashes`, `decoder loop`, `self-decoding`; sorted.
+    /// Known structures, as `getpc`, `peb walk`, `ror13 hashes`, `decoder loop`, `self-decoding`, `module list`; sorted.
     pub traits: Vec<String>,
     /// API names that numbers in it stand for, with the algorithm: `block_api kernel32.dll!WinExec`.
     pub apis: Vec<String>,
@@ -109,7 +109,7 @@ fn is_believable(sweep: &Sweep, traits: &[String], apis: &[String]) -> bool {
     let (good, bad) = (sweep.instructions.len(), usize::try_from(sweep.bad).unwrap_or(usize::MAX));
     let told = traits.len().saturating_add(apis.len());
     // What follows is encoded: wrong turns in it say nothing.
-    if traits.iter().any(|told| told == traits::SELF_DECODING) {
+    if traits.iter().any(|told| told == traits::SELF_DECODING || told == traits::MODULE_LIST) {
         return good >= 5;
     }
     // One instruction over and over is what fills a place.

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 const INSTRUCTIONS_MAX: usize = 8_000;
 /// So many bytes of one value fill the front; fewer are code.
 const FILLED_MIN: usize = 4;
+/// Shorter texts are what code may look like.
+const TEXT_MIN: usize = 32;
 /// Places of one mark that are tried.
 const MARKS_MAX: usize = 6;
 /// Places that read the process's block, and how many bytes in front of one the code may start.
@@ -192,6 +194,12 @@ fn starts(bytes: &[u8], front: usize) -> Vec<u64> {
         let found = bytes.windows(mark.len()).enumerate().filter(|(_, part)| *part == mark);
         starts.extend(found.map(|(at, _)| at).take(MARKS_MAX));
     }
+    // A text in front decodes, too, and runs on into the code.
+    let mark = starts.iter().copied().skip(1).min().unwrap_or(front);
+    let between = bytes.get(front..mark).unwrap_or_default();
+    let is_led = between.len() >= TEXT_MIN && is_text(between);
+    let first = if is_led { mark } else { front };
+    starts.retain(|&start| start >= first);
     // Some instructions stand in front of the one that reads FS:[30h] or GS:[60h], where the process's block is.
     let reads_block = |part: &[u8]| {
         matches!(
@@ -203,7 +211,7 @@ fn starts(bytes: &[u8], front: usize) -> Vec<u64> {
         )
     };
     let blocks = bytes.windows(6).enumerate().filter(|(_, part)| reads_block(part)).take(BLOCKS_MAX);
-    starts.extend(blocks.flat_map(|(at, _)| at.saturating_sub(BEFORE_BLOCK).max(front)..=at));
+    starts.extend(blocks.flat_map(|(at, _)| at.saturating_sub(BEFORE_BLOCK).max(first)..=at));
     starts.sort_unstable();
     starts.dedup();
     starts

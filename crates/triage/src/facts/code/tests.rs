@@ -168,7 +168,7 @@ fn code_is_found_behind_bytes_that_are_none() {
     let junk = [0x06u8, 0xff, 0xff, 0xd4, 0x62, 0x63, 0xf4, 0xce].repeat(9);
     let facts = code(None, &[&junk[..], &walks()].concat()).unwrap();
     assert!(facts.entry >= 71 && facts.entry <= 74, "{facts:?}");
-    assert_eq!(facts.traits, ["peb walk", "ror13 hashes"]);
+    assert_eq!(facts.traits, ["module list", "peb walk", "ror13 hashes"]);
 }
 
 #[test]
@@ -220,4 +220,45 @@ fn the_address_that_code_makes_for_a_socket_is_told() {
             facts.indicators.iter().map(|found| (found.kind.as_str(), &*found.value)).collect();
         assert_eq!(told, [("ip", "192.0.2.77"), ("port", "4444")], "{facts:?}");
     }
+}
+
+#[test]
+fn a_walk_along_the_list_of_modules_is_seen_without_any_hash() {
+    let narrow = built(32, |c| {
+        c.xor(ecx, ecx)?;
+        c.mov(eax, dword_ptr(ecx + 0x30).fs())?;
+        c.mov(eax, dword_ptr(eax + 12))?;
+        c.mov(esi, dword_ptr(eax + 20))?;
+        c.lodsd()?;
+        c.ret()
+    });
+    let wide = built(64, |c| {
+        c.mov(rax, qword_ptr(0x60).gs())?;
+        c.mov(rax, qword_ptr(rax + 24))?;
+        c.mov(rsi, qword_ptr(rax + 32))?;
+        c.mov(rsi, qword_ptr(rsi))?;
+        c.ret()
+    });
+    for (machine, walk) in [("x86", &narrow), ("x64", &wide)] {
+        let slide = [&[0x90; 200][..], walk, &[0x90; 40]].concat();
+        for bytes in [walk, &slide] {
+            let facts = code(None, bytes).unwrap();
+            assert_eq!(
+                (facts.machine.as_str(), facts.traits.clone()),
+                (machine, vec!["module list".to_owned(), "peb walk".to_owned()])
+            );
+            assert!(is_code(bytes));
+        }
+    }
+    // From another place than where it has just loaded from, it is none.
+    let mut other = narrow;
+    *other.iter_mut().rev().find(|byte| **byte == 20).unwrap() = 24;
+    assert!(!is_code(&other));
+}
+
+#[test]
+fn a_text_in_front_of_code_is_no_part_of_it() {
+    let text = b"MEANINGLESS TEXT IN FRONT ".repeat(4);
+    let facts = code(None, &[&text[..], &[0xfc, 0xe8, 0, 0, 0, 0], &asks_by_hash()].concat());
+    assert_eq!(facts.unwrap().entry, text.len() as u64);
 }

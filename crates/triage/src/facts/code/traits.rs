@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 pub(super) const DECODER: &str = "decoder loop";
 /// It walks to the loaded modules.
 pub(super) const PEB_WALK: &str = "peb walk";
+/// It walks along their list.
+pub(super) const MODULE_LIST: &str = "module list";
 /// It undoes one that begins within itself.
 pub(super) const SELF_DECODING: &str = "self-decoding";
 /// It asks the kernel directly.
@@ -35,6 +37,7 @@ pub(super) fn of(sweep: &Sweep) -> Vec<String> {
     for (at, instruction) in sweep.instructions.iter().enumerate() {
         found.extend(place(sweep, at));
         found.extend(environment(sweep.machine, instruction));
+        found.extend(lists_modules(sweep, at).then_some(MODULE_LIST));
         found.extend(hashing(sweep, at, instruction));
         found.extend(privileged(instruction));
         found.extend(decoder(sweep, instruction));
@@ -78,6 +81,28 @@ fn environment(machine: Machine, instruction: &Instruction) -> Option<&'static s
     let (segment, at) = if machine.is_wide() { (Register::GS, 0x60) } else { (Register::FS, 0x30) };
     let is_block = instruction.segment_prefix() == segment && instruction.memory_displacement64() == at;
     (has_memory(instruction) && is_block).then_some(PEB_WALK)
+}
+
+/// It takes the loader's data from the process's block, and one of the three lists of modules from those (Windows
+/// Internals, "PEB_LDR_DATA"). Chance does not load three times in a row from where it has just loaded from.
+fn lists_modules(sweep: &Sweep, at: usize) -> bool {
+    let (data, lists) =
+        if sweep.machine.is_wide() { (0x18, [0x10, 0x20, 0x30]) } else { (0x0c, [0x0c, 0x14, 0x1c]) };
+    let loaded = |from: usize, base: Register, wanted: &[u64]| {
+        let ahead = sweep.instructions.iter().enumerate().skip(from.saturating_add(1)).take(AHEAD);
+        let mut loads = ahead.filter(|(_, next)| {
+            next.mnemonic() == Mnemonic::Mov
+                && next.op1_kind() == OpKind::Memory
+                && next.memory_base().full_register() == base
+                && wanted.contains(&next.memory_displacement64())
+        });
+        loads.next().map(|(at, next)| (at, next.op0_register().full_register()))
+    };
+    let Some(block) = sweep.instructions.get(at) else { return false };
+    let is_block = block.mnemonic() == Mnemonic::Mov && environment(sweep.machine, block).is_some();
+    let base = block.op0_register().full_register();
+    let loader = loaded(at, base, &[data]).filter(|_| is_block && base != Register::None);
+    loader.is_some_and(|(at, base)| loaded(at, base, &lists).is_some())
 }
 
 /// It computes names' hashes: the step of a known algorithm beside an addition or an exclusive or.
