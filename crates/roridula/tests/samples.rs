@@ -142,6 +142,14 @@ fn what_cannot_be_exported_is_told_and_the_rest_is_there() {
     assert_eq!(member(path, &format!("{}.bin", names[2])), samples[2]);
     let (error, _) = failed(&with(&base, &[&names[2], "--password", ""]));
     assert!(error.contains("--password"), "{error}");
+    // Named twice it is packed once; a slash at the end means a directory.
+    let zip = data.join("both.zip");
+    let twice = ["samples", "export", "--data", at, "-o", zip.to_str().unwrap(), &names[0], &names[0][..9]];
+    assert_eq!(text(&twice).lines().count(), 1);
+    assert_eq!(member(&zip, &format!("{}.bin", names[0])), samples[0]);
+    let new = format!("{at}/new/");
+    let path = text(&["samples", "export", "--data", at, "-o", &new, &names[1]]);
+    assert_eq!(path.trim(), format!("{new}{}.zip", names[1]));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use roridula_evidence::SampleView;
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use zip::write::{FileOptions, SimpleFileOptions};
@@ -46,6 +47,8 @@ pub(super) fn run(room: &Room, args: &ExportArgs) -> Result<(), Failure> {
     let mut items = Vec::new();
     for prefix in &args.wanted.sha256 {
         match packer.item(prefix) {
+            // Two beginnings may be one sample's, or its own and a layer's.
+            Ok(item) if items.iter().any(|known: &Item| known.name() == item.name()) => {}
             Ok(item) => items.push(item),
             Err(Failure(why)) => failed.push(why),
         }
@@ -108,14 +111,16 @@ impl Packer<'_> {
         Ok(Item { sample, layer })
     }
 
-    /// Whether each zip gets its own file in a directory, which is made for several samples where nothing is there yet.
+    /// Whether each zip gets its own file in a directory, which is made where nothing is there yet: for several samples, and
+    /// for a path that ends in a slash.
     fn is_directory(&self, items: usize) -> Result<bool, Failure> {
         let path = &self.args.output;
         if path.is_dir() {
             return Ok(true);
         }
         let is_zip = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"));
-        if items < 2 || is_zip || path.exists() {
+        let is_meant = path.as_os_str().as_bytes().ends_with(b"/") || (items > 1 && !is_zip);
+        if !is_meant || path.exists() {
             return Ok(false);
         }
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
