@@ -101,7 +101,7 @@ fn what_was_done_to_a_part_is_said_in_words() {
         &["bytes of its"],
     );
     let end = archive + payload[archive..].windows(4).rposition(|bytes| bytes == b"PK\x05\x06").unwrap();
-    says(&changed(end, &[0; 4]), &["in its ZIP archive of tools (truncated)"], &[]);
+    says(&changed(end, &[0; 4]), &["in its ZIP archive of tools (damaged)"], &[]);
     says(&changed(worm - 4, &[0; 4]), &["in the length in front of its worm EXE"], &["damaged"]);
     let hidden: Vec<u8> = payload[worm..worm + 3_723_264].iter().map(|byte| byte ^ 0x55).collect();
     says(&changed(worm, &hidden), &["carries worm EXE sha256", "…, hidden by xor 55"], &[]);
@@ -396,6 +396,19 @@ fn a_size_that_lies_in_the_stub_cuts_nothing_off() {
             &["cut off", "missing"],
         );
     }
+}
+
+#[test]
+fn a_worm_that_ends_early_where_something_follows_is_cut_off_by_its_length() {
+    let dirt = Some(Dirt { at: 0, len: 20_000, seed: 3 });
+    let cut = Chain { cut: Cut::Exe(100_000), dirt, ..Chain::new(X86, 1) };
+    says(
+        &cut.payload(),
+        &["cut off 100,000 bytes before its end, by the length in front of it"],
+        &["missing"],
+    );
+    let cut = Chain { dirt: None, ..cut };
+    says(&cut.payload(), &["cut off: 100,000 bytes are missing"], &["by the length"]);
 }
 
 #[test]

@@ -344,8 +344,13 @@ fn central(bytes: &[u8], at: usize, end: &End) -> Option<(Entry, usize)> {
 
 /// For an archive whose end is missing: each member says where it is itself.
 fn by_local_headers(bytes: &[u8], max: usize) -> Archive {
-    let remark = "its directory is missing: members were found by their own headers".to_owned();
-    let wrong = vec![(State::Truncated, remark)];
+    // What is left of a directory says that the end is there.
+    let (what, state) = match bytes.windows(4).any(|four| four == b"PK\x01\x02") {
+        true => ("damaged", State::Damaged),
+        false => ("missing", State::Truncated),
+    };
+    let remark = format!("its directory is {what}: members were found by their own headers");
+    let wrong = vec![(state, remark)];
     let mut archive = Archive { without_directory: true, wrong, ..Archive::default() };
     let mut at = 0;
     while let Some(rest) = bytes.get(at..) {

@@ -35,7 +35,8 @@ pub(crate) fn cut(report: &Report) -> String {
     }
     let title = title(report, layer);
     if missing > 0 && goes_on(report, layer) {
-        return format!("the length in front of its {title} ends it {} too early", counted(missing, "byte"));
+        let missing = counted(missing, "byte");
+        return format!("its {title} is cut off {missing} before its end, by the length in front of it");
     }
     format!("its {title} is cut off: {told}")
 }

@@ -102,9 +102,14 @@ fn named(report: &Report, number: u32, layer: &Layer) -> String {
     }
     let members = layer.facts.zip.as_ref().map(|zip| {
         let whole = zip.members.iter().filter(|member| member.state == "intact").count();
-        let whole = match whole == zip.members.len() {
-            true => "all intact".to_owned(),
-            false => format!("{} intact", thousands(whole as u64)),
+        let unread = zip.members.iter().filter(|member| member.state == "unknown").count();
+        let whole = match (whole, unread) {
+            (whole, _) if whole == zip.members.len() => "all intact".to_owned(),
+            (0, unread) if unread == zip.members.len() => "none was opened".to_owned(),
+            (whole, 0) => format!("{} intact", thousands(whole as u64)),
+            (whole, _) => {
+                format!("{} intact, {} not opened", thousands(whole as u64), thousands(unread as u64))
+            }
         };
         (zip.members.len() as u64, zip.count, format!(", {whole}"))
     });

@@ -150,3 +150,11 @@ pub(super) fn exports(image: &Image<'_>) -> (String, Vec<String>) {
     };
     read().unwrap_or_default()
 }
+
+/// How many names its export directory claims, where the file has no room for so many addresses of names.
+pub(super) fn impossible_exports(image: &Image<'_>) -> Option<u32> {
+    let table = image.from(image.directory(0)?.0)?;
+    let claimed = le_u32(table, 24)?;
+    let room = image.from(le_u32(table, 32)?).map_or(0, |rows| rows.len() / 4);
+    usize::try_from(claimed).map_or(true, |claimed| claimed > room).then_some(claimed)
+}

@@ -10,6 +10,7 @@ mod rich;
 mod switch;
 
 use crate::bytes::{le_u16, le_u32};
+use crate::text;
 pub(super) use answer::read_answers;
 use image::{Image, Section};
 use serde::{Deserialize, Serialize};
@@ -202,6 +203,10 @@ fn contradictions(image: &Image<'_>, facts: &mut PeFacts) {
     }
     if certificates(image).is_some_and(|table| table.end > len) {
         oddity(&mut facts.oddities, "its certificates are behind the end of the file".to_owned());
+    }
+    if let Some(claimed) = imports::impossible_exports(image) {
+        let claimed = text::counted(claimed.into(), "exported name");
+        oddity(&mut facts.oddities, format!("it claims {claimed}, and has no room for them"));
     }
     let entered = image.sections.iter().any(|section| {
         let size = section.virtual_size.max(section.size);
