@@ -1,6 +1,7 @@
 //! The parts of a layer that are its own: what no layer inside of it takes, cut where sections and the like begin.
 
 use super::{RangeDiff, differing};
+use crate::facts::Indicator;
 use crate::report::{FoundBy, Layer, Report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -24,11 +25,17 @@ impl Side<'_> {
         places
     }
 
-    /// The layer inside of it that holds all of these bytes.
-    pub(super) fn holder(&self, at: u64, size: u64) -> Option<&Layer> {
+    /// The layer inside of it that holds all of these bytes, with its number.
+    pub(super) fn holder(&self, at: u64, size: u64) -> Option<(u32, &Layer)> {
         let end = at.saturating_add(size);
-        let mut children = self.report.children(self.number).map(|(_, inner)| inner);
-        children.find(|inner| inner.offset <= at && end <= place(inner.offset, inner.stored_size).end)
+        let mut children = self.report.children(self.number);
+        children.find(|(_, inner)| inner.offset <= at && end <= place(inner.offset, inner.stored_size).end)
+    }
+
+    /// Whether something of this kind and value stands anywhere in the sample.
+    pub(super) fn has(&self, wanted: &Indicator) -> bool {
+        let mut all = self.report.layers.iter().flat_map(|layer| &layer.facts.indicators);
+        all.any(|found| found.kind == wanted.kind && found.value == wanted.value)
     }
 
     /// Where something begins or ends that a difference may be about.
@@ -129,8 +136,8 @@ pub(super) fn ranges(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
     };
     let mut ranges: Vec<RangeDiff> = differing(a.bytes, b.bytes).into_iter().flat_map(cut).collect();
     // What lies in a layer inside of both is told there; but members as they are stored are seen here alone.
-    let told = |holder: Option<&Layer>| {
-        holder.is_some_and(|inner| inner.encoding.is_empty() || inner.found_by != FoundBy::Directory)
+    let told = |holder: Option<(u32, &Layer)>| {
+        holder.is_some_and(|(_, inner)| inner.encoding.is_empty() || inner.found_by != FoundBy::Directory)
     };
     let of_both = |range: &RangeDiff| {
         told(a.holder(range.a_at, range.a_size)) && told(b.holder(range.b_at, range.b_size))

@@ -1,6 +1,7 @@
+use super::meaning::EXECUTABLE;
 use super::*;
 use crate::facts::{Facts, Indicator, IndicatorKind, PeFacts, SectionFacts};
-use crate::report::{Depth, FORMAT, State};
+use crate::report::{Depth, FORMAT, FoundBy, Kind, State};
 
 /// A payload of 64 bytes in front, a PE of 400 bytes, padding.
 fn sample(change: impl Fn(&mut Vec<u8>)) -> (Vec<u8>, Report) {
@@ -354,4 +355,116 @@ fn what_is_hidden_in_one_alone_is_said() {
     rb.layers[1].encoding = "xor 55".to_owned();
     let told = diff(&a, &ra, &b, &rb).lines.join("\n");
     assert!(told.contains("is as it is in A, hidden by xor 55 in B"), "{told}");
+}
+
+/// What is told of the one range that differs where a kill switch's domain stands, 300 bytes into the file: A has these
+/// bytes there, B those, and `there` is what B's report has as the kill switch.
+fn domain(here: &[u8], there: &[u8], found: &[(&str, u64)]) -> String {
+    let with = |text: &[u8]| {
+        sample(|bytes| {
+            bytes[64 + 300..64 + 314].fill(0);
+            bytes[64 + 300..64 + 300 + text.len()].copy_from_slice(text);
+        })
+    };
+    let ((a, mut ra), (b, mut rb)) = (with(here), with(there));
+    let indicator = |value: &str, at: u64| Indicator {
+        kind: IndicatorKind::KillSwitch,
+        value: value.to_owned(),
+        at,
+        note: String::new(),
+    };
+    let value = String::from_utf8_lossy(here).replace('\0', "").to_lowercase();
+    ra.layers[1].facts.indicators = vec![indicator(&value, 300)];
+    rb.layers[1].facts.indicators = found.iter().map(|(value, at)| indicator(value, *at)).collect();
+    let found = diff(&a, &ra, &b, &rb);
+    let told: Vec<_> = found.layers[1].ranges.iter().map(|range| range.meaning.clone()).collect();
+    told.join("; ")
+}
+
+#[test]
+fn what_became_of_a_kill_switch_is_what_stands_there() {
+    let name = b"kill.example";
+    type Case = (&'static [u8], &'static [(&'static str, u64)], &'static str);
+    let cases: [Case; 9] = [
+        (b"k\0ll.example", &[("k", 300)], "cut short to k"),
+        (b"k\0ll.example", &[], "cut short to k"),
+        (b"kill.e", &[], "cut short to kill.e"),
+        (b"\0ill.example", &[], "begins with a zero in B"),
+        (b"", &[], "zeroed"),
+        (b"            ", &[], "overwritten with blanks"),
+        (b"KILL.EXAMPLE", &[("kill.example", 300)], "written KILL.EXAMPLE in B, which is the same name"),
+        (b"kill.exampls", &[], "changed to kill.exampls"),
+        (b"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c", &[], "overwritten"),
+    ];
+    for (there, found, expected) in cases {
+        assert_eq!(domain(name, there, found), format!("kill-switch kill.example {expected}"));
+    }
+    // In UTF-16.
+    assert_eq!(domain(b"a\0.\0b\0c\0", b"a\0.\0b\0d\0", &[]), "kill-switch a.bc changed to a.bd");
+}
+
+#[test]
+fn a_text_that_only_moved_has_not_changed() {
+    let told = domain(b"kill.example", b"\x01\x02kill.example", &[("kill.example", 302)]);
+    assert_eq!(told, "kill-switch kill.example stands 2 bytes further on in B");
+}
+
+#[test]
+fn what_one_side_has_alone_has_not_changed() {
+    let with = |text: &str| {
+        let mut data = [0xeeu8; 60];
+        data[10..10 + text.len()].copy_from_slice(text.as_bytes());
+        let (bytes, mut layers) =
+            executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100]), (".data", &data)], None, 0);
+        let kind = IndicatorKind::File;
+        let at = 410;
+        layers[0].facts.indicators =
+            vec![Indicator { kind, value: "worm.exe".to_owned(), at, note: String::new() }];
+        (bytes, layers)
+    };
+    let (whole, layers) = with("worm.exe");
+    let (short, without) = executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100])], None, 0);
+    let (a, b) = (report(layers.clone()), report(without));
+    let expected = "section .data, with file worm.exe";
+    assert_eq!(ranges(&diff(&whole, &a, &short, &b).layers[0]), [(400, 60, 0, 0, expected)]);
+    assert_eq!(ranges(&diff(&short, &b, &whole, &a).layers[0]), [(0, 0, 400, 60, expected)]);
+    // The other file has other data there, of another size.
+    let (other, mut of_other) =
+        executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100]), (".data", &[0x99; 70])], None, 0);
+    let found = diff(&whole, &a, &other, &report(of_other.clone()));
+    assert_eq!(ranges(&found.layers[0]), [(400, 60, 400, 70, "section .data, with file worm.exe in A")]);
+    of_other[0].facts.indicators = vec![Indicator {
+        kind: IndicatorKind::File,
+        value: "else.exe".to_owned(),
+        at: 430,
+        note: String::new(),
+    }];
+    let found = diff(&whole, &a, &other, &report(of_other.clone()));
+    assert_eq!(ranges(&found.layers[0]), [(400, 60, 400, 70, "file worm.exe in A, else.exe in B")]);
+    // What it has elsewhere is not gone.
+    of_other[0].facts.indicators = layers[0].facts.indicators.clone();
+    of_other[0].facts.indicators[0].at = 10;
+    let found = diff(&whole, &a, &other, &report(of_other));
+    assert_eq!(ranges(&found.layers[0]), [(400, 60, 400, 70, "section .data")]);
+}
+
+#[test]
+fn a_domain_that_nothing_asks_for_is_no_kill_switch() {
+    let tail = |kind: Kind, text: &[u8]| {
+        let mut bytes = vec![7u8; 100];
+        bytes.extend_from_slice(text);
+        let mut tail = layer(Some(0), kind, 100, text);
+        tail.found_by = FoundBy::BehindTheEnd;
+        (bytes.clone(), report(vec![layer(None, Kind::Payload, 0, &bytes), tail]))
+    };
+    let ((a, ra), (b, mut rb)) = (tail(Kind::Padding, &[0; 3]), tail(Kind::Overlay, b"\0\0\0 kill.example"));
+    let (kind, value) = (IndicatorKind::KillSwitch, "kill.example".to_owned());
+    rb.layers[1].facts.indicators = vec![Indicator { kind, value, at: 4, note: String::new() }];
+    let found = diff(&a, &ra, &b, &rb);
+    let told = found.lines.join("\n");
+    assert!(
+        told.contains("13 bytes in b alone: overlay, with the name of a kill switch, kill.example"),
+        "{told}"
+    );
+    assert!(!told.contains("kill switch: "), "{told}");
 }

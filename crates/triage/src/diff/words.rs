@@ -1,5 +1,7 @@
 //! A comparison in plain words. Holds attacker's text.
 
+use super::pairs::is_tail;
+use super::texts;
 use super::{Diff, LayerDiff};
 use crate::facts::{Indicator, IndicatorKind, Member};
 use crate::report::{FoundBy, Kind, Layer, Report};
@@ -104,7 +106,7 @@ fn differs(diff: &Diff, pair: &LayerDiff, a: &Layer, b: &Layer, lines: &mut Vec<
     };
     let what = match (title(a), title(b)) {
         // What is damaged may be called something else than what it was.
-        (one, other) if one != other && (super::is_tail(a) || a.kind != b.kind) => {
+        (one, other) if one != other && (is_tail(a) || a.kind != b.kind) => {
             format!("{one} of A, {other} of B,")
         }
         (one, _) => one,
@@ -149,8 +151,11 @@ fn code(a: &Layer, b: &Layer, lines: &mut Vec<String>) {
     }
 }
 
-/// What became of the domain that stops the worm.
+/// What became of the domain that stops the worm. A name that stands in what is no code is asked for by nothing there.
 fn kill_switch(a: &Layer, b: &Layer, lines: &mut Vec<String>) {
+    if texts::is_inert(a) && texts::is_inert(b) {
+        return;
+    }
     let of = |layer: &Layer| -> Vec<String> {
         let switches = layer.facts.indicators.iter().filter(|found| found.kind == IndicatorKind::KillSwitch);
         let told = |found: &Indicator| match found.note.as_str() {
