@@ -52,6 +52,9 @@ pub struct LayerDiff {
     pub equal: bool,
     /// Whether its bytes were compared: not where something has to be decoded to come to them.
     pub compared: bool,
+    /// Whether the shorter of the two is how the longer begins: nothing differs but what the longer has behind that.
+    #[serde(default)]
+    pub beginning: bool,
     /// Where its own bytes differ: what lies in a layer inside is told there.
     pub ranges: Vec<RangeDiff>,
 }
@@ -90,7 +93,9 @@ pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
         let mut pair = LayerDiff { b_size: lb.size, equal, ..alone(la, Some(na), Some(nb)) };
         if let (false, Some(own_a), Some(own_b)) = (equal, bytes(a, ra, na), bytes(b, rb, nb)) {
             let side = |report, number, layer, bytes| Side { report, number, layer, bytes };
-            let mut ranges = compared(&side(ra, na, la, own_a), &side(rb, nb, lb, own_b), &pairs);
+            let (side_a, side_b) = (side(ra, na, la, own_a), side(rb, nb, lb, own_b));
+            let mut ranges = compared(&side_a, &side_b, &pairs);
+            pair.beginning = parts::is_beginning(own_a, own_b);
             let used: usize = found.layers.iter().map(|layer| layer.ranges.len()).sum();
             let room = RANGES_MAX.saturating_sub(used);
             found.more = found.more.saturating_add(size(ranges.len().saturating_sub(room)));

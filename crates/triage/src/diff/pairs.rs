@@ -3,6 +3,9 @@
 use crate::report::{FoundBy, Kind, Layer, Report};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The road of a sample that is no file.
+const WHOLE: &str = "";
+
 /// Two layers that are compared, by their numbers; or one that the other sample does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
@@ -23,8 +26,10 @@ pub(super) fn of_b(pairs: &[Pair], number: u32) -> Option<u32> {
 /// All layers of both, in the order of A's, then those that B alone has.
 pub(super) fn all(ra: &Report, rb: &Report) -> Vec<Pair> {
     let (at_a, at_b) = elsewhere(ra, rb).unzip();
-    let mut others: BTreeMap<String, u32> = roads(rb, at_b).into_iter().map(|(n, road)| (road, n)).collect();
-    let of_a = roads(ra, at_a);
+    let root_of_b = if are_apart(ra, rb, at_a.is_some()) { "another whole" } else { WHOLE };
+    let of_b = roads(rb, at_b, root_of_b);
+    let mut others: BTreeMap<String, u32> = of_b.into_iter().map(|(number, road)| (road, number)).collect();
+    let of_a = roads(ra, at_a, WHOLE);
     let mut moved = moved(ra, &of_a, rb, &mut others);
     let mut pairs: Vec<Pair> = Vec::with_capacity(of_a.len());
     for (number, road) in of_a {
@@ -37,8 +42,41 @@ pub(super) fn all(ra: &Report, rb: &Report) -> Vec<Pair> {
     pairs
 }
 
-/// The outermost file of both that lies in something else here than there: the same bytes, or else the cores.
+/// What both have in something else here than there: a sample that is a part of the other; else the outermost file, by
+/// its bytes or as the core; else the outermost archive, where one of the two is one and the other is not.
 fn elsewhere(ra: &Report, rb: &Report) -> Option<(u32, u32)> {
+    let whole = |root: &Report, other: &Report| {
+        let root = root.layer(0).filter(|root| !root.hashes.sha256.is_empty())?;
+        part(other, |layer| layer.kind == root.kind && layer.hashes.sha256 == root.hashes.sha256)
+    };
+    let within = || whole(rb, ra).map(|at| (at, 0)).or_else(|| Some((0, whole(ra, rb)?)));
+    let archive = |root: &Report, other: &Report| {
+        let root = root.layer(0).filter(|root| is_archive(root))?;
+        other.layer(0).filter(|other| other.kind != root.kind)?;
+        part(other, |layer| layer.kind == root.kind)
+    };
+    let archives = || archive(rb, ra).map(|at| (at, 0)).or_else(|| Some((0, archive(ra, rb)?)));
+    within().or_else(|| file(ra, rb)).or_else(archives)
+}
+
+/// The first layer of this kind inside of a sample.
+fn part(report: &Report, is_it: impl Fn(&Layer) -> bool) -> Option<u32> {
+    let (number, _) = (0u32..).zip(&report.layers).skip(1).find(|(_, layer)| is_it(layer))?;
+    Some(number)
+}
+
+/// Whether two samples are other things: not two states of one, but what something of both was packed into.
+fn are_apart(ra: &Report, rb: &Report, elsewhere: bool) -> bool {
+    let Some((one, other)) = ra.layer(0).zip(rb.layer(0)) else { return false };
+    one.kind != other.kind && (elsewhere || (is_archive(one) && is_archive(other)))
+}
+
+fn is_archive(layer: &Layer) -> bool {
+    matches!(layer.kind, Kind::Zip | Kind::Cab | Kind::Gzip)
+}
+
+/// The outermost file of both that lies in something else here than there: the same bytes, or else the cores.
+fn file(ra: &Report, rb: &Report) -> Option<(u32, u32)> {
     let (of_a, of_b) = (files(ra), files(rb));
     let by_hash: BTreeMap<&str, _> = of_b.iter().rev().map(|file| (file.sha256, file)).collect();
     let same = of_a.iter().find_map(|file| Some((file, *by_hash.get(file.sha256)?)));
@@ -66,12 +104,13 @@ fn files(report: &Report) -> Vec<File<'_>> {
         let is_dll = layer.facts.pe.as_ref().is_some_and(|pe| pe.dll);
         Some(File { number, road, sha256: &layer.hashes.sha256, is_dll })
     };
-    roads(report, None).into_iter().filter_map(file).collect()
+    roads(report, None, WHOLE).into_iter().filter_map(file).collect()
 }
 
 /// Each layer's road; layers with the same road are counted. A file is the same file whatever is around it: roads start
-/// at the first PE, by its name only where an archive gave it one, and again at the one that lies elsewhere.
-fn roads(report: &Report, elsewhere: Option<u32>) -> Vec<(u32, String)> {
+/// at the first PE, by its name only where an archive gave it one, and again at the one that lies elsewhere. The sample's
+/// own is `root`.
+fn roads(report: &Report, elsewhere: Option<u32>, root: &str) -> Vec<(u32, String)> {
     let mut roads: Vec<(u32, String)> = Vec::new();
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     let mut in_pe: Vec<bool> = Vec::new();
@@ -88,6 +127,8 @@ fn roads(report: &Report, elsewhere: Option<u32>) -> Vec<(u32, String)> {
             _ if is_first && layer.found_by != FoundBy::Directory => "file".to_owned(),
             // What stands behind an end is that, whatever its bytes are.
             Some((_, road)) if is_tail(layer) => format!("{road}\ntail"),
+            // What a loader is called hangs on what is wrong with it.
+            Some((_, road)) if layer.kind == Kind::Stub => format!("{road}\nstub"),
             // Damage makes data of a text: an archive's member is the same by its name.
             Some((_, road)) if layer.found_by == FoundBy::Directory => {
                 format!("{road}\nmember {}", layer.name)
@@ -97,7 +138,7 @@ fn roads(report: &Report, elsewhere: Option<u32>) -> Vec<(u32, String)> {
             // A depth instead of the parent's whole road would be shorter, but members of two archives would mix.
             // What a file says of itself may change: its kind and the name that its container gives stay.
             Some((_, road)) => format!("{road}\n{} {}", layer.kind, layer.name),
-            None => String::new(),
+            None => root.to_owned(),
         };
         let count = seen.entry(road.clone()).or_default();
         *count = count.saturating_add(1);

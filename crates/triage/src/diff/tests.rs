@@ -110,7 +110,7 @@ fn a_length_that_lies_is_told_with_what_it_makes_of_the_file() {
     lb[1].state = State::Truncated;
     let found = diff(&a, &report(la), &b, &report(lb));
     assert_eq!(ranges(&found.layers[0]), [(316, 1, 316, 1, "the length of what it carries")]);
-    let told = "resource W/101 has the same bytes, and is intact in A, truncated in B";
+    let told = "resource W/101 has the same bytes in both; the length in front of it differs: intact in A, truncated in B";
     assert!(found.lines.iter().any(|line| line == told), "{:?}", found.lines);
 }
 
@@ -354,7 +354,7 @@ fn what_is_hidden_in_one_alone_is_said() {
     let (b, mut rb) = sample(|_| ());
     rb.layers[1].encoding = "xor 55".to_owned();
     let told = diff(&a, &ra, &b, &rb).lines.join("\n");
-    assert!(told.contains("is as it is in A, hidden by xor 55 in B"), "{told}");
+    assert!(told.contains("EXE stands openly in A, is hidden by xor 55 in B"), "{told}");
 }
 
 /// What is told of the one range that differs where a kill switch's domain stands, 300 bytes into the file: A has these
@@ -426,8 +426,8 @@ fn what_one_side_has_alone_has_not_changed() {
     let (short, without) = executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100])], None, 0);
     let (a, b) = (report(layers.clone()), report(without));
     let expected = "section .data, with file worm.exe";
-    assert_eq!(ranges(&diff(&whole, &a, &short, &b).layers[0]), [(400, 60, 0, 0, expected)]);
-    assert_eq!(ranges(&diff(&short, &b, &whole, &a).layers[0]), [(0, 0, 400, 60, expected)]);
+    assert_eq!(ranges(&diff(&whole, &a, &short, &b).layers[0]), [(400, 60, 400, 0, expected)]);
+    assert_eq!(ranges(&diff(&short, &b, &whole, &a).layers[0]), [(400, 0, 400, 60, expected)]);
     // The other file has other data there, of another size.
     let (other, mut of_other) =
         executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100]), (".data", &[0x99; 70])], None, 0);
@@ -467,4 +467,108 @@ fn a_domain_that_nothing_asks_for_is_no_kill_switch() {
         "{told}"
     );
     assert!(!told.contains("kill switch: "), "{told}");
+}
+
+#[test]
+fn the_beginning_of_a_sample_has_nothing_alone() {
+    let (whole, layers) = executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100])], None, 0);
+    // Cut within the layer that lies 320 bytes into it, so that B has no such layer.
+    let short = whole[..322].to_vec();
+    let mut cut = layers[0].clone();
+    (cut.size, cut.stored_size, cut.hashes) = (322, 322, crate::facts::hashes(&short));
+    let (a, b) = (report(layers.clone()), report(vec![cut.clone()]));
+    let found = diff(&whole, &a, &short, &b);
+    assert!(found.layers[0].beginning);
+    assert_eq!(ranges(&found.layers[0]), [(370, 30, 322, 0, "section .rsrc")]);
+    assert_eq!(found.lines[0], "EXE: B is the first 322 of its 400 bytes:");
+    let found = diff(&short, &b, &whole, &a);
+    assert_eq!(ranges(&found.layers[0]), [(322, 0, 370, 30, "section .rsrc")]);
+    assert_eq!(found.lines[0], "EXE: A is the first 322 of its 400 bytes:");
+    // With something else changed in front.
+    let mut other = short.clone();
+    other[150] ^= 1;
+    cut.hashes = crate::facts::hashes(&other);
+    let found = diff(&whole, &a, &other, &report(vec![cut]));
+    assert!(!found.layers[0].beginning);
+    let told = ranges(&found.layers[0]);
+    assert_eq!(told, [(150, 1, 150, 1, "section .text"), (370, 30, 0, 0, "section .rsrc")]);
+}
+
+#[test]
+fn the_beginning_of_an_upload_is_told_as_that() {
+    let (a, ra) = sample(|_| ());
+    let b = a[..40].to_vec();
+    let found = diff(&a, &ra, &b, &report(vec![layer(None, Kind::Text, 0, &b)]));
+    assert_eq!(found.lines[0], "upload of A, text of B: B is the first 40 of its 600 bytes:");
+    assert!(!found.lines.iter().any(|line| line.contains("in b alone")), "{:?}", found.lines);
+}
+
+/// An upload of 64 bytes, an archive of 100 that lies in a resource of 200, and what is behind; and the archive alone.
+fn archive_in_an_upload() -> ((Vec<u8>, Report), (Vec<u8>, Report)) {
+    let bytes: Vec<u8> = (0..300).map(|at| (at % 249) as u8).collect();
+    let archive = bytes[100..200].to_vec();
+    let mut zip = layer(Some(1), Kind::Zip, 36, &archive);
+    (zip.found_by, zip.name) = (FoundBy::Resource, "XIA/2058".to_owned());
+    let member = |parent| {
+        let mut member = layer(Some(parent), Kind::Text, 30, &archive[30..60]);
+        (member.found_by, member.name) = (FoundBy::Directory, "b.wnry".to_owned());
+        member
+    };
+    let root = layer(None, Kind::Payload, 0, &bytes);
+    let upload = report(vec![root, layer(Some(0), Kind::Pe, 64, &bytes[64..264]), zip, member(2)]);
+    let alone = report(vec![layer(None, Kind::Zip, 0, &archive), member(0)]);
+    ((bytes, upload), (archive, alone))
+}
+
+#[test]
+fn a_part_of_a_sample_is_compared_with_itself() {
+    let ((a, ra), (b, rb)) = archive_in_an_upload();
+    let found = diff(&a, &ra, &b, &rb);
+    let same = "identical: ZIP XIA/2058 (100 bytes), 1 member of archives";
+    assert_eq!(found.lines, ["only A has upload, 300 bytes, and 1 part in it", same]);
+    let found = diff(&b, &rb, &a, &ra);
+    let same = "identical: ZIP (100 bytes), 1 member of archives";
+    assert_eq!(found.lines, ["only B has upload, 300 bytes, and 1 part in it", same]);
+    // One that was changed is compared with the archive, not with the upload.
+    let (mut c, mut rc) = (b.clone(), rb.clone());
+    c[5] ^= 1;
+    rc.layers[0].hashes = crate::facts::hashes(&c);
+    let found = diff(&a, &ra, &c, &rc);
+    assert_eq!(ranges(&found.layers[2]), [(5, 1, 5, 1, "zip")]);
+}
+
+#[test]
+fn archives_of_other_kinds_are_not_compared_but_what_is_in_them_is() {
+    let (dll, _) = executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100])], None, 0);
+    let packed = |kind: Kind, found_by: FoundBy, name: &str, bytes: &[u8]| {
+        let mut file = layer(Some(0), Kind::Pe, 10, &dll);
+        (file.found_by, file.encoding) = (found_by, "deflate".to_owned());
+        (file.stored_size, file.name) = (20, name.to_owned());
+        report(vec![layer(None, kind, 0, bytes), file])
+    };
+    let (a, b) = ([1; 40], [2; 50]);
+    let ra = packed(Kind::Zip, FoundBy::Directory, "a.dll", &a);
+    let rb = packed(Kind::Gzip, FoundBy::Decoded, "", &b);
+    let found = diff(&a, &ra, &b, &rb);
+    let expected = ["only A has ZIP, 40 bytes", "only B has gzip, 50 bytes"];
+    assert_eq!(found.lines[..2], expected);
+    assert!(found.layers[1].equal && found.lines.len() == 3, "{:?}", found.lines);
+}
+
+#[test]
+fn a_loader_is_the_same_part_whatever_it_is_called() {
+    let upload = |name: &str, front: &[u8]| {
+        let bytes = [front, &[7; 50]].concat();
+        let mut stub = layer(Some(0), Kind::Stub, 0, front);
+        stub.name = name.to_owned();
+        (bytes.clone(), report(vec![layer(None, Kind::Payload, 0, &bytes), stub]))
+    };
+    let size_at = crate::peel::stub::X86.size_at;
+    let front: Vec<u8> = (0..crate::peel::stub::X86.file_at).map(|at| (at % 251) as u8).collect();
+    let mut lying = front.clone();
+    lying[size_at..][..4].copy_from_slice(&5120u32.to_le_bytes());
+    let ((a, ra), (b, rb)) = (upload("doublepulsar-x86", &front), upload("unknown", &lying));
+    let told = diff(&a, &ra, &b, &rb).lines.join("\n");
+    assert!(told.contains("stub doublepulsar-x86 of A, stub unknown of B, differs in 1 range:"), "{told}");
+    assert!(told.contains("payload size field ") && told.contains(" → 5,120"), "{told}");
 }
