@@ -2,7 +2,7 @@
 
 use super::parts::Side;
 use super::texts::{self, About};
-use super::{RangeDiff, SMALL};
+use super::{RangeDiff, SMALL, resources};
 use crate::text::{counted, number};
 
 /// Letters on each side of a difference that are told, and that make a text.
@@ -48,6 +48,9 @@ fn place(a: &Side<'_>, b: &Side<'_>, range: &RangeDiff, tells_texts: bool) -> St
         let start = u64::from(one.offset);
         start <= at && at < start.saturating_add(u64::from(one.size))
     });
+    if let Some(renamed) = resources::at(a, b, range).filter(|_| section.is_some()) {
+        return renamed;
+    }
     match section {
         Some(section) if range.a_size <= 2 && section.flags & EXECUTABLE != 0 => {
             let what = jump(range, a.bytes, b.bytes).unwrap_or("code patched");

@@ -4,14 +4,18 @@
 //! have in other places). Each pair's own bytes, without those of the layers inside, are compared once, so that the cost
 //! is a few passes over both samples.
 
+mod decoded;
 mod meaning;
 mod pairs;
 mod parts;
+mod resources;
 mod stub;
 mod texts;
 mod words;
 
 use crate::report::{Layer, Report};
+use decoded::Opened;
+pub use decoded::{Compared, Decode};
 use meaning::{HEADER, meaning};
 use pairs::Pair;
 use parts::Side;
@@ -50,7 +54,7 @@ pub struct LayerDiff {
     pub b_size: u64,
     /// Whether all of it, with what is inside, is equal.
     pub equal: bool,
-    /// Whether its bytes were compared: not where something has to be decoded to come to them.
+    /// Whether its bytes were compared: not where something has to be decoded to come to them, and nobody did.
     pub compared: bool,
     /// Whether the shorter of the two is how the longer begins: nothing differs but what the longer has behind that.
     #[serde(default)]
@@ -74,8 +78,19 @@ pub struct RangeDiff {
     pub meaning: String,
 }
 
-/// Compares two samples by their bytes and reports.
+/// Compares two samples by their bytes and reports. What had to be decoded is compared by its hashes alone.
 pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
+    let (mut no, mut neither) = (|_: &str| None, |_: &str| None);
+    let a = Compared { bytes: a, report: ra, decode: &mut no };
+    diff_decoded(a, Compared { bytes: b, report: rb, decode: &mut neither })
+}
+
+/// Compares two samples, also what has to be decoded, a few layers of it: byte by byte within what comes out.
+///
+/// Decoding hostile bytes is for a process that may do that; the caller's `decode` knows who does it.
+pub fn diff_decoded<'a>(a: Compared<'a>, b: Compared<'a>) -> Diff {
+    let (ra, rb) = (a.report, b.report);
+    let (mut a, mut b) = (Opened::new(a), Opened::new(b));
     let mut found = Diff::default();
     let pairs = pairs::all(ra, rb);
     for &Pair { a: na, b: nb } in &pairs {
@@ -91,7 +106,7 @@ pub fn diff(a: &[u8], ra: &Report, b: &[u8], rb: &Report) -> Diff {
         };
         let equal = la.hashes.sha256 == lb.hashes.sha256;
         let mut pair = LayerDiff { b_size: lb.size, equal, ..alone(la, Some(na), Some(nb)) };
-        if let (false, Some(own_a), Some(own_b)) = (equal, bytes(a, ra, na), bytes(b, rb, nb)) {
+        if let (false, Some(own_a), Some(own_b)) = (equal, a.layer(na), b.layer(nb)) {
             let side = |report, number, layer, bytes| Side { report, number, layer, bytes };
             let (side_a, side_b) = (side(ra, na, la, own_a), side(rb, nb, lb, own_b));
             let mut ranges = compared(&side_a, &side_b, &pairs);
@@ -166,17 +181,6 @@ fn flipped(range: &RangeDiff) -> RangeDiff {
 
 fn alone(layer: &Layer, a: Option<u32>, b: Option<u32>) -> LayerDiff {
     LayerDiff { what: words::title(layer), a, b, a_size: layer.size, ..LayerDiff::default() }
-}
-
-/// A layer's bytes, where nothing has to be decoded to come to them.
-fn bytes<'a>(sample: &'a [u8], report: &Report, number: u32) -> Option<&'a [u8]> {
-    let layer = report.layer(number)?;
-    if !layer.encoding.is_empty() {
-        return None;
-    }
-    let start = usize::try_from(report.place(number)?).ok()?;
-    let end = start.checked_add(usize::try_from(layer.stored_size).ok()?)?;
-    sample.get(start..end)
 }
 
 fn size(len: usize) -> u64 {

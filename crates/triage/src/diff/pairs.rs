@@ -1,5 +1,6 @@
 //! Which layer of one sample is compared with which of the other.
 
+use crate::peel::stub;
 use crate::report::{FoundBy, Kind, Layer, Report};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,11 +33,17 @@ pub(super) fn all(ra: &Report, rb: &Report) -> Vec<Pair> {
     let of_a = roads(ra, at_a, WHOLE);
     let mut moved = moved(ra, &of_a, rb, &mut others);
     let mut pairs: Vec<Pair> = Vec::with_capacity(of_a.len());
+    let mut only_b = Vec::new();
     for (number, road) in of_a {
         let b = others.remove(&road).or_else(|| moved.remove(&number));
+        let (b, apart) = match b {
+            Some(other) if are_two_loaders(ra.layer(number), rb.layer(other)) => (None, b),
+            _ => (b, None),
+        };
+        only_b.extend(apart);
         pairs.push(Pair { a: Some(number), b });
     }
-    let mut only_b: Vec<u32> = others.into_values().collect();
+    only_b.extend(others.into_values());
     only_b.sort_unstable();
     pairs.extend(only_b.into_iter().map(|number| Pair { a: None, b: Some(number) }));
     pairs
@@ -69,6 +76,15 @@ fn part(report: &Report, is_it: impl Fn(&Layer) -> bool) -> Option<u32> {
 fn are_apart(ra: &Report, rb: &Report, elsewhere: bool) -> bool {
     let Some((one, other)) = ra.layer(0).zip(rb.layer(0)) else { return false };
     one.kind != other.kind && (elsewhere || (is_archive(one) && is_archive(other)))
+}
+
+/// Whether these are loaders for two machines: nothing of one is the other's.
+fn are_two_loaders(a: Option<&Layer>, b: Option<&Layer>) -> bool {
+    let is_known = |layer: &Layer| stub::ALL.iter().any(|layout| layout.name() == layer.name);
+    a.zip(b).is_some_and(|(a, b)| {
+        let are_known = a.kind == Kind::Stub && b.kind == Kind::Stub && is_known(a) && is_known(b);
+        are_known && a.name != b.name
+    })
 }
 
 fn is_archive(layer: &Layer) -> bool {

@@ -1,8 +1,8 @@
 //! A comparison in plain words. Holds attacker's text.
 
 use super::pairs::is_tail;
-use super::texts;
 use super::{Diff, LENGTH, LayerDiff, RangeDiff};
+use super::{resources, texts};
 use crate::facts::{Indicator, IndicatorKind, Member};
 use crate::report::{FoundBy, Kind, Layer, Report};
 use crate::text::{counted, number};
@@ -18,6 +18,7 @@ pub(super) fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     let mut equal: Vec<String> = Vec::new();
     let mut members = 0u64;
+    let is_member = |layer: Option<&Layer>| layer.is_some_and(|layer| layer.found_by == FoundBy::Directory);
     let only_a = Alone::new(ra, diff.layers.iter().filter(|pair| pair.b.is_none()).filter_map(|pair| pair.a));
     let only_b = Alone::new(rb, diff.layers.iter().filter(|pair| pair.a.is_none()).filter_map(|pair| pair.b));
     for pair in &diff.layers {
@@ -27,12 +28,17 @@ pub(super) fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
         match (a, b) {
             (Some(_), None) => lines.extend(only_a.line("A", pair.a, layer, pair.a_size)),
             (None, Some(_)) => lines.extend(only_b.line("B", pair.b, layer, pair.b_size)),
-            _ if pair.equal && layer.found_by == FoundBy::Directory => members = members.saturating_add(1),
+            _ if pair.equal && is_member(a) && is_member(b) => members = members.saturating_add(1),
             (Some(one), Some(other)) if pair.equal && one.state != other.state => {
                 lines.push(called_otherwise(diff, one, other));
             }
             _ if pair.equal => equal.push(format!("{} ({} bytes)", title(layer), number(pair.a_size))),
-            (Some(a), Some(b)) => differs(diff, pair, a, b, &mut lines),
+            (Some(one), Some(other)) => {
+                let is_decoded =
+                    |report: &Report, at: Option<u32>| at.is_some_and(|at| report.place(at).is_none());
+                let decoded = is_decoded(ra, pair.a) || is_decoded(rb, pair.b);
+                differs(diff, pair, one, other, decoded, &mut lines);
+            }
             (None, None) => {}
         }
     }
@@ -108,8 +114,8 @@ fn encoding(a: &Layer, b: &Layer) -> Option<String> {
     Some(format!("{} {}, {}", title(a), told(a, "A"), told(b, "B")))
 }
 
-/// One pair that is not equal.
-fn differs(diff: &Diff, pair: &LayerDiff, a: &Layer, b: &Layer, lines: &mut Vec<String>) {
+/// One pair that is not equal; `decoded` says that one of the two had to be.
+fn differs(diff: &Diff, pair: &LayerDiff, a: &Layer, b: &Layer, decoded: bool, lines: &mut Vec<String>) {
     let (what, comma) = match (title(a), title(b)) {
         // What is damaged may be called something else than what it was.
         (one, other) if one != other && (is_tail(a) || a.kind != b.kind || a.kind == Kind::Stub) => {
@@ -130,14 +136,23 @@ fn differs(diff: &Diff, pair: &LayerDiff, a: &Layer, b: &Layer, lines: &mut Vec<
             true => String::new(),
             false => format!(" ({} bytes against {})", number(pair.a_size), number(pair.b_size)),
         };
+        let of = if decoded { " of the decoded bytes" } else { "" };
         lines.push(match pair.ranges.len() {
+            0 if !pair.compared && decoded => {
+                let why = "it was decoded, and not compared byte by byte";
+                format!("{what}{comma} differs{sizes}{states}: {why}")
+            }
             0 if !pair.compared || diff.more > 0 => format!("{what}{comma} differs{sizes}{states}"),
             0 => format!("{what}{comma} is identical outside of what it carries{sizes}{states}"),
-            1 => format!("{what}{comma} differs in 1 range{sizes}{states}:"),
-            count => format!("{what}{comma} differs in {count} ranges{sizes}{states}:"),
+            1 => format!("{what}{comma} differs in 1 range{of}{sizes}{states}:"),
+            count => format!("{what}{comma} differs in {count} ranges{of}{sizes}{states}:"),
         });
     }
     ranges(pair, lines);
+    // Where no range is the id itself: the table has moved, or names are texts.
+    let is_told = |line: &String| pair.ranges.iter().any(|range| range.meaning == *line);
+    let renamed = resources::renamed(a, b).into_iter().filter(|line| !is_told(line));
+    lines.extend(renamed.take(NAMES_MAX).map(|line| format!("  {line}")));
     code(a, b, lines);
     kill_switch(a, b, lines);
     members(a, b, lines);
