@@ -133,8 +133,8 @@ fn compared(a: &Side<'_>, b: &Side<'_>, pairs: &[Pair]) -> Vec<RangeDiff> {
     for range in &mut ranges {
         let (in_a, in_b) = (a.holder(range.a_at, range.a_size), b.holder(range.b_at, range.b_size));
         range.meaning = match (in_a, in_b) {
-            (Some(held), None) if range.a_size > 0 => only(held, "A", pairs::of_a(pairs, held.0), b.report),
-            (None, Some(held)) if range.b_size > 0 => only(held, "B", pairs::of_b(pairs, held.0), a.report),
+            (Some(held), None) if range.a_size > 0 => only(held, "A", pairs::of_a(pairs, held.0), b),
+            (None, Some(held)) if range.b_size > 0 => only(held, "B", pairs::of_b(pairs, held.0), a),
             _ if a.is_length(range.a_at, range.a_size) => LENGTH.to_owned(),
             _ if range.a_size == 0 => meaning(b, a, &flipped(range)),
             _ => meaning(a, b, range),
@@ -147,15 +147,18 @@ fn compared(a: &Side<'_>, b: &Side<'_>, pairs: &[Pair]) -> Vec<RangeDiff> {
 const LENGTH: &str = "the length of what it carries";
 
 /// A range that lies in a layer of one side and in none there of the other, which may have that layer elsewhere.
-fn only((_, held): (u32, &Layer), who: &str, there: Option<u32>, other: &Report) -> String {
+fn only((_, held): (u32, &Layer), who: &str, there: Option<u32>, other: &Side<'_>) -> String {
     let name = words::title(held);
-    match there.and_then(|at| other.layer(at)) {
+    let one = if who == "A" { "B" } else { "A" };
+    match there.and_then(|at| other.report.layer(at)) {
         None => format!("what only {who} has as {name}"),
-        Some(there) => {
-            let one = if who == "A" { "B" } else { "A" };
-            let shift = meaning::shift(held.offset, there.offset);
-            format!("{name}, which {} in {one}", shift.unwrap_or_else(|| "lies in something else".to_owned()))
+        Some(there) if there.parent != Some(other.number) => {
+            format!("{name}, which lies in something else in {one}")
         }
+        Some(there) => match meaning::shift(held.offset, there.offset) {
+            Some(shift) => format!("{name}, which {shift} in {one}"),
+            None => format!("{name}, which has another size in {one}"),
+        },
     }
 }
 

@@ -6,6 +6,9 @@ use crate::report::{FoundBy, Layer, Report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+/// Bytes of a length that stands in front of a file.
+pub(super) const LENGTH_SIZE: u64 = 4;
+
 /// One of the two layers that are compared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Side<'a> {
@@ -79,10 +82,9 @@ impl Side<'_> {
 
     /// Whether a range is the length in front of a file that this one carries.
     pub(super) fn is_length(&self, at: u64, size: u64) -> bool {
-        const FIELD: u64 = 4;
         let end = at.saturating_add(size);
         let mut carried = self.report.children(self.number).map(|(_, inner)| inner);
-        let field = |inner: &Layer| inner.offset.saturating_sub(FIELD) <= at && end <= inner.offset;
+        let field = |inner: &Layer| inner.offset.saturating_sub(LENGTH_SIZE) <= at && end <= inner.offset;
         size > 0 && carried.any(|inner| inner.found_by == FoundBy::LengthField && field(inner))
     }
 

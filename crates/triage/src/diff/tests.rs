@@ -548,7 +548,7 @@ fn archives_of_other_kinds_are_not_compared_but_what_is_in_them_is() {
     };
     let (a, b) = ([1; 40], [2; 50]);
     let ra = packed(Kind::Zip, FoundBy::Directory, "a.dll", &a);
-    let rb = packed(Kind::Gzip, FoundBy::Decoded, "", &b);
+    let rb = packed(Kind::Gzip, FoundBy::Directory, "", &b);
     let found = diff(&a, &ra, &b, &rb);
     let expected = ["only A has ZIP, 40 bytes", "only B has gzip, 50 bytes"];
     assert_eq!(found.lines[..2], expected);
@@ -674,4 +674,32 @@ fn a_resource_with_another_id_is_named() {
     // What is cut off has no other name.
     let (d, rd) = file([1831, 1], "R/7/1034");
     assert!(!diff(&d, &rd, &a, &ra).lines.iter().any(|line| line.contains("R/7 is")));
+}
+
+#[test]
+fn a_part_that_only_moved_is_not_what_one_has_alone() {
+    let file = |front: usize| {
+        let inner: Vec<u8> = (0..50).map(|at| at + 100).collect();
+        let rsrc = [vec![2; front], inner.clone(), vec![2; 50 - front]].concat();
+        let (bytes, mut layers) = executable(&[(".text", &[1; 200]), (".rsrc", &rsrc)], None, 0);
+        let at = 300 + front as u64;
+        layers[1] = Layer { name: "W/101".to_owned(), ..layer(Some(0), Kind::Resource, at, &inner) };
+        (bytes, report(layers))
+    };
+    let ((a, ra), (b, rb)) = (file(20), file(22));
+    let found = diff(&a, &ra, &b, &rb);
+    let told: Vec<_> = ranges(&found.layers[0]).into_iter().map(|(.., what)| what).collect();
+    assert!(told.contains(&"resource W/101, which stands 2 bytes further on in B"), "{told:?}");
+    assert!(!told.iter().any(|what| what.contains("only")), "{told:?}");
+}
+
+#[test]
+fn what_the_fuzzer_checks_holds_for_files() {
+    let file = crate::pe::tests::look_alike(crate::pe::Machine::X86, 0x1000, 1);
+    let hidden: Vec<u8> = file.iter().map(|byte| byte ^ 0x5a).collect();
+    let cut = [&file[..file.len() - 300], &[0; 300]].concat();
+    for other in [&hidden, &cut, &file] {
+        crate::fuzzing::diff(&[&file[..], other].concat());
+        crate::fuzzing::diff(&[other, &file[..]].concat());
+    }
 }

@@ -1,6 +1,7 @@
 //! A comparison in plain words. Holds attacker's text.
 
 use super::pairs::is_tail;
+use super::parts::LENGTH_SIZE;
 use super::{Diff, LENGTH, LayerDiff, RangeDiff};
 use super::{resources, texts};
 use crate::facts::{Indicator, IndicatorKind, Member};
@@ -18,7 +19,6 @@ pub(super) fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     let mut equal: Vec<String> = Vec::new();
     let mut members = 0u64;
-    let is_member = |layer: Option<&Layer>| layer.is_some_and(|layer| layer.found_by == FoundBy::Directory);
     let only_a = Alone::new(ra, diff.layers.iter().filter(|pair| pair.b.is_none()).filter_map(|pair| pair.a));
     let only_b = Alone::new(rb, diff.layers.iter().filter(|pair| pair.a.is_none()).filter_map(|pair| pair.b));
     for pair in &diff.layers {
@@ -28,7 +28,9 @@ pub(super) fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
         match (a, b) {
             (Some(_), None) => lines.extend(only_a.line("A", pair.a, layer, pair.a_size)),
             (None, Some(_)) => lines.extend(only_b.line("B", pair.b, layer, pair.b_size)),
-            _ if pair.equal && is_member(a) && is_member(b) => members = members.saturating_add(1),
+            (Some(one), Some(other)) if pair.equal && are_members(diff, one, other) => {
+                members = members.saturating_add(1);
+            }
             (Some(one), Some(other)) if pair.equal && one.state != other.state => {
                 lines.push(called_otherwise(diff, one, other));
             }
@@ -59,10 +61,19 @@ pub(super) fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
     lines
 }
 
+/// Whether these are members of one archive, which are told by their number; of two archives, each is told.
+fn are_members(diff: &Diff, a: &Layer, b: &Layer) -> bool {
+    let is_member = |layer: &Layer| layer.found_by == FoundBy::Directory;
+    let mut around = diff.layers.iter().filter(|pair| pair.a == a.parent && pair.b == b.parent);
+    is_member(a) && is_member(b) && around.next().is_some()
+}
+
 /// A layer whose bytes are equal, and which what is around it makes another thing of.
 fn called_otherwise(diff: &Diff, a: &Layer, b: &Layer) -> String {
     let mut around = diff.layers.iter().filter(|pair| pair.a == a.parent && pair.b == b.parent);
-    let is_in_front = |range: &RangeDiff| range.meaning == LENGTH && range.a_at < a.offset;
+    let is_in_front = |range: &RangeDiff| {
+        range.meaning == LENGTH && (1..=LENGTH_SIZE).contains(&a.offset.saturating_sub(range.a_at))
+    };
     let reason = match around.any(|pair| pair.ranges.iter().any(is_in_front)) {
         true => "the length in front of it differs",
         false => "what is around it differs",
