@@ -71,7 +71,10 @@ pub fn diff(data: &[u8]) {
     let report = |bytes: &[u8]| crate::triage(bytes, Road::Payload, &rules, &BUDGET);
     let (ra, rb, rc) = (report(one), report(other), report(&changed));
     for (b, rb) in [(other, &rb), (&changed, &rc), (one, &ra)] {
-        let found = crate::diff(one, &ra, b, rb);
+        let mut of_one = |sha256: &str| crate::layer_bytes(one, Road::Payload, &BUDGET, sha256);
+        let mut of_b = |sha256: &str| crate::layer_bytes(b, Road::Payload, &BUDGET, sha256);
+        let a = crate::Compared { bytes: one, report: &ra, decode: &mut of_one };
+        let found = crate::diff_decoded(a, crate::Compared { bytes: b, report: rb, decode: &mut of_b });
         // Lines and ranges have bounds of their own, with some for what is equal and for what is more.
         assert!(found.lines.len() <= 64, "lines without a bound");
         let ranges = found.layers.iter().flat_map(|pair| pair.ranges.iter().map(move |range| (pair, range)));

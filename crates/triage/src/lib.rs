@@ -44,7 +44,7 @@ mod report;
 pub mod rules;
 pub mod text;
 
-pub use diff::{Diff, LayerDiff, RangeDiff, diff};
+pub use diff::{Compared, Decode, Diff, LayerDiff, RangeDiff, diff, diff_decoded};
 pub use look::{Look, layer_bytes, triage};
 pub use memory::{MEMORY_BYTES, Memory};
 pub use peel::stub;

@@ -1,9 +1,13 @@
 //! The parts of a layer that are its own: what no layer inside of it takes, cut where sections and the like begin.
 
 use super::{RangeDiff, differing};
+use crate::facts::Indicator;
 use crate::report::{FoundBy, Layer, Report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+
+/// Bytes of a length that stands in front of a file.
+pub(super) const LENGTH_SIZE: u64 = 4;
 
 /// One of the two layers that are compared.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +28,36 @@ impl Side<'_> {
         places
     }
 
-    /// The layer inside of it that holds all of these bytes.
-    pub(super) fn holder(&self, at: u64, size: u64) -> Option<&Layer> {
+    /// The layer inside of it that holds all of these bytes, with its number.
+    pub(super) fn holder(&self, at: u64, size: u64) -> Option<(u32, &Layer)> {
         let end = at.saturating_add(size);
-        let mut children = self.report.children(self.number).map(|(_, inner)| inner);
-        children.find(|inner| inner.offset <= at && end <= place(inner.offset, inner.stored_size).end)
+        let mut children = self.report.children(self.number);
+        children.find(|(_, inner)| inner.offset <= at && end <= place(inner.offset, inner.stored_size).end)
+    }
+
+    /// Whether layers inside of it take all of these bytes.
+    fn is_taken(&self, range: &Range<u64>) -> bool {
+        let mut at = range.start;
+        for inner in self.inside().iter().filter(|inner| inner.end > range.start) {
+            if inner.start > at {
+                break;
+            }
+            at = at.max(inner.end);
+        }
+        at >= range.end
+    }
+
+    /// Whether it has these bytes of the other one at the same place, in layers of its own: the other one, which may be
+    /// cut there, has none.
+    fn has_there(&self, other: &[u8], range: &Range<u64>) -> bool {
+        bytes(other, range).is_some_and(|there| bytes(self.bytes, range) == Some(there))
+            && self.is_taken(range)
+    }
+
+    /// Whether something of this kind and value stands anywhere in the sample.
+    pub(super) fn has(&self, wanted: &Indicator) -> bool {
+        let mut all = self.report.layers.iter().flat_map(|layer| &layer.facts.indicators);
+        all.any(|found| found.kind == wanted.kind && found.value == wanted.value)
     }
 
     /// Where something begins or ends that a difference may be about.
@@ -53,10 +82,9 @@ impl Side<'_> {
 
     /// Whether a range is the length in front of a file that this one carries.
     pub(super) fn is_length(&self, at: u64, size: u64) -> bool {
-        const FIELD: u64 = 4;
         let end = at.saturating_add(size);
         let mut carried = self.report.children(self.number).map(|(_, inner)| inner);
-        let field = |inner: &Layer| inner.offset.saturating_sub(FIELD) <= at && end <= inner.offset;
+        let field = |inner: &Layer| inner.offset.saturating_sub(LENGTH_SIZE) <= at && end <= inner.offset;
         size > 0 && carried.any(|inner| inner.found_by == FoundBy::LengthField && field(inner))
     }
 
@@ -113,6 +141,9 @@ fn bytes<'a>(all: &'a [u8], range: &Range<u64>) -> Option<&'a [u8]> {
 /// Where the own bytes of two layers differ. Of the same length: byte by byte, no range longer than what it is about.
 /// Otherwise part by part.
 pub(super) fn ranges(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
+    if is_beginning(a.bytes, b.bytes) {
+        return behind(a, b);
+    }
     if a.bytes.len() != b.bytes.len() {
         return by_parts(a, b);
     }
@@ -129,14 +160,37 @@ pub(super) fn ranges(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
     };
     let mut ranges: Vec<RangeDiff> = differing(a.bytes, b.bytes).into_iter().flat_map(cut).collect();
     // What lies in a layer inside of both is told there; but members as they are stored are seen here alone.
-    let told = |holder: Option<&Layer>| {
-        holder.is_some_and(|inner| inner.encoding.is_empty() || inner.found_by != FoundBy::Directory)
+    let told = |holder: Option<(u32, &Layer)>| {
+        holder.is_some_and(|(_, inner)| inner.encoding.is_empty() || inner.found_by != FoundBy::Directory)
     };
     let of_both = |range: &RangeDiff| {
         told(a.holder(range.a_at, range.a_size)) && told(b.holder(range.b_at, range.b_size))
     };
     ranges.retain(|range| !of_both(range));
     ranges
+}
+
+/// Whether the shorter of the two is how the longer begins.
+pub(super) fn is_beginning(a: &[u8], b: &[u8]) -> bool {
+    let len = a.len().min(b.len());
+    len > 0 && a.len() != b.len() && a.get(..len) == b.get(..len)
+}
+
+/// What the longer one has of its own behind what both have.
+fn behind(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
+    let (end_a, end_b) = (super::size(a.bytes.len()), super::size(b.bytes.len()));
+    let longer = if end_a > end_b { a } else { b };
+    let parts = longer.parts().into_values().map(|part| part.start.max(end_a.min(end_b))..part.end);
+    let mut parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+    parts.sort_by_key(|part| part.start);
+    let told = |part: Range<u64>| {
+        let (at, size) = (part.start, part.end.saturating_sub(part.start));
+        match end_a > end_b {
+            true => RangeDiff { a_at: at, a_size: size, b_at: end_b, ..RangeDiff::default() },
+            false => RangeDiff { b_at: at, b_size: size, a_at: end_a, ..RangeDiff::default() },
+        }
+    };
+    parts.into_iter().map(told).collect()
 }
 
 fn by_parts(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
@@ -160,6 +214,11 @@ fn by_parts(a: &Side<'_>, b: &Side<'_>) -> Vec<RangeDiff> {
         b_size: y.end.saturating_sub(y.start),
         ..RangeDiff::default()
     }));
+    ranges.retain(|range| match (range.a_size, range.b_size) {
+        (0, size) => !a.has_there(b.bytes, &place(range.b_at, size)),
+        (size, 0) => !b.has_there(a.bytes, &place(range.a_at, size)),
+        _ => true,
+    });
     ranges.sort_by_key(|range| (range.a_at, range.b_at));
     ranges
 }

@@ -1,6 +1,7 @@
+use super::meaning::EXECUTABLE;
 use super::*;
-use crate::facts::{Facts, Indicator, IndicatorKind, PeFacts, SectionFacts};
-use crate::report::{Depth, FORMAT, State};
+use crate::facts::{Facts, Indicator, IndicatorKind, PeFacts, ResourceFacts, SectionFacts};
+use crate::report::{Depth, FORMAT, FoundBy, Kind, State};
 
 /// A payload of 64 bytes in front, a PE of 400 bytes, padding.
 fn sample(change: impl Fn(&mut Vec<u8>)) -> (Vec<u8>, Report) {
@@ -109,7 +110,7 @@ fn a_length_that_lies_is_told_with_what_it_makes_of_the_file() {
     lb[1].state = State::Truncated;
     let found = diff(&a, &report(la), &b, &report(lb));
     assert_eq!(ranges(&found.layers[0]), [(316, 1, 316, 1, "the length of what it carries")]);
-    let told = "resource W/101 has the same bytes, and is intact in A, truncated in B";
+    let told = "resource W/101 has the same bytes in both; the length in front of it differs: intact in A, truncated in B";
     assert!(found.lines.iter().any(|line| line == told), "{:?}", found.lines);
 }
 
@@ -353,5 +354,352 @@ fn what_is_hidden_in_one_alone_is_said() {
     let (b, mut rb) = sample(|_| ());
     rb.layers[1].encoding = "xor 55".to_owned();
     let told = diff(&a, &ra, &b, &rb).lines.join("\n");
-    assert!(told.contains("is as it is in A, hidden by xor 55 in B"), "{told}");
+    assert!(told.contains("EXE stands openly in A, is hidden by xor 55 in B"), "{told}");
+}
+
+/// What is told of the one range that differs where a kill switch's domain stands, 300 bytes into the file: A has these
+/// bytes there, B those, and `there` is what B's report has as the kill switch.
+fn domain(here: &[u8], there: &[u8], found: &[(&str, u64)]) -> String {
+    let with = |text: &[u8]| {
+        sample(|bytes| {
+            bytes[64 + 300..64 + 314].fill(0);
+            bytes[64 + 300..64 + 300 + text.len()].copy_from_slice(text);
+        })
+    };
+    let ((a, mut ra), (b, mut rb)) = (with(here), with(there));
+    let indicator = |value: &str, at: u64| Indicator {
+        kind: IndicatorKind::KillSwitch,
+        value: value.to_owned(),
+        at,
+        note: String::new(),
+    };
+    let value = String::from_utf8_lossy(here).replace('\0', "").to_lowercase();
+    ra.layers[1].facts.indicators = vec![indicator(&value, 300)];
+    rb.layers[1].facts.indicators = found.iter().map(|(value, at)| indicator(value, *at)).collect();
+    let found = diff(&a, &ra, &b, &rb);
+    let told: Vec<_> = found.layers[1].ranges.iter().map(|range| range.meaning.clone()).collect();
+    told.join("; ")
+}
+
+#[test]
+fn what_became_of_a_kill_switch_is_what_stands_there() {
+    let name = b"kill.example";
+    type Case = (&'static [u8], &'static [(&'static str, u64)], &'static str);
+    let cases: [Case; 9] = [
+        (b"k\0ll.example", &[("k", 300)], "cut short to k"),
+        (b"k\0ll.example", &[], "cut short to k"),
+        (b"kill.e", &[], "cut short to kill.e"),
+        (b"\0ill.example", &[], "begins with a zero in B"),
+        (b"", &[], "zeroed"),
+        (b"            ", &[], "overwritten with blanks"),
+        (b"KILL.EXAMPLE", &[("kill.example", 300)], "written KILL.EXAMPLE in B, which is the same name"),
+        (b"kill.exampls", &[], "changed to kill.exampls"),
+        (b"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c", &[], "overwritten"),
+    ];
+    for (there, found, expected) in cases {
+        assert_eq!(domain(name, there, found), format!("kill-switch kill.example {expected}"));
+    }
+    // In UTF-16.
+    assert_eq!(domain(b"a\0.\0b\0c\0", b"a\0.\0b\0d\0", &[]), "kill-switch a.bc changed to a.bd");
+}
+
+#[test]
+fn a_text_that_only_moved_has_not_changed() {
+    let told = domain(b"kill.example", b"\x01\x02kill.example", &[("kill.example", 302)]);
+    assert_eq!(told, "kill-switch kill.example stands 2 bytes further on in B");
+}
+
+#[test]
+fn what_one_side_has_alone_has_not_changed() {
+    let with = |text: &str| {
+        let mut data = [0xeeu8; 60];
+        data[10..10 + text.len()].copy_from_slice(text.as_bytes());
+        let (bytes, mut layers) =
+            executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100]), (".data", &data)], None, 0);
+        let kind = IndicatorKind::File;
+        let at = 410;
+        layers[0].facts.indicators =
+            vec![Indicator { kind, value: "worm.exe".to_owned(), at, note: String::new() }];
+        (bytes, layers)
+    };
+    let (whole, layers) = with("worm.exe");
+    let (short, without) = executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100])], None, 0);
+    let (a, b) = (report(layers.clone()), report(without));
+    let expected = "section .data, with file worm.exe";
+    assert_eq!(ranges(&diff(&whole, &a, &short, &b).layers[0]), [(400, 60, 400, 0, expected)]);
+    assert_eq!(ranges(&diff(&short, &b, &whole, &a).layers[0]), [(400, 0, 400, 60, expected)]);
+    // The other file has other data there, of another size.
+    let (other, mut of_other) =
+        executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100]), (".data", &[0x99; 70])], None, 0);
+    let found = diff(&whole, &a, &other, &report(of_other.clone()));
+    assert_eq!(ranges(&found.layers[0]), [(400, 60, 400, 70, "section .data, with file worm.exe in A")]);
+    of_other[0].facts.indicators = vec![Indicator {
+        kind: IndicatorKind::File,
+        value: "else.exe".to_owned(),
+        at: 430,
+        note: String::new(),
+    }];
+    let found = diff(&whole, &a, &other, &report(of_other.clone()));
+    assert_eq!(ranges(&found.layers[0]), [(400, 60, 400, 70, "file worm.exe in A, else.exe in B")]);
+    // What it has elsewhere is not gone.
+    of_other[0].facts.indicators = layers[0].facts.indicators.clone();
+    of_other[0].facts.indicators[0].at = 10;
+    let found = diff(&whole, &a, &other, &report(of_other));
+    assert_eq!(ranges(&found.layers[0]), [(400, 60, 400, 70, "section .data")]);
+}
+
+#[test]
+fn a_domain_that_nothing_asks_for_is_no_kill_switch() {
+    let tail = |kind: Kind, text: &[u8]| {
+        let mut bytes = vec![7u8; 100];
+        bytes.extend_from_slice(text);
+        let mut tail = layer(Some(0), kind, 100, text);
+        tail.found_by = FoundBy::BehindTheEnd;
+        (bytes.clone(), report(vec![layer(None, Kind::Payload, 0, &bytes), tail]))
+    };
+    let ((a, ra), (b, mut rb)) = (tail(Kind::Padding, &[0; 3]), tail(Kind::Overlay, b"\0\0\0 kill.example"));
+    let (kind, value) = (IndicatorKind::KillSwitch, "kill.example".to_owned());
+    rb.layers[1].facts.indicators = vec![Indicator { kind, value, at: 4, note: String::new() }];
+    let found = diff(&a, &ra, &b, &rb);
+    let told = found.lines.join("\n");
+    assert!(
+        told.contains("13 bytes in b alone: overlay, with the name of a kill switch, kill.example"),
+        "{told}"
+    );
+    assert!(!told.contains("kill switch: "), "{told}");
+}
+
+#[test]
+fn the_beginning_of_a_sample_has_nothing_alone() {
+    let (whole, layers) = executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100])], None, 0);
+    // Cut within the layer that lies 320 bytes into it, so that B has no such layer.
+    let short = whole[..322].to_vec();
+    let mut cut = layers[0].clone();
+    (cut.size, cut.stored_size, cut.hashes) = (322, 322, crate::facts::hashes(&short));
+    let (a, b) = (report(layers.clone()), report(vec![cut.clone()]));
+    let found = diff(&whole, &a, &short, &b);
+    assert!(found.layers[0].beginning);
+    assert_eq!(ranges(&found.layers[0]), [(370, 30, 322, 0, "section .rsrc")]);
+    assert_eq!(found.lines[0], "EXE: B is the first 322 of its 400 bytes:");
+    let found = diff(&short, &b, &whole, &a);
+    assert_eq!(ranges(&found.layers[0]), [(322, 0, 370, 30, "section .rsrc")]);
+    assert_eq!(found.lines[0], "EXE: A is the first 322 of its 400 bytes:");
+    // With something else changed in front.
+    let mut other = short.clone();
+    other[150] ^= 1;
+    cut.hashes = crate::facts::hashes(&other);
+    let found = diff(&whole, &a, &other, &report(vec![cut]));
+    assert!(!found.layers[0].beginning);
+    let told = ranges(&found.layers[0]);
+    assert_eq!(told, [(150, 1, 150, 1, "section .text"), (370, 30, 0, 0, "section .rsrc")]);
+}
+
+#[test]
+fn the_beginning_of_an_upload_is_told_as_that() {
+    let (a, ra) = sample(|_| ());
+    let b = a[..40].to_vec();
+    let found = diff(&a, &ra, &b, &report(vec![layer(None, Kind::Text, 0, &b)]));
+    assert_eq!(found.lines[0], "upload of A, text of B: B is the first 40 of its 600 bytes:");
+    assert!(!found.lines.iter().any(|line| line.contains("in b alone")), "{:?}", found.lines);
+}
+
+/// An upload of 64 bytes, an archive of 100 that lies in a resource of 200, and what is behind; and the archive alone.
+fn archive_in_an_upload() -> ((Vec<u8>, Report), (Vec<u8>, Report)) {
+    let bytes: Vec<u8> = (0..300).map(|at| (at % 249) as u8).collect();
+    let archive = bytes[100..200].to_vec();
+    let mut zip = layer(Some(1), Kind::Zip, 36, &archive);
+    (zip.found_by, zip.name) = (FoundBy::Resource, "XIA/2058".to_owned());
+    let member = |parent| {
+        let mut member = layer(Some(parent), Kind::Text, 30, &archive[30..60]);
+        (member.found_by, member.name) = (FoundBy::Directory, "b.wnry".to_owned());
+        member
+    };
+    let root = layer(None, Kind::Payload, 0, &bytes);
+    let upload = report(vec![root, layer(Some(0), Kind::Pe, 64, &bytes[64..264]), zip, member(2)]);
+    let alone = report(vec![layer(None, Kind::Zip, 0, &archive), member(0)]);
+    ((bytes, upload), (archive, alone))
+}
+
+#[test]
+fn a_part_of_a_sample_is_compared_with_itself() {
+    let ((a, ra), (b, rb)) = archive_in_an_upload();
+    let found = diff(&a, &ra, &b, &rb);
+    let same = "identical: ZIP XIA/2058 (100 bytes), 1 member of archives";
+    assert_eq!(found.lines, ["only A has upload, 300 bytes, and 1 part in it", same]);
+    let found = diff(&b, &rb, &a, &ra);
+    let same = "identical: ZIP (100 bytes), 1 member of archives";
+    assert_eq!(found.lines, ["only B has upload, 300 bytes, and 1 part in it", same]);
+    // One that was changed is compared with the archive, not with the upload.
+    let (mut c, mut rc) = (b.clone(), rb.clone());
+    c[5] ^= 1;
+    rc.layers[0].hashes = crate::facts::hashes(&c);
+    let found = diff(&a, &ra, &c, &rc);
+    assert_eq!(ranges(&found.layers[2]), [(5, 1, 5, 1, "zip")]);
+}
+
+#[test]
+fn archives_of_other_kinds_are_not_compared_but_what_is_in_them_is() {
+    let (dll, _) = executable(&[(".text", &[1; 200]), (".rsrc", &[2; 100])], None, 0);
+    let packed = |kind: Kind, found_by: FoundBy, name: &str, bytes: &[u8]| {
+        let mut file = layer(Some(0), Kind::Pe, 10, &dll);
+        (file.found_by, file.encoding) = (found_by, "deflate".to_owned());
+        (file.stored_size, file.name) = (20, name.to_owned());
+        report(vec![layer(None, kind, 0, bytes), file])
+    };
+    let (a, b) = ([1; 40], [2; 50]);
+    let ra = packed(Kind::Zip, FoundBy::Directory, "a.dll", &a);
+    let rb = packed(Kind::Gzip, FoundBy::Directory, "", &b);
+    let found = diff(&a, &ra, &b, &rb);
+    let expected = ["only A has ZIP, 40 bytes", "only B has gzip, 50 bytes"];
+    assert_eq!(found.lines[..2], expected);
+    assert_eq!(found.lines[2..], ["identical: pe a.dll (400 bytes)"]);
+}
+
+#[test]
+fn a_loader_is_the_same_part_whatever_it_is_called() {
+    let upload = |name: &str, front: &[u8]| {
+        let bytes = [front, &[7; 50]].concat();
+        let mut stub = layer(Some(0), Kind::Stub, 0, front);
+        stub.name = name.to_owned();
+        (bytes.clone(), report(vec![layer(None, Kind::Payload, 0, &bytes), stub]))
+    };
+    let size_at = crate::peel::stub::X86.size_at;
+    let front: Vec<u8> = (0..crate::peel::stub::X86.file_at).map(|at| (at % 251) as u8).collect();
+    let mut lying = front.clone();
+    lying[size_at..][..4].copy_from_slice(&5120u32.to_le_bytes());
+    let ((a, ra), (b, rb)) = (upload("doublepulsar-x86", &front), upload("unknown", &lying));
+    let told = diff(&a, &ra, &b, &rb).lines.join("\n");
+    assert!(told.contains("stub doublepulsar-x86 of A, stub unknown of B, differs in 1 range:"), "{told}");
+    assert!(told.contains("payload size field ") && told.contains(" → 5,120"), "{told}");
+    // Those for two machines are two.
+    let (b, rb) = upload("doublepulsar-x64", &lying[..300]);
+    let told = diff(&a, &ra, &b, &rb).lines.join("\n");
+    assert!(told.contains("only A has stub doublepulsar-x86") && told.contains("only B has stub"), "{told}");
+}
+
+/// What `differ` finds in a sample whose file is hidden by XOR in B, and changed at these places.
+fn hidden(patched: &[usize], decodes: bool) -> Diff {
+    let (a, ra) = sample(|_| ());
+    let (open, mut rb) = sample(|bytes| patched.iter().for_each(|&at| bytes[64 + at] ^= 0xff));
+    let mut b = open.clone();
+    b[64..464].iter_mut().for_each(|byte| *byte ^= 0x55);
+    rb.layers[0].hashes = crate::facts::hashes(&b);
+    rb.layers[1].encoding = "xor 55".to_owned();
+    // A part of the hidden file, which stands in what comes out.
+    let part = |bytes: &[u8]| Layer { kind: Kind::Data, ..layer(Some(1), Kind::Data, 370, &bytes[434..454]) };
+    let (mut ra, sha256) = (ra, rb.layers[1].hashes.sha256.clone());
+    ra.layers.insert(2, part(&a));
+    rb.layers.insert(2, part(&open));
+    let (mut no, mut yes) =
+        (|_: &str| None, |wanted: &str| (decodes && wanted == sha256).then(|| open[64..464].to_vec()));
+    diff_decoded(
+        Compared { bytes: &a, report: &ra, decode: &mut no },
+        Compared { bytes: &b, report: &rb, decode: &mut yes },
+    )
+}
+
+#[test]
+fn what_was_decoded_is_compared_byte_by_byte() {
+    let found = hidden(&[150, 380], true);
+    assert_eq!(ranges(&found.layers[1]), [(150, 1, 150, 1, "code patched, section .text")]);
+    assert!(found.layers[1].compared);
+    assert_eq!(ranges(&found.layers[2]), [(10, 1, 10, 1, "data")]);
+    assert!(
+        found.lines.contains(&"EXE differs in 1 range of the decoded bytes:".to_owned()),
+        "{:?}",
+        found.lines
+    );
+}
+
+#[test]
+fn what_nobody_decodes_is_said_to_be_not_compared() {
+    let found = hidden(&[150], false);
+    assert!(!found.layers[1].compared && found.layers[1].ranges.is_empty());
+    let told = "EXE differs: it was decoded, and not compared byte by byte".to_owned();
+    assert!(found.lines.contains(&told), "{:?}", found.lines);
+}
+
+#[test]
+fn decoding_for_a_comparison_is_bounded() {
+    let bytes = [5u8; 100];
+    let members = |of: &str| {
+        let member = |number: u64| {
+            let mut member = layer(Some(0), Kind::Data, number, of.repeat(10).as_bytes());
+            (member.found_by, member.name) = (FoundBy::Directory, number.to_string());
+            member.encoding = "deflate".to_owned();
+            member
+        };
+        let mut layers = vec![layer(None, Kind::Zip, 0, &bytes)];
+        layers.extend((0..40).map(member));
+        report(layers)
+    };
+    let (ra, rb) = (members("a"), members("b"));
+    let (mut asked, mut lied) = (0, 0);
+    let mut of_a = |_: &str| {
+        asked += 1;
+        Some(vec![b'a'; 10])
+    };
+    // Of another size than it is said to have.
+    let mut of_b = |_: &str| {
+        lied += 1;
+        Some(vec![b'b'; 11])
+    };
+    let a = Compared { bytes: &bytes, report: &ra, decode: &mut of_a };
+    let found = diff_decoded(a, Compared { bytes: &bytes, report: &rb, decode: &mut of_b });
+    assert!(found.layers.iter().all(|pair| !pair.compared || pair.equal || pair.a == Some(0)));
+    assert_eq!((asked, lied), (16, 16));
+}
+
+#[test]
+fn a_resource_with_another_id_is_named() {
+    let file = |ids: [u32; 2], path: &str| {
+        let mut rsrc = [9u8; 100];
+        rsrc[0..4].copy_from_slice(&ids[0].to_le_bytes());
+        rsrc[72..76].copy_from_slice(&ids[1].to_le_bytes());
+        let (bytes, mut layers) = executable(&[(".text", &[1; 200]), (".rsrc", &rsrc)], None, 0);
+        let leaf = |path: &str, offset| ResourceFacts { path: path.to_owned(), offset, size: 5 };
+        layers[0].facts.pe.as_mut().unwrap().resources = vec![leaf(path, 380), leaf("R/7/1033", 390)];
+        (bytes, report(layers))
+    };
+    let (a, ra) = file([1831, 1], "R/1831/1033");
+    let (b, rb) = file([1832, 2], "R/1832/1033");
+    let found = diff(&a, &ra, &b, &rb);
+    let told: Vec<_> = ranges(&found.layers[0]).into_iter().map(|(at, .., what)| (at, what)).collect();
+    assert_eq!(told, [(300, "resource R/1831 is R/1832 in B"), (372, "section .rsrc")]);
+    // By a name, which stands elsewhere.
+    let (c, rc) = file([1831, 2], "W/1831/1033");
+    let found = diff(&a, &ra, &c, &rc);
+    let told = "  resource R/1831 is W/1831 in B".to_owned();
+    assert!(found.lines.contains(&told), "{:?}", found.lines);
+    // What is cut off has no other name.
+    let (d, rd) = file([1831, 1], "R/7/1034");
+    assert!(!diff(&d, &rd, &a, &ra).lines.iter().any(|line| line.contains("R/7 is")));
+}
+
+#[test]
+fn a_part_that_only_moved_is_not_what_one_has_alone() {
+    let file = |front: usize| {
+        let inner: Vec<u8> = (0..50).map(|at| at + 100).collect();
+        let rsrc = [vec![2; front], inner.clone(), vec![2; 50 - front]].concat();
+        let (bytes, mut layers) = executable(&[(".text", &[1; 200]), (".rsrc", &rsrc)], None, 0);
+        let at = 300 + front as u64;
+        layers[1] = Layer { name: "W/101".to_owned(), ..layer(Some(0), Kind::Resource, at, &inner) };
+        (bytes, report(layers))
+    };
+    let ((a, ra), (b, rb)) = (file(20), file(22));
+    let found = diff(&a, &ra, &b, &rb);
+    let told: Vec<_> = ranges(&found.layers[0]).into_iter().map(|(.., what)| what).collect();
+    assert!(told.contains(&"resource W/101, which stands 2 bytes further on in B"), "{told:?}");
+    assert!(!told.iter().any(|what| what.contains("only")), "{told:?}");
+}
+
+#[test]
+fn what_the_fuzzer_checks_holds_for_files() {
+    let file = crate::pe::tests::look_alike(crate::pe::Machine::X86, 0x1000, 1);
+    let hidden: Vec<u8> = file.iter().map(|byte| byte ^ 0x5a).collect();
+    let cut = [&file[..file.len() - 300], &[0; 300]].concat();
+    for other in [&hidden, &cut, &file] {
+        crate::fuzzing::diff(&[&file[..], other].concat());
+        crate::fuzzing::diff(&[other, &file[..]].concat());
+    }
 }

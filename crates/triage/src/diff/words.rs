@@ -1,6 +1,9 @@
 //! A comparison in plain words. Holds attacker's text.
 
-use super::{Diff, LayerDiff};
+use super::pairs::is_tail;
+use super::parts::LENGTH_SIZE;
+use super::{Diff, LENGTH, LayerDiff, RangeDiff};
+use super::{resources, texts};
 use crate::facts::{Indicator, IndicatorKind, Member};
 use crate::report::{FoundBy, Kind, Layer, Report};
 use crate::text::{counted, number};
@@ -25,13 +28,19 @@ pub(super) fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
         match (a, b) {
             (Some(_), None) => lines.extend(only_a.line("A", pair.a, layer, pair.a_size)),
             (None, Some(_)) => lines.extend(only_b.line("B", pair.b, layer, pair.b_size)),
-            _ if pair.equal && layer.found_by == FoundBy::Directory => members = members.saturating_add(1),
+            (Some(one), Some(other)) if pair.equal && are_members(diff, one, other) => {
+                members = members.saturating_add(1);
+            }
             (Some(one), Some(other)) if pair.equal && one.state != other.state => {
-                let states = format!("{} in A, {} in B", one.state, other.state);
-                lines.push(format!("{} has the same bytes, and is {states}", title(one)));
+                lines.push(called_otherwise(diff, one, other));
             }
             _ if pair.equal => equal.push(format!("{} ({} bytes)", title(layer), number(pair.a_size))),
-            (Some(a), Some(b)) => differs(diff, pair, a, b, &mut lines),
+            (Some(one), Some(other)) => {
+                let is_decoded =
+                    |report: &Report, at: Option<u32>| at.is_some_and(|at| report.place(at).is_none());
+                let decoded = is_decoded(ra, pair.a) || is_decoded(rb, pair.b);
+                differs(diff, pair, one, other, decoded, &mut lines);
+            }
             (None, None) => {}
         }
     }
@@ -50,6 +59,26 @@ pub(super) fn lines(diff: &Diff, ra: &Report, rb: &Report) -> Vec<String> {
         lines.push(format!("identical: {}", row(&equal)));
     }
     lines
+}
+
+/// Whether these are members of one archive, which are told by their number; of two archives, each is told.
+fn are_members(diff: &Diff, a: &Layer, b: &Layer) -> bool {
+    let is_member = |layer: &Layer| layer.found_by == FoundBy::Directory;
+    let mut around = diff.layers.iter().filter(|pair| pair.a == a.parent && pair.b == b.parent);
+    is_member(a) && is_member(b) && around.next().is_some()
+}
+
+/// A layer whose bytes are equal, and which what is around it makes another thing of.
+fn called_otherwise(diff: &Diff, a: &Layer, b: &Layer) -> String {
+    let mut around = diff.layers.iter().filter(|pair| pair.a == a.parent && pair.b == b.parent);
+    let is_in_front = |range: &RangeDiff| {
+        range.meaning == LENGTH && (1..=LENGTH_SIZE).contains(&a.offset.saturating_sub(range.a_at))
+    };
+    let reason = match around.any(|pair| pair.ranges.iter().any(is_in_front)) {
+        true => "the length in front of it differs",
+        false => "what is around it differs",
+    };
+    format!("{} has the same bytes in both; {reason}: {} in A, {} in B", title(a), a.state, b.state)
 }
 
 /// Layers that only one of the two has.
@@ -90,36 +119,68 @@ fn encoding(a: &Layer, b: &Layer) -> Option<String> {
         return None;
     }
     let told = |layer: &Layer, who: &str| match layer.encoding.as_str() {
-        "" => format!("as it is in {who}"),
-        encoding => format!("hidden by {encoding} in {who}"),
+        "" => format!("stands openly in {who}"),
+        encoding => format!("is hidden by {encoding} in {who}"),
     };
-    Some(format!("{} is {}, {}", title(a), told(a, "A"), told(b, "B")))
+    Some(format!("{} {}, {}", title(a), told(a, "A"), told(b, "B")))
 }
 
-/// One pair that is not equal.
-fn differs(diff: &Diff, pair: &LayerDiff, a: &Layer, b: &Layer, lines: &mut Vec<String>) {
-    let sizes = match pair.a_size == pair.b_size {
-        true => String::new(),
-        false => format!(" ({} bytes against {})", number(pair.a_size), number(pair.b_size)),
-    };
-    let what = match (title(a), title(b)) {
+/// One pair that is not equal; `decoded` says that one of the two had to be.
+fn differs(diff: &Diff, pair: &LayerDiff, a: &Layer, b: &Layer, decoded: bool, lines: &mut Vec<String>) {
+    let (what, comma) = match (title(a), title(b)) {
         // What is damaged may be called something else than what it was.
-        (one, other) if one != other && (super::is_tail(a) || a.kind != b.kind) => {
-            format!("{one} of A, {other} of B,")
+        (one, other) if one != other && (is_tail(a) || a.kind != b.kind || a.kind == Kind::Stub) => {
+            (format!("{one} of A, {other} of B"), ",")
         }
-        (one, _) => one,
+        (one, _) => (one, ""),
     };
     let states = match (a.state, b.state) {
         (one, other) if one == other => String::new(),
         (one, other) => format!(", {one} against {other}"),
     };
-    lines.push(match pair.ranges.len() {
-        0 if !pair.compared => format!("{what} differs{sizes}{states}"),
-        0 if diff.more > 0 => format!("{what} differs{sizes}{states}"),
-        0 => format!("{what} is identical outside of what it carries{sizes}{states}"),
-        1 => format!("{what} differs in 1 range{sizes}{states}:"),
-        count => format!("{what} differs in {count} ranges{sizes}{states}:"),
-    });
+    if pair.beginning {
+        let told = beginning(pair);
+        let colon = if pair.ranges.is_empty() { "" } else { ":" };
+        lines.push(format!("{what}: {told}{states}{colon}"));
+    } else {
+        let sizes = match pair.a_size == pair.b_size {
+            true => String::new(),
+            false => format!(" ({} bytes against {})", number(pair.a_size), number(pair.b_size)),
+        };
+        let of = if decoded { " of the decoded bytes" } else { "" };
+        lines.push(match pair.ranges.len() {
+            0 if !pair.compared && decoded => {
+                let why = "it was decoded, and not compared byte by byte";
+                format!("{what}{comma} differs{sizes}{states}: {why}")
+            }
+            0 if !pair.compared || diff.more > 0 => format!("{what}{comma} differs{sizes}{states}"),
+            0 => format!("{what}{comma} is identical outside of what it carries{sizes}{states}"),
+            1 => format!("{what}{comma} differs in 1 range{of}{sizes}{states}:"),
+            count => format!("{what}{comma} differs in {count} ranges{of}{sizes}{states}:"),
+        });
+    }
+    ranges(pair, lines);
+    // Where no range is the id itself: the table has moved, or names are texts.
+    let is_told = |line: &String| pair.ranges.iter().any(|range| range.meaning == *line);
+    let renamed = resources::renamed(a, b).into_iter().filter(|line| !is_told(line));
+    lines.extend(renamed.take(NAMES_MAX).map(|line| format!("  {line}")));
+    code(a, b, lines);
+    kill_switch(a, b, lines);
+    members(a, b, lines);
+}
+
+/// That one of the two is how the other begins.
+fn beginning(pair: &LayerDiff) -> String {
+    let (who, first, all) = match pair.a_size > pair.b_size {
+        true => ("B", pair.b_size, pair.a_size),
+        false => ("A", pair.a_size, pair.b_size),
+    };
+    let first = if first == 1 { "byte".to_owned() } else { number(first) };
+    format!("{who} is the first {first} of its {}", counted(all, "byte"))
+}
+
+/// Where a pair differs.
+fn ranges(pair: &LayerDiff, lines: &mut Vec<String>) {
     for range in &pair.ranges {
         let (at, bytes) = match (range.a_size, range.b_size) {
             (0, there) => (range.b_at, format!("{} in b alone", counted(there, "byte"))),
@@ -131,9 +192,6 @@ fn differs(diff: &Diff, pair: &LayerDiff, a: &Layer, b: &Layer, lines: &mut Vec<
         };
         lines.push(format!("  at {at:#x}, {bytes}: {}", range.meaning));
     }
-    code(a, b, lines);
-    kill_switch(a, b, lines);
-    members(a, b, lines);
 }
 
 /// What code would do elsewise.
@@ -149,8 +207,11 @@ fn code(a: &Layer, b: &Layer, lines: &mut Vec<String>) {
     }
 }
 
-/// What became of the domain that stops the worm.
+/// What became of the domain that stops the worm. A name that stands in what is no code is asked for by nothing there.
 fn kill_switch(a: &Layer, b: &Layer, lines: &mut Vec<String>) {
+    if texts::is_inert(a) && texts::is_inert(b) {
+        return;
+    }
     let of = |layer: &Layer| -> Vec<String> {
         let switches = layer.facts.indicators.iter().filter(|found| found.kind == IndicatorKind::KillSwitch);
         let told = |found: &Indicator| match found.note.as_str() {
