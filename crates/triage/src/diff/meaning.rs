@@ -35,7 +35,7 @@ fn place(a: &Side<'_>, b: &Side<'_>, range: &RangeDiff, tells_texts: bool) -> St
         let member_end = member.offset.saturating_add(member.stored_size);
         if member.offset < end && at < member_end {
             let from = number(at.saturating_sub(member.offset));
-            return format!("ZIP member {} from its byte {from}", member.name);
+            return format!("ZIP member {} from its stored byte {from}", member.name);
         }
     }
     let Some(pe) = &a.layer.facts.pe else { return a.layer.kind.to_string() };
