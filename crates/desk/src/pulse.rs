@@ -1,7 +1,7 @@
 //! Is it alive, and was something new caught? What a console and a terminal say first.
 
 use crate::index::{Index, IndexError, Span, Started, as_time_or_null};
-use crate::sample::Catalog;
+use crate::sample::{Catalog, thousands};
 use roridula_evidence::{Reader, rfc3339, wall_clock};
 use roridula_proto::time::WallClock;
 use schemars::JsonSchema;
@@ -115,6 +115,9 @@ pub struct News {
     pub new_cores: Option<u64>,
     /// Captured uploads, without buffers, in the last 24 hours, to the moment.
     pub uploads: u64,
+    /// Samples that were looked into and whose reports are gone, so that their cores are not counted:
+    /// `roridula triage --all` makes those again whose bytes are kept.
+    pub reports_gone: u64,
 }
 
 impl News {
@@ -125,7 +128,17 @@ impl News {
         let day = Span::last(DAY, now);
         let uploads = index.exact(&day.into())?.uploads;
         let new_cores = catalog.map(|catalog| catalog.new_cores(day.since, day.until).count() as u64);
-        Ok(Self { new_cores, uploads })
+        Ok(Self { new_cores, uploads, reports_gone: catalog.map_or(0, |catalog| catalog.gone) })
+    }
+
+    /// What is wrong with the number of new cores, and the way out; `None` where nothing is.
+    pub fn trouble(self) -> Option<String> {
+        let of = match self.reports_gone {
+            0 => return None,
+            1 => "The report of 1 sample is gone".to_owned(),
+            count => format!("The reports of {} samples are gone", thousands(count)),
+        };
+        Some(format!("{of}, and no core is counted without one: `roridula triage --all` makes them again."))
     }
 
     /// What the number of new cores is a number of.

@@ -307,6 +307,7 @@ pub(crate) fn headline(news: &News) -> Markup {
                 }
                 (text::count(news.uploads, "captured upload"))
             }
+            @if let Some(trouble) = news.trouble() { p.notice { (trouble) } }
         }
     }
 }
