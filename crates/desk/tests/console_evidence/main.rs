@@ -30,6 +30,11 @@ fn assert_inert(page: &str) {
     {
         assert!(!page.contains(bad), "{bad:?} in a page");
     }
+    let mut ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "an id stands twice");
 }
 
 #[tokio::test]
