@@ -111,9 +111,10 @@ impl Pulse {
 /// Was something new caught?
 #[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 pub struct News {
-    /// Cores that came for the first time in the last 24 hours; null while the samples are still being read.
+    /// Cores that came for the first time in the last 24 hours, of everybody's samples: no filter and no time of the question
+    /// changes that. Null while the samples are still being read.
     pub new_cores: Option<u64>,
-    /// Captured uploads, without buffers, in the last 24 hours, to the moment.
+    /// Captured uploads, without buffers, in the last 24 hours, to the moment; of everybody, as `new_cores`.
     pub uploads: u64,
     /// Samples that were looked into and whose reports are gone, so that their cores are not counted:
     /// `roridula triage --all` makes those again whose bytes are kept.

@@ -74,6 +74,27 @@ async fn an_incident_leads_to_the_bytes_that_show_it() {
 }
 
 #[tokio::test]
+async fn what_the_server_says_of_itself_is_told_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path());
+    let connection = world.visit("192.0.2.7:4000", UPLOAD, &payload(1), &same);
+    let (router, incidents) = world.open();
+    let page = get(&router, &format!("/incidents/{}/connections/{connection}", incidents[0])).await;
+    let page = page.text();
+    let after = |name: &str| {
+        let rest = page.split(&format!(">{name}</a>")).nth(1).unwrap_or_else(|| panic!("no {name}"));
+        rest.split("</li>").next().unwrap().to_owned()
+    };
+    let capabilities = after("Capabilities");
+    assert!(capabilities.contains("LARGE_WRITEX, LWIO"), "{capabilities}");
+    assert!(!capabilities.contains(", 0x"), "{capabilities}");
+    let time = after("SystemTime");
+    assert!(time.contains("FILETIME, 20") && time.contains(" UTC"), "{time}");
+    let zone = after("ServerTimeZone");
+    assert!(zone.contains("UTC"), "{zone}");
+}
+
+#[tokio::test]
 async fn incidents_are_filtered_and_paged_by_all_that_a_view_filters_by() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::new(dir.path());

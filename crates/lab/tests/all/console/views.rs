@@ -69,6 +69,30 @@ fn every_view_is_whole_in_light_and_dark_and_on_a_phone() {
     drop(rig.browser);
 }
 
+/// Whatever a comparison has to say, also where it is unfolded.
+#[test]
+fn comparisons_fit_the_least_phone() {
+    let rig = Rig::start();
+    let look = Look::SMALL_PHONES[0];
+    rig.open("/samples");
+    let samples = links(&rig, "#samples td a[href^='/samples/']");
+    rig.page.look(look).unwrap();
+    let mut seen = 0;
+    let a = &samples[0];
+    for b in samples.iter().skip(1).take(3) {
+        rig.open(&format!("{a}/diff/{}", b.trim_start_matches("/samples/")));
+        rig.page
+            .eval("document.querySelectorAll('main details').forEach(all => { all.open = true; })")
+            .unwrap();
+        let wide = rig.page.eval("document.documentElement.scrollWidth").unwrap();
+        let fits = wide.as_u64().unwrap() <= u64::from(look.width);
+        assert!(fits, "{a} and {b}: {wide} pixels: {}", beyond(&rig, look));
+        seen += rig.page.count("main h2").unwrap();
+    }
+    assert!(seen > 3, "{} samples", samples.len());
+    rig.assert_clean();
+}
+
 /// Ids that stand twice: a link leads to the first, and a label names it.
 const SAME_ID: &str = "(ids => [...new Set(ids.filter((id, at) => ids.indexOf(id) !== at))])\
     ([...document.querySelectorAll('[id]')].map(node => node.id))";
