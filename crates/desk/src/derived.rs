@@ -138,7 +138,8 @@ pub(crate) struct Derived {
     layout: &'static Layout,
     /// Empty for one that ends with the process.
     path: PathBuf,
-    identity: Option<(u64, u64)>,
+    /// Which file it has open.
+    identity: Option<Identity>,
     pub(crate) db: Connection,
 }
 
@@ -169,10 +170,10 @@ impl Derived {
     pub(crate) fn open_to_read(dir: &Path, layout: &'static Layout) -> Result<Self, DerivedError> {
         let path = dir.join("desk").join(layout.file);
         let missing = || DerivedError::Missing { path: path.clone() };
-        let identity = Some(identity(&path).ok_or_else(missing)?);
+        identity(&path).ok_or_else(missing)?;
         let fail = DerivedError::database(&path);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(&path, flags).map_err(&fail)?;
+        let (db, identity) = open_as(&path, flags).map_err(&fail)?;
         db.busy_timeout(Duration::from_secs(5)).map_err(&fail)?;
         let opened = Self { layout, path: path.clone(), identity, db };
         opened.size_cache()?;
@@ -186,13 +187,14 @@ impl Derived {
 
     fn open_file(path: &Path, layout: &'static Layout) -> Result<Self, DerivedError> {
         let fail = DerivedError::database(path);
-        let db = Connection::open(path).map_err(&fail)?;
+        make_room(path);
+        let (db, identity) = open_as(path, OpenFlags::default()).map_err(&fail)?;
         db.busy_timeout(BUSY).map_err(&fail)?;
         if db.is_readonly("main").map_err(&fail)? {
             return Err(DerivedError::ReadOnly { path: path.to_owned() });
         }
         write_ahead(&db).and_then(|()| db.execute_batch("PRAGMA temp_store = MEMORY;")).map_err(&fail)?;
-        Self { layout, path: path.to_owned(), identity: identity(path), db }.ready()
+        Self { layout, path: path.to_owned(), identity, db }.ready()
     }
 
     /// With this build's tables in it.
@@ -315,16 +317,58 @@ pub(crate) fn write_ahead(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 1048576;")
 }
 
+/// Device and inode of a file: another one at the same path has others.
+pub(crate) type Identity = (u64, u64);
+
+/// Opens the file at `path`, and says which one that is, so that it is noticed when another one takes its place.
+pub(crate) fn open_as(path: &Path, flags: OpenFlags) -> rusqlite::Result<(Connection, Option<Identity>)> {
+    loop {
+        let before = identity(path);
+        let db = Connection::open_with_flags(path, flags)?;
+        // Whoever replaces it in between: nobody knows which of the two was opened.
+        if before.is_none() || before == identity(path) {
+            return Ok((db, before.or_else(|| identity(path))));
+        }
+    }
+}
+
+/// Makes an empty file where there is none, without the log of one that somebody took away: whoever has that open still
+/// has its log's index mapped, and would lead all who open the new file astray.
+pub(crate) fn make_room(path: &Path) {
+    if path.exists() {
+        return;
+    }
+    let _held = held(path);
+    if !path.exists() {
+        remove_beside(path);
+        // What cannot be made is found when it is opened.
+        let _ = fs::OpenOptions::new().append(true).create_new(true).open(path);
+    }
+}
+
 fn remove(path: &Path) {
-    for end in ["", "-wal", "-shm"] {
+    let _held = held(path);
+    // What cannot be removed is found when it is opened again.
+    let _ = fs::remove_file(path);
+    remove_beside(path);
+}
+
+fn remove_beside(path: &Path) {
+    for end in ["-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
         name.push(end);
-        // What cannot be removed is found when it is opened again.
         let _ = fs::remove_file(name);
     }
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
+/// The folder of a file, which nobody else begins or removes files in while this is held; not everywhere can it be.
+fn held(path: &Path) -> Option<fs::File> {
+    let folder = fs::File::open(path.parent()?).ok()?;
+    folder.lock().ok().map(|()| folder)
+}
+
+/// Which file is at `path`.
+pub(crate) fn identity(path: &Path) -> Option<Identity> {
     fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 

@@ -1,7 +1,7 @@
 //! Is it alive, and was something new caught? What a console and a terminal say first.
 
 use crate::index::{Index, IndexError, Span, Started, as_time_or_null};
-use crate::sample::Catalog;
+use crate::sample::{Catalog, thousands};
 use roridula_evidence::{Reader, rfc3339, wall_clock};
 use roridula_proto::time::WallClock;
 use schemars::JsonSchema;
@@ -111,10 +111,14 @@ impl Pulse {
 /// Was something new caught?
 #[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 pub struct News {
-    /// Cores that came for the first time in the last 24 hours; null while the samples are still being read.
+    /// Cores that came for the first time in the last 24 hours, of everybody's samples: no filter and no time of the question
+    /// changes that. Null while the samples are still being read.
     pub new_cores: Option<u64>,
-    /// Captured uploads, without buffers, in the last 24 hours, to the moment.
+    /// Captured uploads, without buffers, in the last 24 hours, to the moment; of everybody, as `new_cores`.
     pub uploads: u64,
+    /// Samples that were looked into and whose reports are gone, so that their cores are not counted:
+    /// `roridula triage --all` makes those again whose bytes are kept.
+    pub reports_gone: u64,
 }
 
 impl News {
@@ -125,7 +129,17 @@ impl News {
         let day = Span::last(DAY, now);
         let uploads = index.exact(&day.into())?.uploads;
         let new_cores = catalog.map(|catalog| catalog.new_cores(day.since, day.until).count() as u64);
-        Ok(Self { new_cores, uploads })
+        Ok(Self { new_cores, uploads, reports_gone: catalog.map_or(0, |catalog| catalog.gone) })
+    }
+
+    /// What is wrong with the number of new cores, and the way out; `None` where nothing is.
+    pub fn trouble(self) -> Option<String> {
+        let of = match self.reports_gone {
+            0 => return None,
+            1 => "The report of 1 sample is gone".to_owned(),
+            count => format!("The reports of {} samples are gone", thousands(count)),
+        };
+        Some(format!("{of}, and no core is counted without one: `roridula triage --all` makes them again."))
     }
 
     /// What the number of new cores is a number of.

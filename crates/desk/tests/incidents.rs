@@ -766,6 +766,25 @@ fn as_a_sink_it_keeps_up_and_reads_what_it_lacks() {
     assert_eq!(content(dir.path()), kept_up);
 }
 
+/// Whoever only reads has nothing to catch up: he must see by himself that his file is no longer the one.
+#[test]
+fn who_reads_follows_others_to_the_file_that_they_make_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = mixed(dir.path());
+    let before = incidents(dir.path()).len();
+    let mut reader = Incidents::open(dir.path(), None).unwrap();
+    assert_eq!(reader.list(&Filter::default()).unwrap().len(), before);
+    // Its log and that log's index stay, as they do when somebody deletes what has the name that he knows.
+    std::fs::remove_file(dir.path().join("desk/incidents.sqlite")).unwrap();
+    let mut play = Play::default();
+    play.worm_present("10.4.0.1", 5000 * SECOND, r"\\10.0.0.9\IPC$");
+    play.perform(&store);
+    let mut keeper = Incidents::open(dir.path(), None).unwrap();
+    keeper.catch_up(&mut |_| ()).unwrap();
+    assert_eq!(keeper.list(&Filter::default()).unwrap().len(), before + 1);
+    assert_eq!(reader.list(&Filter::default()).unwrap().len(), before + 1);
+}
+
 #[test]
 fn a_damaged_or_foreign_view_is_made_again() {
     let dir = tempfile::tempdir().unwrap();

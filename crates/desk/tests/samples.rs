@@ -107,6 +107,26 @@ fn a_report_comes_back_as_it_was_and_duplicates_share_what_is_inside() {
     assert!(world.reports.with_layer("0000000000", 8).unwrap().is_empty());
 }
 
+/// Also under those who have it open: what they keep from then on is where everybody looks.
+#[test]
+fn the_reports_may_be_deleted_under_who_keeps_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path());
+    let bytes = upload(&pe(0x3000, 7), b"abc");
+    let first = world.capture("192.0.2.1", &bytes);
+    let edition = world.reports.edition().unwrap();
+    assert_eq!(edition, world.reports.edition().unwrap());
+    std::fs::remove_file(dir.path().join("desk/reports.sqlite")).unwrap();
+    assert_eq!(world.reports.get(first).unwrap(), None);
+    assert_ne!(edition, world.reports.edition().unwrap());
+    assert_eq!(world.catalog().gone, 1);
+    std::fs::remove_file(dir.path().join("desk/reports.sqlite")).unwrap();
+    let report = world.report(&bytes);
+    world.reports.put(first, &report).unwrap();
+    assert_eq!(Reports::open(dir.path()).unwrap().get(first).unwrap(), Some(report));
+    assert_eq!(world.catalog().gone, 0);
+}
+
 #[test]
 fn a_first_report_stands_until_the_full_one_and_takes_nothing_from_others() {
     let dir = tempfile::tempdir().unwrap();

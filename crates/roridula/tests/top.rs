@@ -43,6 +43,8 @@ fn once_prints_a_frame_without_colour_and_ends() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!text.contains('\u{1b}') && text.contains("○ not running"), "{text}");
     assert!(text.contains("last visitor") && text.contains("192.0.2.7"), "{text}");
+    assert!(text.contains("Nothing was caught yet.") && text.contains("upload complete"), "{text}");
+    assert!(!text.contains("q quit"), "nobody presses a key on paper: {text}");
     // No terminal, and not told to do without: it says what to do.
     let refused = Command::new(Path::new(env!("CARGO_BIN_EXE_roridula")))
         .args(["top", "--data"])

@@ -7,7 +7,7 @@ use super::view::{funnel_part_of_all, headline_part, incident_row, novel_part, p
 use crate::incident::Incidents;
 use crate::index::Index;
 use crate::pulse::{News, Pulse};
-use crate::sample::{Catalog, Reports};
+use crate::sample::{Catalog, Edition, Reports};
 use roridula_evidence::{Reader, wall_clock};
 use std::fs;
 use std::path::Path;
@@ -32,6 +32,7 @@ pub(crate) fn spawn(dir: &Path, shelves: Weak<Shelves>, live: Arc<Feed>) {
         let mut seen = Seen {
             told: None,
             last: None,
+            edition: None,
             funnel: None,
             catalog: Arc::default(),
             next_catalog: now,
@@ -56,6 +57,7 @@ struct Views {
     reader: Reader,
     incidents: Incidents,
     index: Index,
+    reports: Reports,
 }
 
 /// What the catalog was made of, and when it may be made again.
@@ -63,6 +65,8 @@ struct Seen {
     /// The last event that the feed knows of.
     told: Option<u64>,
     last: Option<u64>,
+    /// Which reports it was made of: they are made again, or deleted, without an event.
+    edition: Option<Edition>,
     /// The last event that the funnel was told of.
     funnel: Option<u64>,
     catalog: Arc<Catalog>,
@@ -78,12 +82,13 @@ fn step(
     shelves: &Shelves,
     live: &Feed,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let Views { reader, incidents, index } = match views {
+    let Views { reader, incidents, index, reports } = match views {
         Some(views) => views,
         None => views.insert(Views {
             reader: Reader::open(dir)?,
             incidents: Incidents::open_or_temporary(dir)?,
             index: Index::open_or_temporary(dir)?,
+            reports: Reports::open(dir)?,
         }),
     };
     // Before they catch up: what is told as seen must not hold an event that came behind their backs.
@@ -91,12 +96,13 @@ fn step(
     // Each second even where nothing happens: somebody may have deleted them, which is allowed.
     incidents.catch_up(&mut |_| {})?;
     index.catch_up(&mut |_| {})?;
-    if seen.last != Some(last) && Instant::now() >= seen.next_catalog {
+    let edition = Some(reports.edition()?);
+    if (seen.last != Some(last) || seen.edition != edition) && Instant::now() >= seen.next_catalog {
         let begun = Instant::now();
-        seen.catalog = Arc::new(Catalog::load(index, &Reports::open(dir)?)?);
+        seen.catalog = Arc::new(Catalog::load(index, reports)?);
         shelves.put_catalog(&seen.catalog, bytes_below(&dir.join("samples"), 2));
         // What the samples of the latest incidents are is news too.
-        (seen.last, seen.told) = (Some(last), None);
+        (seen.last, seen.edition, seen.told) = (Some(last), edition, None);
         seen.next_catalog = Instant::now() + begun.elapsed() * CATALOG_REST;
     }
     if seen.told != Some(last) {

@@ -168,9 +168,9 @@ fn filter(ask: &Ask, default: &str) -> Markup {
                 @if heeds("stage") { (stages(ask)) }
                 @if heeds("tool") {
                     label {
-                        "Tool " input type="text" name="tool" size="12" list="tools" placeholder="wannacry" value=[ask.value("tool").map(text::shown)];
+                        "Tool " input type="text" name="tool" size="12" list="known-tools" placeholder="wannacry" value=[ask.value("tool").map(text::shown)];
                     }
-                    datalist #tools { @for (id, label) in known_tools() { option value=(id) { (label) } } }
+                    datalist #known-tools { @for (id, label) in known_tools() { option value=(id) { (label) } } }
                 }
                 button type="submit" { "Apply" } " "
                 a href=(ask.path) { "Clear" }

@@ -56,6 +56,11 @@ impl Shelf {
             geo: Arc::default(),
         })
     }
+
+    /// Whether what it has open still lies in the data directory: derived files may be deleted at any time.
+    fn is_in_place(&self) -> bool {
+        self.incidents.is_in_place() && self.index.is_in_place() && self.reports.is_in_place()
+    }
 }
 
 impl Samples {
@@ -149,6 +154,7 @@ impl Shelves {
 
     fn take(&self) -> Result<Shelf, Problem> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = idle.filter(Shelf::is_in_place);
         let mut shelf = idle.map_or_else(|| Shelf::open(&self.dir), Ok)?;
         shelf.samples = self.samples.read().unwrap_or_else(PoisonError::into_inner).clone();
         shelf.geo = Arc::clone(&self.geo);

@@ -78,16 +78,7 @@ impl Reached {
 
 /// What people call a step of the funnel.
 pub(crate) const fn told(step: Step) -> &'static str {
-    match step {
-        Step::Connect => "connected",
-        Step::Negotiate => "negotiated",
-        Step::Probe => "MS17-010 checked",
-        Step::Exploit => "exploited",
-        Step::Ping => "implant pinged",
-        Step::Upload => "upload begun",
-        Step::Complete => "upload complete",
-        Step::New => "new sample",
-    }
+    step.told()
 }
 
 /// As [`told`], of a step's own word.

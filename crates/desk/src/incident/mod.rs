@@ -248,8 +248,8 @@ impl Incidents {
     }
 
     /// The tools that the fingerprint of a connection named, as far as the view is; empty while it is open.
-    pub fn tools_of(&self, connection: ConnectionId) -> Result<Vec<String>, IncidentError> {
-        self.db.tools_of(connection.0)
+    pub fn tools_of(&mut self, connection: ConnectionId) -> Result<Vec<String>, IncidentError> {
+        self.read(|view| view.db.tools_of(connection.0))
     }
 
     /// The name of the incident that a connection belongs to; `None` while it is open.
@@ -269,8 +269,10 @@ impl Incidents {
         })
     }
 
-    /// Looks something up; where that shows that the view is damaged, it is made again first.
+    /// Looks something up: where somebody has taken the file away, in the one that is made instead; where it shows that the
+    /// view is damaged, after making it again.
     fn read<T>(&mut self, look: impl Fn(&Self) -> Result<T, IncidentError>) -> Result<T, IncidentError> {
+        self.follow_file()?;
         match look(self) {
             Err(error) if error.is_damage() => {
                 self.begin_anew()?;
@@ -279,6 +281,19 @@ impl Incidents {
             }
             looked => looked,
         }
+    }
+
+    /// Opens the file that has taken the place of the one that is open.
+    fn follow_file(&mut self) -> Result<(), IncidentError> {
+        if !self.db.is_in_place() {
+            (self.fold, self.db) = (None, Database::open(&self.dir)?);
+        }
+        Ok(())
+    }
+
+    /// Whether the view's file is the one that is open.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.db.is_in_place()
     }
 
     fn begin_anew(&mut self) -> Result<(), IncidentError> {
@@ -298,9 +313,7 @@ impl Incidents {
         at_hand: Option<&[Published]>,
         batch: usize,
     ) -> Result<Option<Progress>, IncidentError> {
-        if !self.db.is_in_place() {
-            (self.fold, self.db) = (None, Database::open(&self.dir)?);
-        }
+        self.follow_file()?;
         let total = self.reader.last_seq()?;
         if self.fold.is_some() && self.db.cursor()? >= total {
             return Ok(None);

@@ -166,6 +166,11 @@ impl Index {
         Ok(Progress { done, total: self.reader.last_seq()? })
     }
 
+    /// Whether the index's file is the one that is open.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.file.is_in_place()
+    }
+
     fn may_write(&self) -> Result<(), IndexError> {
         match self.mode {
             Mode::Read => Err(IndexError::ReadOnly { path: self.dir.join("desk") }),

@@ -70,6 +70,20 @@ impl Step {
         }
     }
 
+    /// What people call it, as something that was done.
+    pub const fn told(self) -> &'static str {
+        match self {
+            Self::Connect => "connected",
+            Self::Negotiate => "negotiated",
+            Self::Probe => "MS17-010 checked",
+            Self::Exploit => "exploited",
+            Self::Ping => "implant pinged",
+            Self::Upload => "upload begun",
+            Self::Complete => "upload complete",
+            Self::New => "new sample",
+        }
+    }
+
     /// The step of this word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|step| step.as_str() == word)

@@ -79,6 +79,13 @@ pub struct Entry {
     pub piece_of: String,
 }
 
+impl Entry {
+    /// Whether it was looked into, and its report is not kept any more.
+    fn is_gone(&self, outlines: &HashMap<SampleId, Outline>) -> bool {
+        self.triaged && self.triage_error.is_empty() && !outlines.contains_key(&self.sha256)
+    }
+}
+
 /// Samples with one core.
 #[derive(Clone, Debug, Serialize)]
 pub struct Group {
@@ -115,6 +122,8 @@ pub struct Catalog {
     pub entries: Vec<Entry>,
     /// The most novel first.
     pub groups: Vec<Group>,
+    /// Samples that were looked into and whose reports are gone, so that nobody knows their cores.
+    pub gone: u64,
 }
 
 /// What is counted for a core.
@@ -220,7 +229,9 @@ impl Catalog {
                 .then(a.sha256.0.cmp(&b.sha256.0))
         });
         let groups = groups(&entries, &outlines, &seen, &near);
-        Ok(Self { entries, groups })
+        let is_gone = |entry: &&Entry| entry.is_gone(&outlines);
+        let gone = entries.iter().filter(is_gone).count() as u64;
+        Ok(Self { entries, groups, gone })
     }
 }
 

@@ -12,5 +12,5 @@ mod sentence;
 
 pub use catalog::{Catalog, CatalogError, Entry, Group};
 pub use outline::{Core, Outline};
-pub use reports::{ReportError, Reports};
+pub use reports::{Edition, ReportError, Reports};
 pub use sentence::{Sightings, counted, thousands};

@@ -4,15 +4,16 @@
 //! their hash, and a report says where they lie.
 
 use super::outline::Outline;
-use crate::derived::{BUSY, write_ahead};
+use crate::derived::{BUSY, Identity, identity, make_room, open_as, write_ahead};
 use roridula_evidence::SampleId;
 use roridula_triage::facts::{Facts, IndicatorKind};
 use roridula_triage::family::Verdict;
 use roridula_triage::rules::Hit;
 use roridula_triage::{Depth, FORMAT, FoundBy, Hashes, Kind, Layer, Report, State};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -69,11 +70,89 @@ pub enum ReportError {
     },
 }
 
-/// The kept reports of a data directory.
+/// The kept reports of a data directory. Their file may be deleted at any time, also under those who have it open: the
+/// next question is to the one that is made instead.
 #[derive(Debug)]
 pub struct Reports {
+    dir: PathBuf,
+    /// Empty for those that end with the process.
     path: PathBuf,
+    open: RefCell<Open>,
+}
+
+/// The open file.
+#[derive(Debug)]
+struct Open {
     db: Connection,
+    identity: Option<Identity>,
+}
+
+/// What others have written so far: another one after each of their writes, and in another file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edition {
+    file: Option<Identity>,
+    version: i64,
+}
+
+impl Open {
+    fn file(dir: &Path, path: &Path) -> Result<Self, ReportError> {
+        let io = |at: &Path| {
+            let path = at.to_owned();
+            move |source| ReportError::Io { path, source }
+        };
+        let desk = dir.join("desk");
+        fs::create_dir_all(&desk).map_err(io(&desk))?;
+        // Before SQLite makes files beside it, which get its owner.
+        make_room(path);
+        fs::OpenOptions::new().create(true).append(true).open(path).map_err(io(path))?;
+        belong_to_owner_of(dir, &[&desk, path]);
+        let fail = |source| ReportError::Database { path: path.to_owned(), source };
+        let (db, identity) = open_as(path, OpenFlags::default()).map_err(fail)?;
+        db.busy_timeout(BUSY).and_then(|()| write_ahead(&db)).map_err(fail)?;
+        db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(fail)?;
+        make_ready(&db).map_err(fail)?;
+        Ok(Self { db, identity })
+    }
+}
+
+/// With this build's tables in it.
+fn make_ready(db: &Connection) -> rusqlite::Result<()> {
+    let version = || db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    if version()? == VERSION && has_indicators(db)? {
+        return Ok(());
+    }
+    let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+    // Another process may have been faster.
+    if version()? != VERSION {
+        let drop: String = NAMES.iter().map(|name| format!("DROP TABLE IF EXISTS {name};")).collect();
+        transaction.execute_batch(&format!("{drop} {TABLES} PRAGMA user_version = {VERSION};"))?;
+    }
+    if !has_indicators(db)? {
+        transaction.execute_batch(INDICATORS)?;
+        gather_indicators(&transaction)?;
+    }
+    transaction.commit()
+}
+
+fn has_indicators(db: &Connection) -> rusqlite::Result<bool> {
+    db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'named'")?.exists([])
+}
+
+/// Those of all layers; what cannot be read has none.
+fn gather_indicators(db: &Connection) -> rusqlite::Result<()> {
+    let mut statement = db.prepare("SELECT body FROM content")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Ok(content) = unpacked::<Content>(&row.get::<_, Vec<u8>>(0)?) {
+            put_indicators(db, &content.hashes.sha256, &content.facts)?;
+        }
+    }
+    Ok(())
+}
+
+fn unpacked<T: DeserializeOwned>(body: &[u8]) -> std::io::Result<T> {
+    let text = zstd::decode_all(body)?;
+    Ok(serde_json::from_slice(&text)?)
 }
 
 /// A report without what its layers' bytes are.
@@ -115,63 +194,40 @@ struct Content {
 impl Reports {
     /// Opens those of the data directory `dir`, making the file where there is none.
     pub fn open(dir: &Path) -> Result<Self, ReportError> {
-        let desk = dir.join("desk");
-        fs::create_dir_all(&desk).map_err(|source| ReportError::Io { path: desk.clone(), source })?;
-        let path = desk.join("reports.sqlite");
-        // Before SQLite makes files beside it, which get its owner.
-        let file = fs::OpenOptions::new().create(true).append(true).open(&path);
-        file.map_err(|source| ReportError::Io { path: path.clone(), source })?;
-        belong_to_owner_of(dir, &[&desk, &path]);
-        let fail = |source| ReportError::Database { path: path.clone(), source };
-        let db = Connection::open(&path).map_err(fail)?;
-        db.busy_timeout(BUSY).and_then(|()| write_ahead(&db)).map_err(fail)?;
-        db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(fail)?;
-        let reports = Self { path: path.clone(), db };
-        reports.ready().map_err(fail)?;
-        Ok(reports)
+        let path = dir.join("desk").join("reports.sqlite");
+        let open = RefCell::new(Open::file(dir, &path)?);
+        Ok(Self { dir: dir.to_owned(), path, open })
     }
 
     /// An empty one that ends with the process.
     pub fn temporary() -> Result<Self, ReportError> {
         let path = PathBuf::new();
         let fail = |source| ReportError::Database { path: PathBuf::new(), source };
-        let reports = Self { path, db: Connection::open("").map_err(fail)? };
-        reports.ready().map_err(fail)?;
-        Ok(reports)
+        let db = Connection::open("").map_err(fail)?;
+        make_ready(&db).map_err(fail)?;
+        Ok(Self { dir: PathBuf::new(), path, open: RefCell::new(Open { db, identity: None }) })
     }
 
-    fn ready(&self) -> rusqlite::Result<()> {
-        let version = || self.db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
-        if version()? == VERSION && self.has_indicators()? {
-            return Ok(());
-        }
-        let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-        // Another process may have been faster.
-        if version()? != VERSION {
-            let drop: String = NAMES.iter().map(|name| format!("DROP TABLE IF EXISTS {name};")).collect();
-            transaction.execute_batch(&format!("{drop} {TABLES} PRAGMA user_version = {VERSION};"))?;
-        }
-        if !self.has_indicators()? {
-            transaction.execute_batch(INDICATORS)?;
-            self.gather_indicators(&transaction)?;
-        }
-        transaction.commit()
+    /// Whether the file at its path is the one that is open.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.path.as_os_str().is_empty() || identity(&self.path) == self.open.borrow().identity
     }
 
-    fn has_indicators(&self) -> rusqlite::Result<bool> {
-        self.db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'named'")?.exists([])
+    /// Which edition of the reports this is.
+    pub fn edition(&self) -> Result<Edition, ReportError> {
+        let version = self.db()?.query_row("PRAGMA data_version", [], |row| row.get(0));
+        let version = version.map_err(|source| self.database(source))?;
+        Ok(Edition { file: self.open.borrow().identity, version })
     }
 
-    /// Those of all layers; what cannot be read has none.
-    fn gather_indicators(&self, db: &Connection) -> rusqlite::Result<()> {
-        let mut statement = db.prepare("SELECT body FROM content")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            if let Ok(content) = self.unpacked::<Content>(&row.get::<_, Vec<u8>>(0)?) {
-                put_indicators(db, &content.hashes.sha256, &content.facts)?;
-            }
+    /// The file that is there now.
+    fn db(&self) -> Result<Ref<'_, Connection>, ReportError> {
+        if !self.is_in_place()
+            && let Ok(mut open) = self.open.try_borrow_mut()
+        {
+            *open = Open::file(&self.dir, &self.path)?;
         }
-        Ok(())
+        Ok(Ref::map(self.open.borrow(), |open| &open.db))
     }
 
     /// Indicators (domains, addresses, mutexes, wallets) that have this in them, in any case, and the samples in
@@ -185,7 +241,8 @@ impl Reports {
               CASE kind WHEN 'wallet' THEN lower(value) ELSE value END AS sought
             FROM named JOIN place USING (layer) JOIN report ON n = report
             WHERE instr(sought, ?1) ORDER BY sought <> ?1, value, kind, n LIMIT ?2";
-        let mut statement = self.db.prepare_cached(sql).map_err(|source| self.database(source))?;
+        let db = self.db()?;
+        let mut statement = db.prepare_cached(sql).map_err(|source| self.database(source))?;
         let values = params![part.to_lowercase(), i64::try_from(max).unwrap_or(i64::MAX)];
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, SampleId(row.get(2)?)));
         let rows = statement.query_map(values, read);
@@ -205,8 +262,9 @@ impl Reports {
             is_bounded: report.is_bounded,
         };
         let (outline_text, body) = (self.text(&outline)?, self.packed(&body)?);
+        let db = self.db()?;
         let write = || {
-            let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+            let transaction = Transaction::new_unchecked(&db, TransactionBehavior::Immediate)?;
             let sql = "INSERT INTO report (sha256, format, rules, core, carrier, size, outline, body)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (sha256) DO UPDATE SET format = ?2, rules = ?3,
                 core = ?4, carrier = ?5, size = ?6, outline = ?7, body = ?8 RETURNING n";
@@ -263,12 +321,13 @@ impl Reports {
     pub fn get(&self, sample: SampleId) -> Result<Option<Report>, ReportError> {
         let sql = "SELECT rules, body FROM report WHERE sha256 = ? AND format = ?";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?));
-        let found = self.db.query_row(sql, params![sample.0, FORMAT], read).optional();
+        let db = self.db()?;
+        let found = db.query_row(sql, params![sample.0, FORMAT], read).optional();
         let Some((rules, body)) = found.map_err(|source| self.database(source))? else { return Ok(None) };
         let body: Body = self.unpacked(&body)?;
         let mut layers = Vec::with_capacity(body.places.len());
         for place in body.places {
-            let Some(content) = self.content(&place)? else { return Ok(None) };
+            let Some(content) = self.content(&db, &place)? else { return Ok(None) };
             layers.push(layer(place, content));
         }
         Ok(Some(Report {
@@ -283,9 +342,8 @@ impl Reports {
         }))
     }
 
-    fn content(&self, place: &Place) -> Result<Option<Content>, ReportError> {
-        let mut statement = self
-            .db
+    fn content(&self, db: &Connection, place: &Place) -> Result<Option<Content>, ReportError> {
+        let mut statement = db
             .prepare_cached("SELECT body FROM content WHERE name = ?")
             .map_err(|source| self.database(source))?;
         let name = content_name(&place.sha256, place.kind);
@@ -298,8 +356,8 @@ impl Reports {
 
     /// The outlines of all samples that have a report of this build's layout, by their hash.
     pub fn outlines(&self) -> Result<HashMap<SampleId, Outline>, ReportError> {
-        let mut statement = self
-            .db
+        let db = self.db()?;
+        let mut statement = db
             .prepare_cached("SELECT sha256, outline FROM report WHERE format = ?")
             .map_err(|source| self.database(source))?;
         let rows = statement
@@ -317,7 +375,7 @@ impl Reports {
     pub fn outline(&self, sample: SampleId) -> Result<Option<Outline>, ReportError> {
         let sql = "SELECT outline FROM report WHERE sha256 = ? AND format = ?";
         let found: Option<String> = self
-            .db
+            .db()?
             .query_row(sql, params![sample.0, FORMAT], |row| row.get(0))
             .optional()
             .map_err(|source| self.database(source))?;
@@ -358,7 +416,8 @@ impl Reports {
     }
 
     fn samples(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<SampleId>, ReportError> {
-        let mut statement = self.db.prepare_cached(sql).map_err(|source| self.database(source))?;
+        let db = self.db()?;
+        let mut statement = db.prepare_cached(sql).map_err(|source| self.database(source))?;
         let rows = statement.query_map(params, |row| row.get(0).map(SampleId));
         rows.and_then(Iterator::collect).map_err(|source| self.database(source))
     }
@@ -373,8 +432,7 @@ impl Reports {
     }
 
     fn unpacked<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, ReportError> {
-        let text = zstd::decode_all(body).map_err(|error| self.io(error))?;
-        serde_json::from_slice(&text).map_err(|error| self.io(error.into()))
+        unpacked(body).map_err(|error| self.io(error))
     }
 
     fn database(&self, source: rusqlite::Error) -> ReportError {

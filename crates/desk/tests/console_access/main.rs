@@ -63,7 +63,16 @@ fn a_foreign_name_is_answered_with_nothing() {
     assert_eq!(house.get("/", &[]).status, 200);
     let named =
         |host: &str| house.raw(&format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
-    for host in ["evil.example", "127.0.0.1.evil.example:8445", "localhost@evil.example", "a\"><script>"] {
+    for host in [
+        "evil.example",
+        "127.0.0.1.evil.example:8445",
+        "127.0.0.1:8951.evil",
+        "127.0.0.1:99999",
+        "[::1]evil.com",
+        "localhost:evil",
+        "localhost@evil.example",
+        "a\"><script>",
+    ] {
         let answer = named(host);
         assert!(matches!(answer.status, 400 | 421), "{host}: {}", answer.head);
         assert!(!answer.text.contains("evil") && !answer.text.contains("script>"), "{}", answer.text);
@@ -376,7 +385,17 @@ fn another_sites_page_may_lead_here_but_take_nothing() {
 #[test]
 fn what_comes_through_a_proxy_is_not_this_machines() {
     let house = House::open(false, |_| {});
-    for line in ["X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1", "Via: 1.1 proxy"] {
+    for line in [
+        "X-Forwarded-For: 192.0.2.1",
+        "X-Forwarded-Proto: https",
+        "Forwarded: for=192.0.2.1",
+        "Via: 1.1 proxy",
+        "X-Real-IP: 192.0.2.1",
+        "CF-Connecting-IP: 192.0.2.1",
+        "True-Client-IP: 192.0.2.1",
+        "X-Client-IP: 192.0.2.1",
+        "X-Original-Host: console.example.org",
+    ] {
         let answer = house.get("/", &[line]);
         assert_eq!(answer.status, 403, "{line}");
         assert!(answer.body.contains("roridula console password"));

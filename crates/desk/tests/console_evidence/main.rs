@@ -30,6 +30,11 @@ fn assert_inert(page: &str) {
     {
         assert!(!page.contains(bad), "{bad:?} in a page");
     }
+    let mut ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "an id stands twice");
 }
 
 #[tokio::test]
@@ -66,6 +71,27 @@ async fn an_incident_leads_to_the_bytes_that_show_it() {
     for link in [format!("href=\"#b{field}\""), format!("id=\"b{field}\""), format!("id=\"f{field}\"")] {
         assert!(page.contains(&link), "{link}");
     }
+}
+
+#[tokio::test]
+async fn what_the_server_says_of_itself_is_told_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path());
+    let connection = world.visit("192.0.2.7:4000", UPLOAD, &payload(1), &same);
+    let (router, incidents) = world.open();
+    let page = get(&router, &format!("/incidents/{}/connections/{connection}", incidents[0])).await;
+    let page = page.text();
+    let after = |name: &str| {
+        let rest = page.split(&format!(">{name}</a>")).nth(1).unwrap_or_else(|| panic!("no {name}"));
+        rest.split("</li>").next().unwrap().to_owned()
+    };
+    let capabilities = after("Capabilities");
+    assert!(capabilities.contains("LARGE_WRITEX, LWIO"), "{capabilities}");
+    assert!(!capabilities.contains(", 0x"), "{capabilities}");
+    let time = after("SystemTime");
+    assert!(time.contains("FILETIME, 20") && time.contains(" UTC"), "{time}");
+    let zone = after("ServerTimeZone");
+    assert!(zone.contains("UTC"), "{zone}");
 }
 
 #[tokio::test]

@@ -117,10 +117,12 @@ pub fn write(args: &Args, until: WallClock) -> anyhow::Result<Tally> {
 
 /// What the honeypot told of itself: its starts, and whom it turned away.
 fn announce(past: &mut Past, phases: &[Phase], cast: &Cast, until: WallClock) {
+    // How many there were is known when they are on record.
+    let stopped = || Record::Sensor(Event::SensorStopped { connections: 0 });
     for phase in phases {
         if phase.exploit {
             let before = WallClock(phase.from.0.saturating_sub(2_000_000));
-            past.put(before, Record::Sensor(Event::SensorStopped { connections: 0 }));
+            past.put(before, stopped());
         }
         past.put(
             phase.from,
@@ -132,8 +134,7 @@ fn announce(past: &mut Past, phases: &[Phase], cast: &Cast, until: WallClock) {
             }),
         );
     }
-    let stopped = Event::SensorStopped { connections: cast.entries.len() as u64 };
-    past.put(WallClock(until.0.saturating_sub(1)), Record::Sensor(stopped));
+    past.put(WallClock(until.0.saturating_sub(1)), stopped());
     let (source, begin, end) = cast.spike;
     let mut at = begin.0 + REFUSED_EVERY_US;
     while at < end.0 {

@@ -69,6 +69,8 @@ pub(super) struct Past {
     pending: BTreeMap<(WallClock, u64), Record>,
     said: u64,
     opened: u64,
+    /// Connections on record since the honeypot was started last.
+    served: u64,
     generation: u64,
     sources: HashMap<IpAddr, SourceState>,
 }
@@ -91,6 +93,7 @@ impl Past {
             pending: BTreeMap::new(),
             said: 0,
             opened: 0,
+            served: 0,
             generation,
             sources: HashMap::new(),
         };
@@ -120,11 +123,25 @@ impl Past {
         while let Some(first) = self.pending.first_entry()
             && first.key().0 <= now
         {
-            let ((at, _), record) = first.remove_entry();
+            let ((at, _), mut record) = first.remove_entry();
+            self.count(&mut record);
             let sent = self.door.as_ref().is_some_and(|door| door.send((at, record)).is_ok());
             anyhow::ensure!(sent, "the past cannot be kept");
         }
         Ok(())
+    }
+
+    /// Counts what comes in, and lets the honeypot say at its end how much that was.
+    fn count(&mut self, record: &mut Record) {
+        let opens = |batch: &Batch| {
+            batch.events.iter().any(|(_, event)| matches!(event, Event::ConnectionOpened { .. }))
+        };
+        match record {
+            Record::Batch(batch) => self.served += u64::from(opens(batch)),
+            Record::Sensor(Event::SensorStarted { .. }) => self.served = 0,
+            Record::Sensor(Event::SensorStopped { connections }) => *connections = self.served,
+            Record::Sensor(_) | Record::Upload(_) | Record::Door(..) => {}
+        }
     }
 
     /// Writes out all that is left.

@@ -41,6 +41,16 @@ fn a_past_has_what_was_asked_for_in_the_order_of_its_time() {
     let opened = events.iter().filter(|event| matches!(event.event, Event::ConnectionOpened { .. })).count();
     let closed = events.iter().filter(|event| matches!(event.event, Event::ConnectionClosed { .. })).count();
     assert_eq!((opened, closed), (1800, 1800));
+    // What the honeypot says at its end is what it had served since its start.
+    let mut since = 0;
+    for event in &events {
+        match event.event {
+            Event::SensorStarted { .. } => since = 0,
+            Event::ConnectionOpened { .. } => since += 1,
+            Event::SensorStopped { connections } => assert!(connections == since && since > 0, "{since}"),
+            _ => {}
+        }
+    }
     for sample in reader.samples().unwrap() {
         assert_eq!(reader.sample_bytes(sample.sha256, sample.size).unwrap().len() as u64, sample.size);
     }

@@ -56,14 +56,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let more = visits.chance.next_u64() % (500 * args.every).max(1);
             std::thread::sleep(Duration::from_millis(1000 * args.every + more));
         }
-        nobody = if TcpStream::connect_timeout(&args.target, ANSWER).is_ok() { 0 } else { nobody + 1 };
+        // What the honeypot refuses or cuts off is a visit like any other.
+        nobody = if visits.one(turn).is_err_and(|error| is_nobody(&error)) { nobody + 1 } else { 0 };
         if nobody >= NOBODY_MAX {
             break;
         }
-        // What the honeypot refuses or cuts off is a visit like any other.
-        let _ = visits.one(turn);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether nobody listened. The visit itself tells that: a connection only to ask would be one more visitor in the feed.
+fn is_nobody(error: &anyhow::Error) -> bool {
+    let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(refused))
 }
 
 struct Visits {
@@ -147,4 +152,35 @@ fn say(stream: &mut TcpStream, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let len = stream.read(&mut answer).unwrap_or(0);
     answer.truncate(len);
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::net::TcpListener;
+
+    #[test]
+    fn who_visits_comes_from_his_own_address_alone_and_an_absent_honeypot_ends_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = listener.local_addr().unwrap();
+        let door = std::thread::spawn(move || {
+            let mut sources = BTreeSet::new();
+            for stream in listener.incoming() {
+                let source = stream.unwrap().peer_addr().unwrap().ip();
+                if source == IpAddr::from([127, 99, 99, 99]) {
+                    break;
+                }
+                sources.insert(source);
+            }
+            sources
+        });
+        run(&Args { target, every: 0, count: Some(6), seed: 5 }).unwrap();
+        drop(connect(target, Some([127, 99, 99, 99].into())).unwrap());
+        let sources = door.join().unwrap();
+        let ours: BTreeSet<IpAddr> = (0..SOURCES as u32).map(nth_source).collect();
+        assert!(!sources.is_empty() && sources.is_subset(&ours), "{sources:?}");
+        // Nobody is there any more: it ends without being told how often to come.
+        run(&Args { target, every: 0, count: None, seed: 5 }).unwrap();
+    }
 }

@@ -49,7 +49,11 @@ fn a_zeroed_domain_and_a_damaged_member_are_named() {
     tells(
         &found,
         14,
-        &[patched, "ZIP member t.wnry from its stored byte 20,000", "ZIP member `t.wnry`: intact against damaged"],
+        &[
+            patched,
+            "ZIP member t.wnry from its stored byte 20,000",
+            "ZIP member `t.wnry`: intact against damaged",
+        ],
     );
 }
 

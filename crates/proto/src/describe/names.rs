@@ -149,7 +149,7 @@ pub(super) const FLAGS2: &[(u32, &str)] = &[
     (0x8000, "UNICODE"),
 ];
 
-/// Capabilities.
+/// Capabilities ([MS-CIFS] 2.2.4.52.2, [MS-SMB] 2.2.4.5.2.1).
 pub(super) const CAPABILITIES: &[(u32, &str)] = &[
     (0x0000_0001, "RAW_MODE"),
     (0x0000_0002, "MPX_MODE"),
@@ -161,11 +161,17 @@ pub(super) const CAPABILITIES: &[(u32, &str)] = &[
     (0x0000_0080, "LEVEL_II_OPLOCKS"),
     (0x0000_0100, "LOCK_AND_READ"),
     (0x0000_0200, "NT_FIND"),
+    (0x0000_0400, "BULK_TRANSFER"),
+    (0x0000_0800, "COMPRESSED_DATA"),
     (0x0000_1000, "DFS"),
     (0x0000_2000, "INFOLEVEL_PASSTHRU"),
     (0x0000_4000, "LARGE_READX"),
     (0x0000_8000, "LARGE_WRITEX"),
+    (0x0001_0000, "LWIO"),
     (0x0080_0000, "UNIX"),
+    (0x0200_0000, "COMPRESSED"),
+    (0x2000_0000, "DYNAMIC_REAUTH"),
+    (0x4000_0000, "PERSISTENT_HANDLES"),
     (0x8000_0000, "EXTENDED_SECURITY"),
 ];
 

@@ -3,8 +3,8 @@
 use super::smb1::Parts;
 use super::walk::Walk;
 use super::{names, requests, security, transactions};
-use crate::wire::Malformed;
 use crate::wire::smb1 as wire;
+use crate::wire::{Malformed, filetime};
 
 /// Divides a reply's block; one without words is a refusal or has nothing to say.
 pub(super) fn command(parts: &mut Parts<'_>, command: u8) -> Result<(), Malformed> {
@@ -44,7 +44,7 @@ fn negotiate(parts: &mut Parts<'_>) -> Result<(), Malformed> {
         words.bits32("SessionKey", &[])?;
         words.bits16("ServerTime", &[])?;
         words.bits16("ServerDate", &[])?;
-        words.bits16("ServerTimeZone", &[])?;
+        zone(words)?;
         let len = words.u16("EncryptionKeyLength")?;
         words.u16("Reserved")?;
         bytes.bytes_up_to("EncryptionKey", len.into());
@@ -61,9 +61,9 @@ fn negotiate(parts: &mut Parts<'_>) -> Result<(), Malformed> {
     words.u32("MaxRawSize")?;
     words.bits32("SessionKey", &[])?;
     words.bits32("Capabilities", names::CAPABILITIES)?;
-    words.u64("SystemTime")?;
-    words.mean("FILETIME");
-    words.bits16("ServerTimeZone", &[])?;
+    let now = words.u64("SystemTime")?;
+    words.mean(format!("FILETIME, {}", filetime::shown(now)));
+    zone(words)?;
     let len = words.u8("ChallengeLength")?;
     if len == 0 {
         bytes.bytes_up_to("ServerGUID", 16);
@@ -73,6 +73,17 @@ fn negotiate(parts: &mut Parts<'_>) -> Result<(), Malformed> {
         bytes.utf16("DomainName");
         bytes.utf16("ServerName");
     }
+    Ok(())
+}
+
+/// Where the server's clock stands.
+fn zone(words: &mut Walk<'_>) -> Result<(), Malformed> {
+    let west = words.bits16("ServerTimeZone", &[])?.cast_signed();
+    words.mean(match west {
+        0 => "UTC".to_owned(),
+        1.. => format!("{west} minutes west of UTC"),
+        _ => format!("{} minutes east of UTC", west.unsigned_abs()),
+    });
     Ok(())
 }
 

@@ -157,7 +157,9 @@ const move = (by) => {
 };
 
 document.addEventListener('keydown', (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches('input, select, textarea')) return;
+  // What lies in a dialog that has just been closed may have the focus until the next frame.
+  const types = event.target.matches('input, select, textarea') && event.target.checkVisibility();
+  if (event.ctrlKey || event.metaKey || event.altKey || types) return;
   if (!letters.checked || help.open) return;
   if (event.key === '?') {
     help.showModal();

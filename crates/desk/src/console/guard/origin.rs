@@ -2,14 +2,16 @@
 
 use crate::console::server::Peer;
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, Request};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-/// What something that stands in front of us adds: RFC 7239, and what was usual before it.
-const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "via"];
+/// What something that stands in front of us adds: RFC 7239, and what is usual besides.
+const FORWARDED: [&str; 6] =
+    ["forwarded", "via", "x-real-ip", "x-client-ip", "cf-connecting-ip", "true-client-ip"];
+/// What such names begin with.
+const FORWARDED_BEGINS: [&str; 2] = ["x-forwarded-", "x-original-"];
 
 /// Whether the request calls us by a name of ours. A name of somebody else's that leads here is how a page in
 /// the reader's browser reads what it may not (DNS rebinding); an address in its place cannot be made to lead
@@ -17,19 +19,29 @@ const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host"
 pub(crate) fn calls_us<B>(request: &Request<B>, peer: &Peer, hosts: &[String]) -> bool {
     let mut named = request.headers().get_all(HOST).into_iter();
     let (Some(host), None) = (named.next(), named.next()) else { return false };
-    let ours = |text: &str| text.parse::<Authority>().is_ok_and(|authority| is_ours(&authority, peer, hosts));
+    let ours = |text: &str| host_of(text).is_some_and(|host| is_ours(host, peer, hosts));
     let target = request.uri().authority().is_none_or(|authority| ours(authority.as_str()));
     target && host.to_str().is_ok_and(ours)
 }
 
-fn is_ours(authority: &Authority, peer: &Peer, hosts: &[String]) -> bool {
-    let host = authority.host();
-    // `user@` has no place in a Host header.
-    if authority.as_str().contains('@') {
-        return false;
-    }
+/// The host of `host` or `host:port`, without the brackets of an IPv6 address; `None` where it is neither. (What parses URLs
+/// for browsers' sake lets much behind an address pass.) Any port may be named: a tunnel has its own.
+fn host_of(text: &str) -> Option<&str> {
+    let (host, rest) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            host.parse::<Ipv6Addr>().ok()?;
+            (host, rest)
+        }
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    (!host.is_empty() && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))).then_some(host)
+}
+
+fn is_ours(host: &str, peer: &Peer, hosts: &[String]) -> bool {
     let bare = |text: &str| text.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    let host = bare(host);
+    let host = host.to_ascii_lowercase();
     let address = host.parse::<IpAddr>().map(|address| address.to_canonical());
     let is_here = |address: IpAddr| address.is_loopback() || address == peer.local.ip().to_canonical();
     host == "localhost" || address.is_ok_and(is_here) || hosts.iter().any(|known| bare(known) == host)
@@ -37,7 +49,8 @@ fn is_ours(authority: &Authority, peer: &Peer, hosts: &[String]) -> bool {
 
 /// Whether something stands between the browser and us.
 pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
-    FORWARDED.iter().any(|name| headers.contains_key(*name))
+    let begins = |name: &HeaderName| FORWARDED_BEGINS.iter().any(|begin| name.as_str().starts_with(begin));
+    FORWARDED.iter().any(|name| headers.contains_key(*name)) || headers.keys().any(begins)
 }
 
 /// Whether another site's page led the browser here (a link, an address that it opened).
@@ -108,6 +121,8 @@ mod tests {
             "127.0.0.1:8445",
             "127.1.2.3",
             "[::1]:8445",
+            "[::1]",
+            "127.0.0.1:65535",
             "192.0.2.7:8445",
             "192.0.2.7",
             "Console.Example.org:443",
@@ -131,6 +146,21 @@ mod tests {
             "local host",
             "localhost,evil.example",
             "localhost.",
+            "127.0.0.1:8951.evil",
+            "127.0.0.1:evil.example",
+            "localhost:evil",
+            "[::1]evil.com",
+            "[::1]:",
+            "127.0.0.1:",
+            "127.0.0.1:99999",
+            "127.0.0.1:+80",
+            "127.0.0.1:-1",
+            "[127.0.0.1]",
+            "[localhost]",
+            "::1",
+            "::1:80",
+            ":80",
+            "[]:80",
         ];
         for host in theirs {
             assert!(!calls(&[host], "/", &["console.example.org"]), "{host}");

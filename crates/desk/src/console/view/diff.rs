@@ -247,11 +247,13 @@ fn body(model: &Model, ask: &Ask) -> Markup {
 fn of_side(name: &str, side: &SideRow, marks: &[Mark]) -> Markup {
     let anchor = format!("/samples/{}#layer-", side.sha256);
     let rows = html! {
-        table {
-            thead { tr { th scope="col" { "At" } th scope="col" { "Bytes" } th scope="col" { "What" } } }
-            tbody {
-                @for mark in marks {
-                    tr { td.number { (text::number(mark.start)) } td.number { (text::number(mark.size)) } td { (text::shown_to(&mark.what, 200)) } }
+        div.scroll tabindex="0" role="region" aria-label={ "What differs in " (name) } {
+            table {
+                thead { tr { th scope="col" { "At in the file" } th scope="col" { "Bytes" } th scope="col" { "What" } } }
+                tbody {
+                    @for mark in marks {
+                        tr { td.number { (text::number(mark.start)) } td.number { (text::number(mark.size)) } td { (text::shown_to(&mark.what, 200)) } }
+                    }
                 }
             }
         }
@@ -303,9 +305,9 @@ fn table(model: &Model) -> Table {
             "Verdict",
             "Size in A",
             "Size in B",
-            "At in A",
+            "At in A's layer",
             "Bytes",
-            "At in B",
+            "At in B's layer",
             "Bytes",
             "What stands there",
         ],

@@ -32,13 +32,13 @@ pub(crate) struct Home;
 /// What it shows.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Model {
-    /// How the honeypot is.
+    /// How the honeypot is, whatever is filtered by.
     pulse: Pulse,
     #[serde(flatten)]
     news: News,
     /// How far incidents came, for the last hour, day, week and month, or the one range that was asked for.
     funnels: Vec<Funnel>,
-    /// The sample to look at first; null where nothing was uploaded, or as long as `new_cores` is.
+    /// The sample to look at first, of everybody's as `new_cores`; null where nothing was uploaded, or as long as `new_cores` is.
     novel: Option<Novel>,
     /// The latest incidents.
     incidents: Vec<Latest>,
@@ -307,6 +307,7 @@ pub(crate) fn headline(news: &News) -> Markup {
                 }
                 (text::count(news.uploads, "captured upload"))
             }
+            @if let Some(trouble) = news.trouble() { p.notice { (trouble) } }
         }
     }
 }

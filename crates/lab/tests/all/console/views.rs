@@ -23,6 +23,10 @@ fn every_view_is_whole_in_light_and_dark_and_on_a_phone() {
         let link = links(&rig, row).into_iter().next().unwrap_or_else(|| panic!("{list} leads to none"));
         views.push((name.to_owned(), link));
     }
+    rig.open("/samples");
+    let samples = links(&rig, "#samples td a[href^='/samples/']");
+    let other = samples.last().and_then(|path| path.strip_prefix("/samples/")).unwrap();
+    views.push(("diff".to_owned(), format!("{}/diff/{other}", samples[0])));
     for (name, path) in &views {
         let [small, least] = Look::SMALL_PHONES;
         for (look, kind) in [
@@ -45,6 +49,8 @@ fn every_view_is_whole_in_light_and_dark_and_on_a_phone() {
                 beyond(&rig, look)
             );
             assert_eq!(doubled(&source(&rig)), [""; 0], "{path} has attributes twice");
+            assert_eq!(page.eval(SAME_ID).unwrap(), Value::Array(Vec::new()), "{path} has ids twice");
+            assert_eq!(page.eval(TOO_LOW).unwrap(), Value::Array(Vec::new()), "{path} ({kind})");
             page.screenshot(&Rig::pictures().join(format!("{name}-{kind}.png"))).unwrap();
         }
         let unnamed = "[...document.querySelectorAll('a, button, input:not([type=hidden]), select')].filter(node => \
@@ -62,6 +68,40 @@ fn every_view_is_whole_in_light_and_dark_and_on_a_phone() {
     rig.assert_clean();
     drop(rig.browser);
 }
+
+/// Whatever a comparison has to say, also where it is unfolded.
+#[test]
+fn comparisons_fit_the_least_phone() {
+    let rig = Rig::start();
+    let look = Look::SMALL_PHONES[0];
+    rig.open("/samples");
+    let samples = links(&rig, "#samples td a[href^='/samples/']");
+    rig.page.look(look).unwrap();
+    let mut seen = 0;
+    let a = &samples[0];
+    for b in samples.iter().skip(1).take(3) {
+        rig.open(&format!("{a}/diff/{}", b.trim_start_matches("/samples/")));
+        rig.page
+            .eval("document.querySelectorAll('main details').forEach(all => { all.open = true; })")
+            .unwrap();
+        let wide = rig.page.eval("document.documentElement.scrollWidth").unwrap();
+        let fits = wide.as_u64().unwrap() <= u64::from(look.width);
+        assert!(fits, "{a} and {b}: {wide} pixels: {}", beyond(&rig, look));
+        seen += rig.page.count("main h2").unwrap();
+    }
+    assert!(seen > 3, "{} samples", samples.len());
+    rig.assert_clean();
+}
+
+/// Ids that stand twice: a link leads to the first, and a label names it.
+const SAME_ID: &str = "(ids => [...new Set(ids.filter((id, at) => ids.indexOf(id) !== at))])\
+    ([...document.querySelectorAll('[id]')].map(node => node.id))";
+
+/// What a finger has to hit and is lower than WCAG 2.2 wants (2.5.8). Bytes are as near to each other as they have to be.
+const TOO_LOW: &str = "[...document.querySelectorAll('a, button, summary, select, input:not([type=hidden])')]\
+    .filter(node => !node.closest('svg, .hex, .fields, .skip, .hidden') && node.checkVisibility())\
+    .map(node => [node.getClientRects()[0]?.height ?? 24, node.outerHTML.slice(0, 80)])\
+    .filter(([height]) => height < 24).slice(0, 5)";
 
 /// What reaches over the screen's right edge and is in nothing that scrolls.
 fn beyond(rig: &Rig, look: Look) -> Value {

@@ -1,6 +1,7 @@
 //! SMB_COM_NEGOTIATE ([MS-CIFS] 2.2.4.52, [MS-SMB] 2.2.4.5).
 
 use super::Block;
+use crate::wire::filetime;
 use crate::wire::reader::Reader;
 use crate::wire::writer::{Writer, len16};
 
@@ -135,26 +136,7 @@ fn dos_date_time(file_time: u64, minutes_west: i16) -> (u16, u16) {
     let west = i64::from(minutes_west).saturating_mul(60);
     let local = i64::try_from(secs).unwrap_or(0).saturating_sub(west);
     let (days, second) = (local.div_euclid(86_400), local.rem_euclid(86_400));
-    // Civil date from days since 1601-01-01 (the era of 400 years begins 2000-03-01 less 1600 years).
-    let shifted = days.saturating_add(306).saturating_add(584_388);
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let leap = day_of_era.div_euclid(1460);
-    let century = day_of_era.div_euclid(36_524);
-    let last = day_of_era.div_euclid(146_096);
-    let year_of_era =
-        day_of_era.saturating_sub(leap).saturating_add(century).saturating_sub(last).div_euclid(365);
-    let before = year_of_era
-        .saturating_mul(365)
-        .saturating_add(year_of_era.div_euclid(4))
-        .saturating_sub(year_of_era.div_euclid(100));
-    let day_of_year = day_of_era.saturating_sub(before);
-    let month_index = day_of_year.saturating_mul(5).saturating_add(2).div_euclid(153);
-    let day = day_of_year
-        .saturating_sub(month_index.saturating_mul(153).saturating_add(2).div_euclid(5))
-        .saturating_add(1);
-    let month = if month_index < 10 { month_index.saturating_add(3) } else { month_index.saturating_sub(9) };
-    let year = year_of_era.saturating_add(era.saturating_mul(400)).saturating_add(i64::from(month <= 2));
+    let (year, month, day) = filetime::civil(days);
     let pack = |high: i64, mid: i64, low: i64| {
         let packed = high.saturating_mul(64).saturating_add(mid).saturating_mul(32).saturating_add(low);
         u16::try_from(packed).unwrap_or(0)
@@ -172,7 +154,6 @@ fn dos_date_time(file_time: u64, minutes_west: i16) -> (u16, u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::filetime;
 
     fn selected(names: &[&str]) -> Option<(u16, Dialect)> {
         let bytes: Vec<u8> = names.iter().flat_map(|name| [&[2], name.as_bytes(), &[0]].concat()).collect();

@@ -9,6 +9,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph, Widget, Wrap};
+use roridula_desk::index::Step;
 use roridula_desk::pulse::{Pulse, Verdict};
 use roridula_desk::sample::{counted, thousands};
 use roridula_desk::story;
@@ -75,6 +76,8 @@ impl Palette {
 pub(super) struct Drawn<'a> {
     pub(super) screen: &'a Screen,
     pub(super) palette: Palette,
+    /// Whether there are keys to be pressed.
+    pub(super) keys: bool,
 }
 
 impl Widget for Drawn<'_> {
@@ -93,8 +96,10 @@ impl Widget for Drawn<'_> {
         self.news(snapshot, new, buffer);
         self.funnel(funnel, tall, buffer);
         self.feed(feed, buffer);
-        let keys = "q quit  ? help  1-4 time  ↑↓ scroll";
-        Line::styled(keys, self.palette.dim()).render(foot, buffer);
+        if self.keys {
+            let keys = "q quit  ? help  1-4 time  ↑↓ scroll";
+            Line::styled(keys, self.palette.dim()).render(foot, buffer);
+        }
         if self.screen.help {
             self.help(area, buffer);
         }
@@ -190,7 +195,14 @@ impl Drawn<'_> {
                 lines.push(Line::styled(about, self.palette.dim()));
                 lines.push(Line::from(shown(&novel.sentence)));
             }
-            None => lines.push(Line::from("Nothing was caught yet.")),
+            None if snapshot.samples == 0 => lines.push(Line::from("Nothing was caught yet.")),
+            None if news.reports_gone == 0 => {
+                lines.push(Line::from("No core of what was caught is known yet."));
+            }
+            None => {}
+        }
+        if let Some(trouble) = news.trouble() {
+            lines.push(Line::styled(trouble, self.palette.strong(Color::Red)));
         }
         Paragraph::new(lines).wrap(Wrap { trim: true }).render(inner, buffer);
     }
@@ -200,7 +212,8 @@ impl Drawn<'_> {
             true => format!("[{}]", time.label()),
             false => format!(" {} ", time.label()),
         });
-        let inner = section(&format!("funnel of incidents {}", times.concat()), area, buffer);
+        let title = format!("funnel of incidents {} · bars logarithmic", times.concat());
+        let inner = section(&title, area, buffer);
         let at = Time::ALL.iter().position(|time| *time == self.screen.time).unwrap_or(0);
         let Funnel(counts) = self.screen.snapshot.funnels[at];
         let columns = if tall { 1 } else { 2 };
@@ -209,7 +222,7 @@ impl Drawn<'_> {
         for (column, place) in Layout::horizontal(widths).spacing(2).split(inner).iter().enumerate() {
             let lines = (0..rows).map(|row| {
                 let step = column * rows + row;
-                self.step(Funnel::STEPS[step], counts[step], counts[0], usize::from(place.width))
+                self.step(Step::ALL[step].told(), counts[step], counts[0], usize::from(place.width))
             });
             Paragraph::new(lines.collect::<Vec<_>>()).render(*place, buffer);
         }
@@ -217,12 +230,12 @@ impl Drawn<'_> {
 
     /// A step with its bar. The bars are logarithmic: one upload among a million connections is seen.
     fn step(&self, word: &str, count: u64, all: u64, width: usize) -> Line<'static> {
-        const HEAD: usize = 15 + 11;
+        const HEAD: usize = 17 + 11;
         let room = width.saturating_sub(HEAD + 1);
         let part = if all == 0 { 0.0 } else { ((count as f64).ln_1p() / (all as f64).ln_1p()).min(1.0) };
         let len = if count == 0 { 0 } else { ((part * room as f64) as usize).max(1).min(room) };
         Line::from(vec![
-            Span::raw(format!("{word:<15}")),
+            Span::raw(format!("{word:<17}")),
             Span::raw(format!("{:>10} ", thousands(count))),
             Span::styled("█".repeat(len), self.palette.style(Color::Cyan)),
         ])

@@ -125,7 +125,8 @@ fn show(
             }
         }
         if std::mem::take(&mut stale) {
-            terminal.draw(|frame| frame.render_widget(Drawn { screen, palette }, frame.area()))?;
+            terminal
+                .draw(|frame| frame.render_widget(Drawn { screen, palette, keys: true }, frame.area()))?;
         }
         if !event::poll(BLINK)? {
             continue;
@@ -163,7 +164,9 @@ fn print(screen: &Screen) -> Result<(), Failure> {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     let size = Rect { width: columns.unwrap_or(ONCE.width).clamp(20, 1000), ..ONCE };
     let mut buffer = Buffer::empty(size);
-    ratatui::widgets::Widget::render(Drawn { screen, palette: Palette::PLAIN }, size, &mut buffer);
+    // Nobody presses a key on paper.
+    let drawn = Drawn { screen, palette: Palette::PLAIN, keys: false };
+    ratatui::widgets::Widget::render(drawn, size, &mut buffer);
     let mut out = out::stdout();
     for line in draw::lines(&buffer) {
         writeln!(out, "{line}")?;

@@ -2,9 +2,9 @@
 
 use super::Time;
 use roridula_desk::incident::{Filter as Incidental, Incident, Incidents};
-use roridula_desk::index::{Index, Span};
+use roridula_desk::index::{Index, Span, Step};
 use roridula_desk::pulse::{News, Pulse};
-use roridula_desk::sample::{Catalog, Entry, Reports};
+use roridula_desk::sample::{Catalog, Edition, Entry, Reports};
 use roridula_evidence::{Reader, wall_clock};
 use roridula_proto::time::WallClock;
 use std::path::{Path, PathBuf};
@@ -35,19 +35,15 @@ pub(super) struct Snapshot {
     pub(super) news: News,
     /// The sample to look at first.
     pub(super) novel: Option<Novel>,
+    /// Samples of any kind.
+    pub(super) samples: usize,
     /// The latest incidents, the newest first.
     pub(super) incidents: Vec<Row>,
 }
 
-/// How many incidents came how far: connect, negotiate, probe, exploit, ping, upload, complete, new.
+/// How many incidents came how far, in the order of [`Step::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Funnel(pub(super) [u64; 8]);
-
-impl Funnel {
-    /// The words of its steps.
-    pub(super) const STEPS: [&str; 8] =
-        ["connect", "negotiate", "MS17-010 probe", "exploit", "ping", "upload", "complete", "new"];
-}
+pub(super) struct Funnel(pub(super) [u64; Step::ALL.len()]);
 
 /// A sample worth a look.
 #[derive(Clone, Debug)]
@@ -84,8 +80,9 @@ struct Open {
     index: Index,
     incidents: Incidents,
     catalog: Catalog,
-    /// The event that the catalog knew of last, and when to make the next one.
-    catalog_of: Option<u64>,
+    reports: Reports,
+    /// The event that the catalog knew of last, the reports that it was made of, and when to make the next one.
+    catalog_of: Option<(u64, Edition)>,
     catalog_next: Instant,
 }
 
@@ -142,9 +139,10 @@ impl Source {
             let span = Span::last(time.micros(), snapshot.now);
             *funnel = Funnel(open.incidents.funnel(&Incidental { span, ..Incidental::default() })?);
         }
-        open.keep_catalog(&dir)?;
+        open.keep_catalog()?;
         snapshot.news = News::of(Some(&open.catalog), &mut open.index, snapshot.now)?;
         snapshot.novel = open.catalog.novel(snapshot.now).map(|(entry, _)| novel(entry));
+        snapshot.samples = open.catalog.entries.len();
         let latest = Incidental { limit: Some(FEED), ..Incidental::default() };
         snapshot.incidents = open.incidents.list(&latest)?.iter().map(row).collect();
         Ok(())
@@ -158,20 +156,20 @@ impl Open {
             index: Index::open_or_temporary(dir)?,
             incidents: Incidents::open_or_temporary(dir)?,
             catalog: Catalog::default(),
+            reports: Reports::open(dir)?,
             catalog_of: None,
             catalog_next: Instant::now(),
         })
     }
 
-    fn keep_catalog(&mut self, dir: &Path) -> Result<(), Failed> {
-        let last = self.reader.last_seq()?;
-        if self.catalog_of == Some(last) || Instant::now() < self.catalog_next {
+    fn keep_catalog(&mut self) -> Result<(), Failed> {
+        let of = Some((self.reader.last_seq()?, self.reports.edition()?));
+        if self.catalog_of == of || Instant::now() < self.catalog_next {
             return Ok(());
         }
         let begun = Instant::now();
-        let reports = Reports::open(dir)?;
-        self.catalog = Catalog::load(&mut self.index, &reports)?;
-        self.catalog_of = Some(last);
+        self.catalog = Catalog::load(&mut self.index, &self.reports)?;
+        self.catalog_of = of;
         self.catalog_next = Instant::now() + (begun.elapsed() * CATALOG_REST).max(CATALOG_EVERY);
         Ok(())
     }

@@ -53,7 +53,7 @@ fn busy() -> Snapshot {
         journal: 3 << 20,
         funnels: [[0; 8], [3000, 900, 300, 60, 200, 40, 30, 3], [9000, 0, 0, 0, 0, 0, 0, 0], [1_234_567; 8]]
             .map(Funnel),
-        news: News { new_cores: Some(3), uploads: 312 },
+        news: News { new_cores: Some(3), uploads: 312, reports_gone: 0 },
         novel: Some(Novel {
             sha256: "24d0".repeat(16),
             sentence: "WannaCry launcher DLL (x86, 5,267,456 bytes); seen in 37 captures from 21 hosts."
@@ -61,6 +61,7 @@ fn busy() -> Snapshot {
             novelty: 87,
             first_seen: "2026-11-17T20:26:40.000000Z".into(),
         }),
+        samples: 37,
         incidents: (1..=50).map(row).collect(),
     }
 }
@@ -68,7 +69,7 @@ fn busy() -> Snapshot {
 fn drawn(screen: &Screen, width: u16, height: u16) -> Terminal<TestBackend> {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     let palette = Palette::PLAIN;
-    terminal.draw(|frame| frame.render_widget(Drawn { screen, palette }, frame.area())).unwrap();
+    terminal.draw(|frame| frame.render_widget(Drawn { screen, palette, keys: true }, frame.area())).unwrap();
     terminal
 }
 
@@ -97,7 +98,8 @@ fn ten_seconds_fit_on_eighty_by_twenty_four() {
         "37 captures from 21 hosts.",
         "[24 h]",
         "3,000",
-        "MS17-010 probe",
+        "MS17-010 checked",
+        "bars logarithmic",
         "192.0.2.1",
         "q quit",
     ] {
@@ -108,6 +110,19 @@ fn ten_seconds_fit_on_eighty_by_twenty_four() {
         text.contains("probed    192.0.2.1 ") && text.contains("5.0 MiB WannaCry Story number 3."),
         "{text}"
     );
+}
+
+#[test]
+fn a_catch_whose_reports_are_gone_is_no_empty_night() {
+    let news = |samples, reports_gone| {
+        let news = News { new_cores: Some(0), uploads: 23, reports_gone };
+        text(&screen(Snapshot { news, samples, novel: None, ..busy() }), 100, 24)
+    };
+    let gone = news(23, 23);
+    assert!(gone.contains("The reports of 23 samples are gone"), "{gone}");
+    assert!(gone.contains("`roridula triage --all`") && !gone.contains("Nothing was caught"), "{gone}");
+    assert!(news(0, 0).contains("Nothing was caught yet."));
+    assert!(!news(23, 0).contains("Nothing was caught"));
 }
 
 #[test]
@@ -178,7 +193,9 @@ fn without_colour_there_is_none_and_with_it_the_catch_is_green() {
     assert_eq!(colours(&drawn(&screen, 80, 24)), 0);
     let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
     let palette = Palette::COLOURED;
-    terminal.draw(|frame| frame.render_widget(Drawn { screen: &screen, palette }, frame.area())).unwrap();
+    terminal
+        .draw(|frame| frame.render_widget(Drawn { screen: &screen, palette, keys: true }, frame.area()))
+        .unwrap();
     assert!(terminal.backend().buffer().content().iter().any(|cell| cell.fg == Color::Green));
 }
 

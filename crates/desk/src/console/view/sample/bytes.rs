@@ -86,6 +86,18 @@ pub(super) fn called(layer: &Layer) -> String {
     }
 }
 
+/// Where a layer begins: in the file where its bytes lie there as they are; else in what it had to be unpacked from.
+pub(super) fn place_of(report: &Report, number: u32) -> String {
+    let Some(layer) = report.layer(number) else { return String::new() };
+    match (report.place(number), layer.parent.and_then(|parent| report.layer(parent))) {
+        (Some(place), _) => format!("at {} in the file", text::number(place)),
+        (None, Some(parent)) => {
+            format!("at {} in the {}", text::number(layer.offset), called(parent))
+        }
+        (None, None) => String::new(),
+    }
+}
+
 /// The picture; `marks` get a row of their own. Every layer leads to `anchor` and its number.
 pub(in crate::console::view) fn picture(report: &Report, marks: &[Mark], anchor: &str) -> Markup {
     let places = places(report);
@@ -95,10 +107,8 @@ pub(in crate::console::view) fn picture(report: &Report, marks: &[Mark], anchor:
     let size = report.layers.first().map_or(1, |layer| layer.size.max(1));
     html! {
         svg.chart.bytes.wide viewBox=(format!("0 0 960 {height}")) role="group" aria-label="The file's bytes, each layer as wide as its part" {
-            @for ((number, layer), place) in report.layers.iter().enumerate().zip(&places) {
-                @if place.depth <= DEPTH_MAX {
-                    (drawn(layer, *place, &format!("{anchor}{number}"), report.core == u32::try_from(number).ok()))
-                }
+            @for (number, place) in (0u32..).zip(&places) {
+                @if place.depth <= DEPTH_MAX { (drawn(report, number, *place, &format!("{anchor}{number}"))) }
             }
             @if !marks.is_empty() {
                 rect.equal x="0" y=(marks_at + 4) width="960" height=(ROW - 8) { title { "equal" } }
@@ -119,12 +129,13 @@ fn round(units: f64) -> String {
     format!("{units:.2}")
 }
 
-fn drawn(layer: &Layer, place: Place, href: &str, is_core: bool) -> Markup {
-    let name = called(layer);
+fn drawn(report: &Report, number: u32, place: Place, href: &str) -> Markup {
+    let Some(layer) = report.layer(number) else { return html! {} };
+    let (name, is_core) = (called(layer), report.core == Some(number));
     let what = format!(
-        "{name}: {} bytes at {}{}",
+        "{name}: {} bytes {}{}",
         text::number(layer.size),
-        text::number(layer.offset),
+        place_of(report, number),
         if is_core { " (core)" } else { "" }
     );
     let top = place.depth * ROW;

@@ -37,7 +37,7 @@ fn of_pe(layer: &Layer, rows: impl Fn(&PeFacts) -> Vec<Vec<Cell>>) -> Vec<Vec<Ce
 }
 
 fn sections(report: &Report) -> Table {
-    let columns = ["Name", "At", "Bytes", "Address", "In memory", "Flags", "Entropy", "MD5"];
+    let columns = ["Name", "At in the layer", "Bytes", "Address", "In memory", "Flags", "Entropy", "MD5"];
     let cells = |section: &SectionFacts| {
         vec![
             Cell::text(&section.name),
@@ -75,14 +75,22 @@ fn imports(report: &Report) -> Table {
 fn resources(report: &Report) -> Table {
     let cells =
         |one: &ResourceFacts| vec![Cell::text(&one.path), Cell::Number(one.offset), Cell::Number(one.size)];
-    table(report, "resources", &["Path", "At", "Bytes"], |layer| {
+    table(report, "resources", &["Path", "At in the layer", "Bytes"], |layer| {
         of_pe(layer, |pe| pe.resources.iter().map(cells).collect())
     })
 }
 
 fn members(report: &Report) -> Table {
-    let columns =
-        ["Name", "At", "Bytes stored", "Bytes", "CRC-32", "Encrypted", "State", "Damaged from byte"];
+    let columns = [
+        "Name",
+        "At in the layer",
+        "Bytes stored",
+        "Bytes",
+        "CRC-32",
+        "Encrypted",
+        "State",
+        "Damaged from byte",
+    ];
     let cells = |member: &Member| {
         vec![
             Cell::text(&member.name),

@@ -1,12 +1,12 @@
 //! What is known of each layer: hashes, facts, rules, indicators.
 
 use super::Model;
-use super::bytes::called;
+use super::bytes::{called, place_of};
 use crate::console::ask::Ask;
 use crate::console::table::{Cell, Table, exports};
 use crate::console::text;
 use maud::{Markup, html};
-use roridula_triage::facts::{CodeFacts, PeFacts, StubFacts, ZipFacts};
+use roridula_triage::facts::{CodeFacts, PeFacts, ResourceFacts, StubFacts, ZipFacts};
 use roridula_triage::rules::Hit;
 use roridula_triage::{Layer, Report, State};
 use std::collections::BTreeMap;
@@ -45,14 +45,14 @@ pub(super) fn tree(report: &Report, ask: &Ask) -> Markup {
                 summary {
                     strong { (called(layer)) }
                     " " (text::number(layer.size)) " bytes"
-                    @if let Some(place) = report.place(number).filter(|_| layer.parent.is_some()) { " at " (text::number(place)) }
+                    @if layer.parent.is_some() { " " (place_of(report, number)) }
                     @if !layer.encoding.is_empty() { ", " (text::shown(&layer.encoding)) }
                     @if layer.state != State::Intact { " " span.badge.warn { (layer.state) } }
                     @if report.core == Some(number) { " " span.badge { "core" } }
                 }
                 @for remark in &layer.remarks { p.notice { (text::shown_to(remark, LINE_MAX)) } }
                 (hashes(layer))
-                @if let Some(pe) = &layer.facts.pe { (of_pe(pe, ask)) }
+                @if let Some(pe) = &layer.facts.pe { (of_pe(pe, &called(layer), ask)) }
                 @if let Some(stub) = &layer.facts.stub { (of_stub(stub)) }
                 @if let Some(code) = &layer.facts.code { (of_code(code, ask)) }
                 @if let Some(zip) = &layer.facts.zip { (of_zip(zip, ask)) }
@@ -90,10 +90,15 @@ pub(super) fn whole_hash(hash: &str) -> Markup {
 
 /// A list of attacker's texts, folded; `exports` leads to all of it, with those of other layers.
 fn list(title: &str, lines: &[String], exports: &Markup) -> Markup {
+    titled(&format!("{title} ({})", lines.len()), lines, exports)
+}
+
+/// As [`list`], with a title that says how many there are.
+fn titled(title: &str, lines: &[String], exports: &Markup) -> Markup {
     html! {
         @if !lines.is_empty() {
             details {
-                summary { (title) " (" (lines.len()) ")" }
+                summary { (title) }
                 ul { @for line in lines.iter().take(LIST_MAX) { li { code { (text::shown_to(line, LINE_MAX)) } } } }
                 @if lines.len() > LIST_MAX { p.quiet { "and " (lines.len() - LIST_MAX) " more in the exports" } }
                 (exports)
@@ -102,7 +107,7 @@ fn list(title: &str, lines: &[String], exports: &Markup) -> Markup {
     }
 }
 
-fn of_pe(pe: &PeFacts, ask: &Ask) -> Markup {
+fn of_pe(pe: &PeFacts, name: &str, ask: &Ask) -> Markup {
     let linked = roridula_proto::time::WallClock(u64::from(pe.timestamp) * 1_000_000);
     html! {
         dl {
@@ -116,11 +121,24 @@ fn of_pe(pe: &PeFacts, ask: &Ask) -> Markup {
             @for (name, value) in pe.version.iter().take(LIST_MAX) { dt { (text::shown_to(name, 40)) } dd { (text::shown(value)) } }
         }
         @for oddity in &pe.oddities { p.notice { (text::shown_to(oddity, LINE_MAX)) } }
-        (sections(pe, ask))
+        (sections(pe, name, ask))
         (list("Exports", &pe.exports, &exports(ask, "exports")))
         (list("Imports", &imports(pe), &exports(ask, "imports")))
-        (list("Resources", &pe.resources.iter().map(|one| format!("{}: {} bytes at {}", one.path, one.size, one.offset)).collect::<Vec<_>>(), &exports(ask, "resources")))
+        (list("Resources", &resources(pe, name), &exports(ask, "resources")))
     }
+}
+
+/// `name` is what they lie in.
+fn resources(pe: &PeFacts, name: &str) -> Vec<String> {
+    let line = |one: &ResourceFacts| {
+        format!(
+            "{}: {} bytes at {} in the {name}",
+            one.path,
+            text::number(one.size),
+            text::number(one.offset)
+        )
+    };
+    pe.resources.iter().map(line).collect()
 }
 
 fn imports(pe: &PeFacts) -> Vec<String> {
@@ -131,14 +149,15 @@ fn imports(pe: &PeFacts) -> Vec<String> {
     pe.imports.iter().map(line).collect()
 }
 
-fn sections(pe: &PeFacts, ask: &Ask) -> Markup {
+fn sections(pe: &PeFacts, name: &str, ask: &Ask) -> Markup {
+    let at = format!("At in the {name}");
     html! {
         @if !pe.sections.is_empty() {
             details {
                 summary { "Sections (" (pe.sections.len()) ")" }
                 div.scroll tabindex="0" role="region" aria-label="Sections" {
                     table {
-                        thead { tr { @for name in ["Name", "At", "Bytes", "Address", "In memory", "Flags", "Entropy", "MD5"] { th scope="col" { (name) } } } }
+                        thead { tr { @for name in ["Name", at.as_str(), "Bytes", "Address", "In memory", "Flags", "Entropy", "MD5"] { th scope="col" { (name) } } } }
                         tbody {
                             @for section in pe.sections.iter().take(LIST_MAX) {
                                 tr {
@@ -182,14 +201,23 @@ fn of_code(code: &CodeFacts, ask: &Ask) -> Markup {
         }
         (list("Functions that it asks for", &code.apis, &exports(ask, "code")))
         (list("What it did in the emulator", &code.emulated, &exports(ask, "code")))
-        (list("First instructions", &code.listing, &exports(ask, "code")))
+        (titled(&listed(code), &code.listing, &exports(ask, "code")))
+    }
+}
+
+/// How much of the code is listed.
+fn listed(code: &CodeFacts) -> String {
+    let (some, all) = (code.listing.len() as u64, u64::from(code.instructions));
+    match some < all {
+        true => format!("First {} of {} instructions", text::number(some), text::number(all)),
+        false => format!("All {}", text::count(some, "instruction")),
     }
 }
 
 fn of_zip(zip: &ZipFacts, ask: &Ask) -> Markup {
     let member = |member: &roridula_triage::facts::Member| {
         let at = member.damaged_at.map_or(String::new(), |at| format!(" from byte {}", text::number(at)));
-        format!("{}: {} bytes, {}{at}", member.name, member.size, member.state)
+        format!("{}: {} bytes, {}{at}", member.name, text::number(member.size), member.state)
     };
     html! {
         dl {
@@ -207,12 +235,17 @@ fn of_zip(zip: &ZipFacts, ask: &Ask) -> Markup {
 /// What the picture shows, for spreadsheets.
 pub(super) fn table(model: &Model) -> Table {
     let layers = model.report.iter().flat_map(|report| report.layers.iter().enumerate());
+    let place = |number: usize| {
+        let place = |report: &Report| report.place(u32::try_from(number).ok()?);
+        model.report.as_ref().and_then(place).map_or(Cell::None, Cell::Number)
+    };
     let cells = |(number, layer): (usize, &Layer)| {
         vec![
             Cell::Number(number as u64),
             layer.parent.map_or(Cell::None, |parent| Cell::Number(parent.into())),
             Cell::text(layer.kind.to_string()),
             Cell::text(&layer.name),
+            place(number),
             Cell::Number(layer.offset),
             Cell::Number(layer.size),
             Cell::text(layer.state.to_string()),
@@ -222,7 +255,17 @@ pub(super) fn table(model: &Model) -> Table {
     Table {
         name: "layers",
         caption: "What is inside".to_owned(),
-        columns: vec!["Layer", "In", "Kind", "Name", "At", "Bytes", "State", "SHA-256"],
+        columns: vec![
+            "Layer",
+            "In",
+            "Kind",
+            "Name",
+            "At in the file",
+            "At in what it lies in",
+            "Bytes",
+            "State",
+            "SHA-256",
+        ],
         rows: layers.map(cells).collect(),
         ..Table::default()
     }
@@ -276,7 +319,7 @@ pub(super) fn indicators(model: &Model) -> Table {
     Table {
         name: "indicators",
         caption: "Indicators, read from its bytes and never looked up".to_owned(),
-        columns: vec!["What", "Value", "Known of it", "Layer", "At"],
+        columns: vec!["What", "Value", "Known of it", "Layer", "At in the layer"],
         rows,
         empty: Some(html! { p { "None." } }),
         next: None,

@@ -116,13 +116,13 @@ fn named(ground: &Ground) -> Markup {
 fn picture(report: &Report) -> Markup {
     let rows = html! {
         table {
-            thead { tr { th scope="col" { "Layer" } th scope="col" { "In" } th scope="col" { "At" } th scope="col" { "Bytes" } th scope="col" { "State" } } }
+            thead { tr { th scope="col" { "Layer" } th scope="col" { "In" } th scope="col" { "Where" } th scope="col" { "Bytes" } th scope="col" { "State" } } }
             tbody {
-                @for (number, layer) in report.layers.iter().enumerate() {
+                @for (number, layer) in (0u32..).zip(&report.layers) {
                     tr {
                         td { a href={ "#layer-" (number) } { (number) ": " (bytes::called(layer)) } }
                         td { @match layer.parent { Some(parent) => (parent), None => "–" } }
-                        td.number { (text::number(layer.offset)) }
+                        td { (bytes::place_of(report, number)) }
                         td.number { (text::number(layer.size)) }
                         td { (layer.state) }
                     }
